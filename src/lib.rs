@@ -1,1 +1,39 @@
+//! guard: fail2ban for Docker.
+//!
+//! Lines come in, failures are judged, bans go out:
+//!
+//! ```text
+//!  docker ─┐                                        ┌─▶ firewall ──▶ kernel
+//!          ├─ Line ─▶ filter ─ Failure ─▶ warden ───┤
+//!  files ──┘                                        └─▶ store ─────▶ SQLite
+//!             ▲                             ▲
+//!  labels ────┴── a container's jails ──────┴──────── control ◀──── guardctl
+//! ```
+//!
+//! The middle knows nothing of the world: the modules marked *pure* do no I/O,
+//! read no clock and start no task, and lints hold them to it. Only [`daemon`]
+//! knows all the others.
+//!
+//! | module | what it is for | |
+//! |---|---|---|
+//! | [`model`] | the words everyone shares: addresses, names, lines, bans | pure |
+//! | [`labels`] | a container's labels → jails, complaints that point into the label | pure |
+//! | [`filter`] | fail2ban's filter language: tags, regexes, dates | pure |
+//! | [`warden`] | failures in, effects out: counting, ban times, ignore rules | pure |
+//! | [`docker`] | the Docker API, GET only: discovery, log streams, mounts | |
+//! | [`files`] | log files, however they rotate | |
+//! | [`firewall`] | the wanted state → the kernel, and keeping it there | |
+//! | [`store`] | SQLite: bans, counts, positions | |
+//! | [`control`] | the socket between guardctl and guard | |
+//! | [`daemon`] | settings and wiring: tasks, channels, shutdown | |
 
+pub mod control;
+pub mod daemon;
+pub mod docker;
+pub mod files;
+pub mod filter;
+pub mod firewall;
+pub mod labels;
+pub mod model;
+pub mod store;
+pub mod warden;

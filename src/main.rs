@@ -1,1 +1,3 @@
-fn main(){}
+//! guard: the daemon.
+
+fn main() {}

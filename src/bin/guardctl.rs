@@ -1,0 +1,3 @@
+//! guardctl: the client.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Settings and wiring: tasks, channels, shutdown. The only module that knows all others.

@@ -1,0 +1,1 @@
+//! Log files, however they rotate.

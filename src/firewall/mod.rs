@@ -1,0 +1,1 @@
+//! The wanted state of the firewall, and keeping the kernel in it.

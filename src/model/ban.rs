@@ -1,0 +1,99 @@
+//! Failures and bans.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{JailName, Network, Progress, SourceId, Timestamp};
+
+/// A line that a jail's filter matched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The jail whose filter matched.
+    pub jail: JailName,
+    /// Who failed: an address, or the prefix that `<SUBNET>` matched.
+    pub network: Network,
+    /// When: the line's own time, as far as it has one.
+    pub at: Timestamp,
+    /// Where the line came from.
+    pub source: SourceId,
+    /// How far the source is judged, this line included: written together with
+    /// the failure, so that after a crash it counts neither twice nor never.
+    pub progress: Progress,
+}
+
+/// How long a ban lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BanTime {
+    /// For so long, in whole seconds.
+    For(Duration),
+    /// Until someone lifts it (`bantime -1`).
+    Forever,
+}
+
+impl BanTime {
+    /// The end of a ban that begins at `since`; an end beyond the calendar is for ever.
+    pub fn from(self, since: Timestamp) -> Until {
+        match self {
+            BanTime::For(time) => since.checked_add(time).map_or(Until::Forever, Until::Time),
+            BanTime::Forever => Until::Forever,
+        }
+    }
+}
+
+/// When a ban ends. Ordered by time; for ever is last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Until {
+    /// At this moment.
+    Time(Timestamp),
+    /// Never by itself.
+    Forever,
+}
+
+impl Until {
+    /// Is it over at `now`?
+    pub fn is_over(self, now: Timestamp) -> bool {
+        match self {
+            Until::Time(end) => end <= now,
+            Until::Forever => false,
+        }
+    }
+}
+
+impl fmt::Display for Until {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Until::Time(end) => end.fmt(f),
+            Until::Forever => f.write_str("for ever"),
+        }
+    }
+}
+
+/// Who asked for a ban.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BanOrigin {
+    /// The jail's own counting.
+    Failures,
+    /// `guardctl ban`.
+    Hand,
+    /// Found in the kernel at start, made by an earlier guard.
+    Adopted,
+}
+
+/// An address or prefix that a jail keeps out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ban {
+    /// The jail that keeps it out.
+    pub jail: JailName,
+    /// Whom.
+    pub network: Network,
+    /// Since when.
+    pub since: Timestamp,
+    /// Until when.
+    pub until: Until,
+    /// Who asked for it.
+    pub origin: BanOrigin,
+    /// How many failures led to it; 0 for one by hand.
+    pub failures: u32,
+}

@@ -1,0 +1,105 @@
+//! Lines, and where to resume reading them.
+
+use serde::{Deserialize, Serialize};
+
+use super::Timestamp;
+
+/// One of the two streams of a container's output. A TTY has only [`Stream::Stdout`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// A line of a log, without its line end, at most [`MAX_LINE`](super::MAX_LINE) bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// The time that the carrier gives (Docker's timestamp); `None` for a file,
+    /// whose time is in the text.
+    pub at: Option<Timestamp>,
+    /// The text; bytes that are no UTF-8 are U+FFFD.
+    pub text: String,
+    /// Where the line ends in its source.
+    pub mark: Mark,
+}
+
+/// The end of a line within its source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Mark {
+    /// In a container's output.
+    Output(Stream, StreamMark),
+    /// In a file.
+    File(FileMark),
+}
+
+/// A place in one stream of a container's output. Timestamps repeat (parts of a
+/// long line share one), so the messages seen at the timestamp are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct StreamMark {
+    /// Docker's timestamp of the newest message before this place.
+    pub at: Timestamp,
+    /// How many messages with exactly this timestamp lie before this place.
+    pub seen: u32,
+}
+
+/// A place in a file, and which file that is: a path can name another file tomorrow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileMark {
+    /// Device number of the file.
+    pub device: u64,
+    /// Inode number of the file.
+    pub inode: u64,
+    /// Bytes before this place.
+    pub offset: u64,
+    /// Hash of the file's first `head_len` bytes: tells a file that was truncated
+    /// and filled again, or whose inode was used again, from the one that was read.
+    pub head: u64,
+    /// How many bytes `head` covers (at most 1024, never beyond `offset`).
+    pub head_len: u32,
+}
+
+/// A place in a source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Position {
+    /// In a container's output: each stream has its own order, so each its own place.
+    Output {
+        /// Place in standard output; `None`: nothing read of it yet.
+        stdout: Option<StreamMark>,
+        /// Place in standard error; `None`: nothing read of it yet.
+        stderr: Option<StreamMark>,
+    },
+    /// In a file; `None`: nothing read yet.
+    File(Option<FileMark>),
+}
+
+impl Position {
+    /// The very beginning of a container's output.
+    pub const OUTPUT_START: Position = Position::Output { stdout: None, stderr: None };
+
+    /// Moves the place to the end of a line of the same source. A mark of the
+    /// other kind of source changes nothing.
+    pub fn advance(&mut self, mark: &Mark) {
+        match (self, mark) {
+            (Position::Output { stdout, .. }, Mark::Output(Stream::Stdout, at)) => {
+                *stdout = Some(*at)
+            }
+            (Position::Output { stderr, .. }, Mark::Output(Stream::Stderr, at)) => {
+                *stderr = Some(*at)
+            }
+            (Position::File(place), Mark::File(at)) => *place = Some(*at),
+            (Position::Output { .. }, Mark::File(_)) | (Position::File(_), Mark::Output(..)) => {}
+        }
+    }
+}
+
+/// How far a jail has come in a source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Where to read on: the start of the oldest line, joined part or multi-line
+    /// context that is still open.
+    pub resume: Position,
+    /// What lies before it feeds the filter's state but yields no failures again.
+    pub judged: Position,
+}

@@ -1,0 +1,84 @@
+//! What happened and people may want to see: the log, `guardctl watch`, later notices.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Ban, JailName, Network, Timestamp};
+
+/// News and when it happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    #[serde(flatten)]
+    pub news: News,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum News {
+    /// A failure was counted.
+    Found {
+        /// The jail.
+        jail: JailName,
+        /// Who failed.
+        network: Network,
+        /// The time of the line.
+        line_time: Timestamp,
+        /// Failures that count now.
+        count: u32,
+    },
+    /// A failure was not counted.
+    Ignored {
+        /// The jail.
+        jail: JailName,
+        /// Who failed.
+        network: Network,
+        /// Why it does not count.
+        reason: String,
+    },
+    /// An address was banned.
+    Banned {
+        /// The ban.
+        ban: Ban,
+        /// Only counted and told: the jail is a dry run.
+        dry_run: bool,
+    },
+    /// A ban was prolonged.
+    Prolonged {
+        /// The ban as it is now.
+        ban: Ban,
+    },
+    /// A ban ended or was lifted.
+    Unbanned {
+        /// The jail.
+        jail: JailName,
+        /// Whom.
+        network: Network,
+        /// Lifted by a person, rather than over.
+        by_hand: bool,
+    },
+    /// A jail began or got other rules.
+    JailStarted {
+        /// The jail.
+        jail: JailName,
+    },
+    /// A jail has no containers left, or is gone.
+    JailStopped {
+        /// The jail.
+        jail: JailName,
+    },
+    /// What someone took from the firewall was put back.
+    Repaired {
+        /// What was put back.
+        what: String,
+    },
+    /// Something is wrong, or well again.
+    Trouble {
+        /// What.
+        what: String,
+        /// Well again?
+        over: bool,
+    },
+}

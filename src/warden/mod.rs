@@ -1,0 +1,2 @@
+//! (pure)
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
