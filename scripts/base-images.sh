@@ -34,6 +34,7 @@ bootstrap() { # OUT.tar [PACKAGE,…]
     local out=$1 include=${2:-} mirror security
     have mmdebstrap || die "mmdebstrap is missing (apt-get install mmdebstrap), and no registry answers"
     mirror=$(debian_mirror) security=$(debian_security_mirror)
+    # shellcheck disable=SC2016
     local hooks=(--setup-hook='mkdir -p "$1/usr/local/share/ca-certificates"')
     local ca
     for ca in /usr/local/share/ca-certificates/*.crt; do
@@ -60,7 +61,7 @@ make_debian() {
 # As the official image: a C compiler, and the toolchain in /usr/local/rustup with its programs in
 # /usr/local/cargo/bin. Compiler, cargo and the standard library only.
 make_rust() {
-    local sysroot name stage
+    local sysroot name stage parts
     have rustc || die "rustc is missing: without a registry the Rust image is made from this machine's toolchain"
     sysroot=$(rustc --print sysroot)
     if [ ! -x "$sysroot/bin/cargo" ] || [ "$sysroot" = /usr ]; then
@@ -69,9 +70,9 @@ make_rust() {
     name=$(basename "$sysroot")
     say "rust.tar: bootstrapping $SUITE with gcc, and adding $(rustc --version)"
     bootstrap "$1" ca-certificates,gcc,libc6-dev
-    tar -C "$sysroot" --append -f "$1" --owner=0 --group=0 --exclude='rustlib/manifest-*' \
-        --transform "s,^,.$RUSTUP/toolchains/$name/,rSh" \
-        $(cd "$sysroot" && ls -d bin/rustc bin/cargo bin/rustdoc lib/*.so* lib/rustlib/*-unknown-* 2>/dev/null)
+    mapfile -t parts < <(cd "$sysroot" && ls -d bin/rustc bin/cargo bin/rustdoc lib/*.so* lib/rustlib/*-linux-*/)
+    tar -C "$sysroot" --append -f "$1" --owner=0 --group=0 \
+        --transform "s,^,.$RUSTUP/toolchains/$name/,rSh" "${parts[@]}"
     stage=$(mktemp -d)
     mkdir -p "$stage$CARGO/bin"
     local program

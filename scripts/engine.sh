@@ -1,0 +1,67 @@
+#!/bin/bash
+# Unpacks a newer Docker engine from Debian packages into a folder, without installing anything:
+# dockerd and what it starts, the client, and the compose (v2) and buildx plugins.
+#
+#     scripts/engine.sh SUITE [DIR]        prints the folder of dockerd, to be put in PATH
+#
+# SUITE is a release of Debian: trixie (Docker 26.1), sid (28.x at the time of writing), or
+# any other that the mirror has. DIR is $GUARD_CACHE/engines/SUITE by default; the plugins are in
+# DIR/usr/libexec/docker/cli-plugins. What is there already is used as it is; --fresh fetches anew.
+#
+# Debian's Docker runs on any glibc since 2.34. runc is the machine's own (package runc, which
+# comes with docker.io): those of newer suites want a newer glibc.
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+
+PACKAGES=(docker.io docker-cli containerd docker-compose docker-buildx tini)
+KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
+
+# A folder that apt takes for a machine of its own: with this suite, and nothing installed.
+fetch() { # SUITE DIR
+    local suite=$1 apt=$2/apt mirror options
+    mirror=$(debian_mirror)
+    mkdir -p "$apt"/etc/apt/{preferences.d,trusted.gpg.d} "$apt"/var/lib/apt/lists/partial \
+        "$apt"/var/cache/apt/archives/partial "$apt"/var/lib/dpkg
+    : >"$apt/var/lib/dpkg/status"
+    echo "deb [signed-by=$KEYRING] $mirror $suite main" >"$apt/etc/apt/sources.list"
+    options=(-qq -o "Dir=$apt" -o "Dir::State::status=$apt/var/lib/dpkg/status"
+        -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false
+        -o Acquire::Languages=none -o Acquire::Check-Valid-Until=false -o APT::Sandbox::User=root)
+    apt-get "${options[@]}" update
+    (cd "$2" && apt-get "${options[@]}" download "${PACKAGES[@]}")
+}
+
+main() {
+    local suite="" dir="" fresh=no argument
+    for argument in "$@"; do
+        case $argument in
+            --fresh) fresh=yes ;;
+            -*) die "usage: engine.sh [--fresh] SUITE [DIR]" ;;
+            *) if [ -z "$suite" ]; then suite=$argument; else dir=$argument; fi ;;
+        esac
+    done
+    [ -n "$suite" ] || die "usage: engine.sh [--fresh] SUITE [DIR]"
+    dir=${dir:-$GUARD_CACHE/engines/$suite}
+    mkdir -p "$(dirname "$dir")"
+
+    exec 9>"$dir.lock"
+    flock 9
+    if [ $fresh = yes ]; then rm -rf "$dir"; fi
+    if [ ! -x "$dir/usr/sbin/dockerd" ]; then
+        if ! have apt-get || ! have dpkg-deb; then die "unpacking an engine needs apt-get and dpkg-deb"; fi
+        say "engine: fetching Docker of Debian $suite"
+        local work=$dir.new package
+        rm -rf "$work"
+        mkdir -p "$work/tree"
+        fetch "$suite" "$work" >&2
+        for package in "$work"/*.deb; do dpkg-deb -x "$package" "$work/tree"; done
+        # All of it in one folder, as the older suites have it.
+        mkdir -p "$work/tree/usr/bin" "$work/tree/usr/sbin"
+        rm -rf "$work/tree/usr/share" "$dir"
+        mv "$work/tree" "$dir"
+        rm -rf "$work"
+    fi
+    echo "$dir/usr/sbin"
+}
+
+main "$@"
