@@ -1,0 +1,29 @@
+# What one does with guard's sources. Each target is a script in scripts/, whose head says more.
+.PHONY: help up down demo test audit bench images clean
+
+help: ## show this
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
+
+up: ## build and start guard with two login services to protect (docker-compose.example.yml)
+	@scripts/up.sh
+
+demo: ## attack one of them and watch the ban happen (after `make up`; as root)
+	@scripts/demo.sh
+
+down: ## stop and remove what `make up` started
+	@scripts/down.sh
+
+test: ## format, lints and all tests: plain ones, root's, and those with Docker engines of their own
+	@scripts/test.sh
+
+audit: ## licences, bans and sources of the dependencies, advisories, unused dependencies
+	@scripts/audit.sh
+
+bench: ## benchmarks
+	cargo bench --locked
+
+images: ## the base images of the Dockerfile, from a registry or from Debian packages
+	@scripts/base-images.sh
+
+clean: ## remove what was built: target/, the example's images, the cache
+	@scripts/clean.sh

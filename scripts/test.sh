@@ -1,0 +1,112 @@
+#!/bin/bash
+# Everything that must hold: the format, the lints, and all tests. Ends with the line
+#
+#     N passed, N failed, N skipped
+#
+# and with an error when anything failed.
+#
+#     scripts/test.sh [ARGUMENTS of cargo test…]
+#
+# Three kinds of tests run side by side: those that need nothing, those that need root (each in a
+# network namespace of its own), and those that need Docker (each starts an engine of its own in a
+# namespace of its own; the machine's engine and firewall are never touched). Where root or Docker
+# is missing, a test prints a line `SKIPPED <name>: <reason>` and is counted as skipped; what
+# GUARD_TEST_REQUIRE names (a list with commas: root,docker) fails instead.
+#
+# What the tests are told by the environment, and what they do without it:
+#
+#     GUARD_CACHE          a folder that outlives the run; ~/.cache/guard
+#     GUARD_TEST_ENGINES   the Docker engines to test with, `NAME=FOLDER` separated by blanks: the
+#                          folder has dockerd and docker-proxy; the client and containerd are in it
+#                          or in ../bin. For example
+#                              machine=/usr/sbin sid=/root/.cache/guard/engines/sid/usr/sbin
+#                          Set before: used as it is. Empty: no engine, Docker's tests are skipped.
+#     GUARD_TEST_IMAGES    the folder with debian.tar and rust.tar, to `docker import`; the tests
+#                          that build the shipped Dockerfile need them (scripts/base-images.sh)
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+cd "$ROOT"
+
+BEGUN=$SECONDS
+LOG=$(mktemp)
+PREPARATION=()
+PATH=$PATH:/usr/sbin:/sbin
+trap 'rm -f "$LOG" "$LOG".*' EXIT
+
+# Engines and base images are fetched and made while cargo compiles.
+prepare() {
+    "$ROOT/scripts/install-tools.sh"
+    export GUARD_TEST_IMAGES=${GUARD_TEST_IMAGES:-$GUARD_CACHE/images}
+    if [ "$(id -u)" = 0 ] && have apt-get; then
+        "$ROOT/scripts/engine.sh" sid >"$LOG.sid" &
+        PREPARATION+=($!)
+        nice "$ROOT/scripts/base-images.sh" --tars &
+        PREPARATION+=($!)
+    fi
+}
+
+# What could not be prepared is not there: its tests say so, or fail where it is required.
+await_preparation() {
+    local job
+    for job in "${PREPARATION[@]}"; do
+        wait "$job" || say "part of the preparation failed; the tests that need it will say so"
+    done
+    if [ -z "${GUARD_TEST_ENGINES+set}" ]; then
+        local engines=()
+        if have dockerd; then engines+=("machine=$(dirname "$(readlink -f "$(command -v dockerd)")")"); fi
+        if [ -s "$LOG.sid" ]; then engines+=("sid=$(cat "$LOG.sid")"); fi
+        export GUARD_TEST_ENGINES="${engines[*]}"
+    fi
+    note "engines: ${GUARD_TEST_ENGINES:-none}"
+}
+
+FAILED=()
+check() { # NAME COMMAND…
+    local name=$1 begun=$SECONDS
+    shift
+    say "$name"
+    if "$@"; then
+        note "$name: $((SECONDS - begun)) s"
+    else
+        FAILED+=("$name")
+        say "$name: FAILED"
+    fi
+}
+
+# --show-output brings out what passed tests printed: the lines that say what was skipped.
+run_tests() {
+    cargo test --locked --no-fail-fast "$@" -- --show-output 2>&1 | tee "$LOG"
+}
+
+count() { # passed | failed | ignored: the sum over all test programs
+    awk -v what="$1" '
+        /^test result: / { for (i = 2; i <= NF; i++) if ($i ~ "^" what) sum += $(i - 1) }
+        END { print sum + 0 }' "$LOG"
+}
+
+# A test that panics in its preparation, or a program that does not compile, has no result line.
+summary() {
+    local passed failed skipped ignored
+    passed=$(count passed) failed=$(count failed) ignored=$(count ignored)
+    skipped=$(grep -cE '(^|\.\.\. )SKIPPED ' "$LOG" || true)
+    if ((skipped > 0)); then
+        say "skipped:"
+        grep -oE '(^|\.\.\. )SKIPPED .*' "$LOG" | sed 's/^\.\.\. //; s/^/    /' >&2
+    fi
+    if ((${#FAILED[@]} > 0)); then
+        say "FAILED: $(printf '%s; ' "${FAILED[@]}" | sed 's/; $//')"
+        if ((failed == 0)); then failed=${#FAILED[@]}; fi
+    fi
+    note "$((SECONDS - BEGUN)) s in all"
+    echo "$((passed - skipped)) passed, $failed failed, $((skipped + ignored)) skipped"
+    ((failed == 0))
+}
+
+have cargo || die "cargo is missing: https://rustup.rs"
+prepare
+check "format" cargo fmt --all --check
+check "lints" cargo clippy --locked --all-targets -- -D warnings
+check "build" cargo test --locked --no-run
+await_preparation
+check "tests" run_tests "$@"
+summary
