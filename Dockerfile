@@ -22,8 +22,8 @@ COPY Cargo.toml Cargo.lock ./
 RUN cp Cargo.toml /tmp/Cargo.toml \
     && awk '/^\[/ { cut = /^\[\[(bench|test|example)\]\]/ } !cut' /tmp/Cargo.toml > Cargo.toml \
     && mkdir -p src/bin \
-    && touch src/lib.rs \
-    && echo 'fn main() {}' | tee src/main.rs > src/bin/guardctl.rs \
+    && echo '//! Empty.' > src/lib.rs \
+    && printf '//! Empty.\nfn main() {}\n' | tee src/main.rs > src/bin/guardctl.rs \
     && cargo build --release --locked \
     && cargo clean --release --locked -p guard \
     && rm -rf src

@@ -18,12 +18,12 @@ for tool in cargo-deny cargo-machete; do
     fi
 done
 
-run cargo deny --locked check licenses bans sources
+run cargo deny --locked check --hide-inclusion-graph licenses bans sources
 
 # Not an error where there is no way to it: the rest of the audit holds all the same.
 say "fetching the advisory database"
 if cargo deny --locked fetch db; then
-    run cargo deny --locked check --disable-fetch advisories
+    run cargo deny --locked check --hide-inclusion-graph --disable-fetch advisories
 else
     say "the advisory database cannot be reached from here: advisories were NOT checked"
 fi

@@ -32,7 +32,7 @@ guardctl() { docker exec guard guardctl "$@"; }
 
 STEP=0
 step() { STEP=$((STEP + 1)); printf '\n%s. %s\n' "$STEP" "$*"; }
-show() { printf '   $ %s\n' "$*"; "$@" 2>&1 | grep -v '^# Warning: iptables-legacy' | sed 's/^/   /'; }
+show() { printf '   $ %s\n' "$*"; "$@" 2>&1 | sed '/^# Warning: iptables-legacy/d; s/^/   /'; }
 fail() {
     printf '\nThe demo failed at step %s: %s\n\nThe last words of guard:\n' "$STEP" "$*" >&2
     docker logs --tail 20 guard >&2 || true
