@@ -13,7 +13,7 @@
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
-PACKAGES=(docker.io docker-cli containerd docker-compose docker-buildx tini)
+PACKAGES=(docker.io docker-cli containerd docker-compose docker-buildx)
 KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
 
 # A folder that apt takes for a machine of its own: with this suite, and nothing installed.
@@ -28,7 +28,10 @@ fetch() { # SUITE DIR
         -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false
         -o Acquire::Languages=none -o Acquire::Check-Valid-Until=false -o APT::Sandbox::User=root)
     apt-get "${options[@]}" update
-    (cd "$2" && apt-get "${options[@]}" download "${PACKAGES[@]}")
+    # docker-init for `--init`; in older suites a part of the package tini.
+    local init=tini-static
+    if ! apt-cache "${options[@]}" show "$init" >/dev/null 2>&1; then init=tini; fi
+    (cd "$2" && apt-get "${options[@]}" download "${PACKAGES[@]}" "$init")
 }
 
 main() {
@@ -58,6 +61,7 @@ main() {
         # All of it in one folder, as the older suites have it.
         mkdir -p "$work/tree/usr/bin" "$work/tree/usr/sbin"
         rm -rf "$work/tree/usr/share" "$dir"
+        "$work/tree/usr/sbin/dockerd" --version >&2 || die "Docker of Debian $suite does not run here"
         mv "$work/tree" "$dir"
         rm -rf "$work"
     fi

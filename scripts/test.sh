@@ -16,11 +16,11 @@
 # What the tests are told by the environment, and what they do without it:
 #
 #     GUARD_CACHE          a folder that outlives the run; ~/.cache/guard
-#     GUARD_TEST_ENGINES   the Docker engines to test with, `NAME=FOLDER` separated by blanks: the
-#                          folder has dockerd and docker-proxy; the client and containerd are in it
-#                          or in ../bin. For example
-#                              machine=/usr/sbin sid=/root/.cache/guard/engines/sid/usr/sbin
-#                          Set before: used as it is. Empty: no engine, Docker's tests are skipped.
+#     GUARD_TEST_ENGINES   the Docker engines to test with: `NAME=FOLDER`, separated by commas; the
+#                          folder has dockerd, what dockerd starts is there, or in ../bin, or in
+#                          PATH. For example
+#                              machine=/usr/sbin,sid=/root/.cache/guard/engines/sid/usr/sbin
+#                          Set before: used as it is. Without it: the dockerd in PATH.
 #     GUARD_TEST_IMAGES    the folder with debian.tar and rust.tar, to `docker import`; the tests
 #                          that build the shipped Dockerfile need them (scripts/base-images.sh)
 set -euo pipefail
@@ -38,11 +38,24 @@ prepare() {
     "$ROOT/scripts/install-tools.sh"
     export GUARD_TEST_IMAGES=${GUARD_TEST_IMAGES:-$GUARD_CACHE/images}
     if [ "$(id -u)" = 0 ] && have apt-get; then
-        "$ROOT/scripts/engine.sh" sid >"$LOG.sid" &
+        newer_engine >"$LOG.engine" &
         PREPARATION+=($!)
         nice "$ROOT/scripts/base-images.sh" --tars &
         PREPARATION+=($!)
     fi
+}
+
+# Debian's newest Docker. That suite moves on: should its Docker not run here, the one of the
+# stable release after this one does.
+newer_engine() {
+    local suite folder
+    for suite in sid trixie; do
+        if folder=$("$ROOT/scripts/engine.sh" "$suite"); then
+            echo "$suite=$folder"
+            return
+        fi
+    done
+    return 1
 }
 
 # What could not be prepared is not there: its tests say so, or fail where it is required.
@@ -54,8 +67,9 @@ await_preparation() {
     if [ -z "${GUARD_TEST_ENGINES+set}" ]; then
         local engines=()
         if have dockerd; then engines+=("machine=$(dirname "$(readlink -f "$(command -v dockerd)")")"); fi
-        if [ -s "$LOG.sid" ]; then engines+=("sid=$(cat "$LOG.sid")"); fi
-        export GUARD_TEST_ENGINES="${engines[*]}"
+        if [ -s "$LOG.engine" ]; then engines+=("$(cat "$LOG.engine")"); fi
+        GUARD_TEST_ENGINES=$(IFS=, && echo "${engines[*]}")
+        export GUARD_TEST_ENGINES
     fi
     note "engines: ${GUARD_TEST_ENGINES:-none}"
 }
@@ -73,9 +87,10 @@ check() { # NAME COMMAND…
     fi
 }
 
-# --show-output brings out what passed tests printed: the lines that say what was skipped.
+# --show-output brings out what passed tests printed: the lines that say what was skipped. The two
+# further lists of everything that passed, which come with it, are left out.
 run_tests() {
-    cargo test --locked --no-fail-fast "$@" -- --show-output 2>&1 | tee "$LOG"
+    cargo test --locked --no-fail-fast "$@" -- --show-output 2>&1 | sed -u '/^successes:$/,/^$/d' | tee "$LOG"
 }
 
 count() { # passed | failed | ignored: the sum over all test programs
