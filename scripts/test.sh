@@ -66,7 +66,7 @@ await_preparation() {
     done
     if [ -z "${GUARD_TEST_ENGINES+set}" ]; then
         local engines=()
-        if have dockerd; then engines+=("machine=$(dirname "$(readlink -f "$(command -v dockerd)")")"); fi
+        if have dockerd; then engines+=("machine=$(dirname "$(command -v dockerd)")"); fi
         if [ -s "$LOG.engine" ]; then engines+=("$(cat "$LOG.engine")"); fi
         GUARD_TEST_ENGINES=$(IFS=, && echo "${engines[*]}")
         export GUARD_TEST_ENGINES
