@@ -81,7 +81,8 @@ services:
   flask-file: { build: { network: host } }
 EOT
 GUARD_COMPOSE_EXTRA=$RUN/build.yml "$ROOT/scripts/up.sh" --build-only
-docker image prune --force >/dev/null
+# Not the newest: for the legacy builder they are the cache.
+docker image prune --force --filter until=24h >/dev/null
 docker builder prune --force --keep-storage 6GB >/dev/null 2>&1 || true
 docker image ls --format '    {{.Repository}}:{{.Tag}} {{.Size}}' >&2
 stop_engine
