@@ -1,0 +1,159 @@
+//! Beginning again with what the store remembered.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::effect::{Effects, Settings};
+use super::ignore::NeverBan;
+use super::jail::{Jail, Presence};
+use super::{Warden, window};
+use crate::model::{
+    Ban, BanTime, BlockRules, BlockType, Chain, JailMemory, JailName, JailRules, Limits,
+    MANUAL_JAIL, Memory, Network, Ports, Record, ServiceId, Timestamp,
+};
+
+/// What was remembered of one jail.
+#[derive(Default)]
+struct Share {
+    bans: Vec<Ban>,
+    failures: Vec<(Network, Vec<Timestamp>)>,
+    floors: Vec<(Network, Timestamp)>,
+}
+
+impl Warden {
+    /// Begins with what was remembered. Orders the jails and their bans at once;
+    /// what was remembered of jails that are not is dropped.
+    ///
+    /// Whether these jails still have containers is not known yet. None of them is
+    /// removed before [`Warden::handle_jail`] or [`Warden::handle_jail_left`]
+    /// has said so, which the caller owes to each of [`Warden::jails`] as soon
+    /// as Docker has listed all containers.
+    pub fn new(now: Timestamp, memory: Memory, settings: Settings) -> Self {
+        let mut warden = Warden {
+            jails: BTreeMap::new(),
+            never: NeverBan::new(settings),
+            clock: now,
+            out: Effects::default(),
+        };
+        let mut remembered = BTreeMap::new();
+        for jail in memory.jails {
+            remembered.insert(jail.rules.name.clone(), jail);
+        }
+        let mut shares = shares(memory.bans, memory.failures, memory.floors);
+        let manual = manual(remembered.remove(&JailName::from_lossy(MANUAL_JAIL)), &mut warden.out);
+        for (memory, presence) in std::iter::once((manual, Presence::Live))
+            .chain(remembered.into_values().map(|memory| (memory, Presence::Awaited)))
+        {
+            let share = shares.remove(&memory.rules.name).unwrap_or_default();
+            warden.restore(now, (memory, presence), share);
+        }
+        for (name, share) in shares {
+            share.drop_all(&name, &mut warden.out);
+        }
+        warden
+    }
+
+    fn restore(
+        &mut self,
+        now: Timestamp,
+        (memory, presence): (JailMemory, Presence),
+        share: Share,
+    ) {
+        let Warden { jails, never, out, .. } = self;
+        let name = memory.rules.name.clone();
+        let mut jail = Jail::new(memory.rules, presence, never);
+        jail.found = memory.found;
+        jail.banned = memory.banned;
+        let limits = jail.rules.limits;
+        for network in jail.counts.restore(share.failures, &limits, never.track_max()) {
+            jail.forgot(network, out);
+        }
+        for (network, at) in share.floors {
+            jail.floors.raise(now, network, at);
+        }
+        let state = jail.ordered();
+        for ban in share.bans {
+            if ban.until.is_over(now) {
+                out.remember(Record::BanGone(name.clone(), ban.network));
+            } else {
+                jail.bans.insert(ban, state);
+            }
+        }
+        jail.clock_set_back(now, out);
+        jail.install(out);
+        jail.look_around(now, never, out);
+        jail.block_all(out);
+        jails.insert(name, jail);
+    }
+
+    /// Every call brings the time. A clock that was set back must neither
+    /// prolong bans nor swallow failures.
+    pub(super) fn observe(&mut self, now: Timestamp) {
+        if window::after(now, window::NOISE) < self.clock {
+            for jail in self.jails.values_mut() {
+                for ban in jail.clock_set_back(now, &mut self.out) {
+                    jail.block(&ban, &mut self.out);
+                }
+            }
+            self.clock = now;
+        }
+        self.clock = self.clock.max(now);
+    }
+}
+
+fn shares(
+    bans: Vec<Ban>,
+    failures: Vec<(JailName, Network, Vec<Timestamp>)>,
+    floors: Vec<(JailName, Network, Timestamp)>,
+) -> BTreeMap<JailName, Share> {
+    let mut shares: BTreeMap<JailName, Share> = BTreeMap::new();
+    for ban in bans {
+        shares.entry(ban.jail.clone()).or_default().bans.push(ban);
+    }
+    for (jail, network, times) in failures {
+        shares.entry(jail).or_default().failures.push((network, times));
+    }
+    for (jail, network, at) in floors {
+        shares.entry(jail).or_default().floors.push((network, at));
+    }
+    shares
+}
+
+impl Share {
+    fn drop_all(self, name: &JailName, out: &mut Effects) {
+        for ban in self.bans {
+            out.remember(Record::BanGone(name.clone(), ban.network));
+        }
+        for (network, _) in self.failures {
+            out.remember(Record::Failures(name.clone(), network, Vec::new()));
+        }
+        for (network, _) in self.floors {
+            out.remember(Record::FloorGone(name.clone(), network));
+        }
+    }
+}
+
+/// The built-in jail: what this version says of it, with the totals that were remembered.
+fn manual(remembered: Option<JailMemory>, out: &mut Effects) -> JailMemory {
+    let rules = JailRules {
+        name: JailName::from_lossy(MANUAL_JAIL),
+        service: ServiceId::BuiltIn,
+        limits: Limits { ban_time: BanTime::Forever, ..Limits::default() },
+        ignore: Vec::new(),
+        block: BlockRules {
+            chains: BTreeSet::from([Chain::DockerUser, Chain::Input]),
+            ports: Ports::All,
+            block_type: BlockType::Reject,
+        },
+        dry_run: false,
+    };
+    match remembered {
+        Some(memory) if *memory.rules == rules => memory,
+        other => {
+            let (found, banned) = other.map_or((0, 0), |memory| (memory.found, memory.banned));
+            let memory = JailMemory { rules: Arc::new(rules), found, banned };
+            out.remember(Record::Jail(memory.clone()));
+            memory
+        }
+    }
+}
