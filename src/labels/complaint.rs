@@ -33,6 +33,12 @@ impl Flaw {
         Flaw { remedy: Some(remedy.into()), ..self }
     }
 
+    /// The same flaw, with a remedy if it has none of its own.
+    pub(super) fn or_mend(self, remedy: impl FnOnce() -> String) -> Self {
+        let remedy = self.remedy.or_else(|| Some(remedy()));
+        Flaw { remedy, ..self }
+    }
+
     /// The same flaw in a longer text, in which its own begins at byte `start`.
     pub(super) fn shifted(self, start: usize) -> Self {
         Flaw { span: self.span.start + start..self.span.end + start, ..self }
@@ -113,7 +119,8 @@ impl Complaint {
     /// The renderer counts columns in the excerpt, people count them in the
     /// label: puts the true place into the second line.
     fn with_place(&self, rendered: &str) -> String {
-        let mut lines: Vec<String> = rendered.lines().map(|line| line.trim_end().to_owned()).collect();
+        let mut lines: Vec<String> =
+            rendered.lines().map(|line| line.trim_end().to_owned()).collect();
         if let Some((arrow, _)) = lines.get(1).and_then(|line| line.split_once(PLACE)) {
             lines[1] = format!("{arrow}{}", self.place());
         }
@@ -249,7 +256,10 @@ mod tests {
 
     #[test]
     fn points_into_the_line() {
-        check("one\ntwo three\nfour", 8..13, r"
+        check(
+            "one\ntwo three\nfour",
+            8..13,
+            r"
 error: wrong
  --> container web, label guard.failregex:2:5
   |
@@ -263,7 +273,10 @@ error: wrong
 
     #[test]
     fn nothing_is_a_place_too() {
-        check("", 0..0, r"
+        check(
+            "",
+            0..0,
+            r"
 error: wrong
  --> container web, label guard.failregex:1:1
   |
@@ -277,7 +290,10 @@ error: wrong
 
     #[test]
     fn control_characters_are_escaped() {
-        check("a\x1b[2J\tb\u{202e}c(", 11..12, r"
+        check(
+            "a\x1b[2J\tb\u{202e}c(",
+            11..12,
+            r"
 error: wrong
  --> container web, label guard.failregex:1:10
   |
@@ -292,7 +308,10 @@ error: wrong
     #[test]
     fn long_values_are_windowed() {
         let value = format!("{}({}", "a".repeat(60_000), "b".repeat(5_000));
-        check(&value, 60_000..60_001, r"
+        check(
+            &value,
+            60_000..60_001,
+            r"
 error: wrong
  --> container web, label guard.failregex:1:60001
   |
@@ -306,7 +325,10 @@ error: wrong
 
     #[test]
     fn wide_characters_keep_the_caret_in_place() {
-        check("日本 (x", 7..8, r"
+        check(
+            "日本 (x",
+            7..8,
+            r"
 error: wrong
  --> container web, label guard.failregex:1:4
   |
