@@ -154,7 +154,7 @@ impl<'a> Draft<'a> {
             if !self.spoilt.contains("failregex") && !self.misspelt {
                 self.about_whole(|span| {
                     Flaw::new(span, "the jail has no `failregex`").mend(
-                        "`failregex` says which lines are failures, with `<HOST>` where the address is",
+                        "add it: it says which lines are failures, with `<HOST>` where the address is",
                     )
                 });
             }

@@ -77,7 +77,7 @@ pub fn show(time: Duration) -> String {
 fn length(text: &str, nanos: i128) -> Result<Duration, Flaw> {
     let whole = blank_free(text);
     if nanos < SECOND {
-        return Err(Flaw::new(whole, "this is no time above 0"));
+        return Err(Flaw::new(whole, "a time must be above 0"));
     }
     match u64::try_from(nanos / SECOND) {
         Ok(seconds) if i128::from(seconds) <= LONGEST => Ok(Duration::from_secs(seconds)),
@@ -253,9 +253,9 @@ mod tests {
         check("1h*2", "*", "`*` stands where a number must be");
         check("1d +", "", "a number is missing at the end");
         check("1.h", "h", "`h` stands where a number must be");
-        check("0", "0", "this is no time above 0");
-        check("0.5", "0.5", "this is no time above 0");
-        check(" -2m ", "-2m", "this is no time above 0");
+        check("0", "0", "a time must be above 0");
+        check("0.5", "0.5", "a time must be above 0");
+        check(" -2m ", "-2m", "a time must be above 0");
         check("101y", "101y", "this is longer than 100 years");
         check("9999999999999999", "9999999999999999", "this number is too big");
         check("999999999999999y", "999999999999999y", "this is longer than 100 years");

@@ -74,7 +74,7 @@ fn word<T: Copy>(value: &str, words: &[(&'static str, T)]) -> Result<T, Flaw> {
     if let Some((_, meaning)) = words.iter().find(|(word, _)| word.eq_ignore_ascii_case(inner)) {
         return Ok(*meaning);
     }
-    let flaw = Flaw::new(span, format!("{} is not known here", quoted(inner)));
+    let flaw = Flaw::new(span, format!("{} is not allowed here", quoted(inner)));
     Err(match hint::nearest(inner, words.iter().map(|(word, _)| *word)) {
         Some(near) => flaw.mend(format!("did you mean `{near}`?")),
         None => flaw,
@@ -267,7 +267,7 @@ mod tests {
         for text in ["false", "no", "Off", "0"] {
             assert_eq!(switch(text), Ok(false), "{text}");
         }
-        assert_eq!(flaws(" ja ", switch(" ja ")), [("ja", "`ja` is not known here".to_owned())]);
+        assert_eq!(flaws(" ja ", switch(" ja ")), [("ja", "`ja` is not allowed here".to_owned())]);
         assert_eq!(flaws("", switch("")), [("", "the value is empty".to_owned())]);
     }
 
