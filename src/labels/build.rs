@@ -1,13 +1,13 @@
 //! From the labels of one jail to the jail, or to what is wrong with it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::jail::{Jail, PortsAsked, PortsWanted, Sources, StreamChoice};
 use super::keys::{Entry, Finding, Sheet};
 use super::options::{Given, Options, Piece};
 use super::ports::PortWish;
-use super::table::{LABELS, Reach};
+use super::table::Reach;
 use super::values::{MAX_PATHS, MAX_REGEXES, MAX_VALUE};
 use super::{Flaw, Severity};
 use crate::filter::{Filter, FilterSpec, Library, RegexError, RegexPlace};
@@ -36,8 +36,8 @@ pub(super) struct Setting<'a> {
     /// What counts where the jail's labels say nothing: `guard.<option>` for a
     /// further jail, then the variables.
     pub(super) inherited: &'a Options,
-    /// Options that can't be inherited, because their value is wrong.
-    pub(super) spoilt: &'a BTreeSet<&'static str>,
+    /// Labels whose value is wrong, by the option that can't be inherited from them.
+    pub(super) spoilt: &'a BTreeMap<&'static str, Given<'a>>,
 }
 
 impl<'a> Draft<'a> {
@@ -54,7 +54,7 @@ impl<'a> Draft<'a> {
             serves_others: false,
             first,
         };
-        for entry in entries {
+        for entry in entries.into_values() {
             if let Err(flaws) = read(&mut draft.options, &entry) {
                 draft.spoilt.insert(entry.label.name);
                 let found = flaws.into_iter().map(|flaw| Finding::in_value(entry.given, flaw));
@@ -77,10 +77,12 @@ impl<'a> Draft<'a> {
         self.first.is_none()
     }
 
-    /// The options whose wrong value others must not inherit.
-    pub(super) fn spoilt_for_others(&self) -> BTreeSet<&'static str> {
-        let reaches = |name: &&str| LABELS.iter().any(|l| l.name == *name && l.reach > Reach::Jail);
-        self.spoilt.iter().copied().filter(reaches).collect()
+    /// The labels whose wrong value others must not inherit, by option.
+    pub(super) fn spoilt_for_others(&self) -> BTreeMap<&'static str, Given<'a>> {
+        let reaches = |entry: &&Entry<'_>| entry.label.reach > Reach::Jail;
+        let spoilt = |entry: &&Entry<'_>| self.spoilt.contains(entry.label.name);
+        let entries = self.entries.iter().filter(reaches).filter(spoilt);
+        entries.map(|entry| (entry.label.name, entry.given)).collect()
     }
 
     /// The label that set an option, if one did.
@@ -112,8 +114,8 @@ impl<'a> Draft<'a> {
         let filter = self.filter(setting.container, library);
         let sources = self.sources(setting.container);
         self.warn(&options, setting.container);
-        let refused = self.findings.iter().any(|f| f.severity == Severity::Error);
-        if refused || self.inherits_wrong(setting.spoilt) {
+        self.refuse_spoilt(setting.spoilt);
+        if self.findings.iter().any(|finding| finding.severity == Severity::Error) {
             return None;
         }
         let limits = Limits::default();
@@ -143,9 +145,17 @@ impl<'a> Draft<'a> {
         })
     }
 
-    /// Would it take an option from `guard.<option>` whose value is wrong?
-    fn inherits_wrong(&self, spoilt: &BTreeSet<&'static str>) -> bool {
-        spoilt.iter().any(|option| self.given(option).is_none())
+    /// A jail can't take an option from `guard.<option>` where that is wrong.
+    fn refuse_spoilt(&mut self, spoilt: &BTreeMap<&'static str, Given<'a>>) {
+        for (option, given) in spoilt {
+            if self.given(option).is_some() {
+                continue;
+            }
+            let what = format!("this jail takes `{option}` from here, where it is wrong");
+            let flaw = Flaw::new(0..given.value.len(), what)
+                .mend(format!("mend it, or set `{option}` for the jail itself"));
+            self.findings.push(Finding::in_value(*given, flaw));
+        }
     }
 
     fn filter(&mut self, container: &'a Container, library: &mut Library) -> Option<Arc<Filter>> {

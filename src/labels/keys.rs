@@ -1,7 +1,7 @@
 //! Sorting a container's labels by jail and option. Only keys are looked at;
 //! values are read later.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map};
 
 use super::complaint::shorten;
 use super::options::Given;
@@ -12,6 +12,8 @@ use crate::model::{JailName, LabelSet};
 
 /// Most further jails of one container.
 const MAX_JAILS: usize = 50;
+/// Most labels of guard's on one container: more than all jails could use.
+const MAX_LABELS: usize = 10_000;
 
 /// Something wrong with a label, not yet a complaint of anyone's.
 #[derive(Debug)]
@@ -40,16 +42,14 @@ impl<'a> Finding<'a> {
 #[derive(Debug)]
 pub(super) struct Entry<'a> {
     pub(super) label: &'static Label,
-    /// `1` in `failregex.1`.
-    number: Option<u32>,
     pub(super) given: Given<'a>,
 }
 
 /// The labels of one jail.
 #[derive(Debug, Default)]
 pub(super) struct Sheet<'a> {
-    /// Labels of known options; numbered ones in their order.
-    pub(super) entries: Vec<Entry<'a>>,
+    /// Labels of known options, by name and number (`1` in `failregex.1`).
+    pub(super) entries: BTreeMap<(&'static str, Option<u32>), Entry<'a>>,
     /// Labels of unknown ones, and what else is wrong with keys.
     pub(super) findings: Vec<Finding<'a>>,
     /// Its first label, for complaints about the whole.
@@ -70,18 +70,20 @@ pub(super) struct Sheets<'a> {
 /// Sorts the labels that begin with `prefix` and a dot.
 pub(super) fn sort<'a>(labels: &'a LabelSet, prefix: &str) -> Sheets<'a> {
     let mut sheets = Sheets::default();
-    for (key, value) in labels {
-        let given = Given { key, value };
-        let Some(start) = option_start(key, prefix) else { continue };
-        let rest = key[start..].to_ascii_lowercase();
+    let ours = |(key, value): (&'a String, &'a String)| {
+        option_start(key, prefix).map(|start| (Given { key, value }, start))
+    };
+    if let Some((given, _)) = labels.iter().filter_map(ours).nth(MAX_LABELS) {
+        let what = format!("more than {MAX_LABELS} labels for guard, so none of them counts");
+        sheets.findings.push(Finding::in_key(given, Flaw::new(0..given.key.len(), what)));
+        return sheets;
+    }
+    for (given, start) in labels.iter().filter_map(ours) {
+        let rest = given.key[start..].to_ascii_lowercase();
         match rest.strip_prefix("jails.") {
             Some(inner) => sheets.add_further(given, start + "jails.".len(), inner),
             None => sheets.own.add(given, start, &rest, prefix),
         }
-    }
-    let Sheets { own, further, .. } = &mut sheets;
-    for sheet in further.values_mut().chain([own]) {
-        sheet.entries.sort_by_key(|entry| entry.number);
     }
     sheets
 }
@@ -128,12 +130,13 @@ impl<'a> Sheet<'a> {
             self.findings.push(Finding::in_key(given, flaw));
             return;
         };
-        let twin = self.entries.iter().find(|e| (e.label.name, e.number) == (label.name, number));
-        match twin {
-            None => self.entries.push(Entry { label, number, given }),
-            Some(twin) if twin.given.value == given.value => {}
-            Some(twin) => {
-                let twin = shorten(twin.given.key, 80);
+        match self.entries.entry((label.name, number)) {
+            btree_map::Entry::Vacant(place) => {
+                place.insert(Entry { label, given });
+            }
+            btree_map::Entry::Occupied(twin) if twin.get().given.value == given.value => {}
+            btree_map::Entry::Occupied(twin) => {
+                let twin = shorten(twin.get().given.key, 80);
                 let flaw = Flaw::new(0..given.key.len(), format!("this is set by `{twin}` too"))
                     .mend("upper and lower case are the same in labels; leave one of the two");
                 self.findings.push(Finding::in_key(given, flaw));
@@ -203,15 +206,15 @@ mod tests {
     fn check(keys: &[&str], found: &[&str], wrong: &[(&str, &str)]) {
         let labels = labels(keys);
         let sheets = sort(&labels, "guard");
-        let entries = sheets.own.entries.iter().map(|entry| (String::new(), entry));
-        let further = sheets.further.iter().flat_map(|(name, sheet)| {
-            sheet.entries.iter().map(move |entry| (format!("{name}:"), entry))
-        });
-        let shown: Vec<String> = entries
+        let own = sheets.own.entries.keys().map(|key| (String::new(), key));
+        let further = sheets.further.iter();
+        let further = further
+            .flat_map(|(name, sheet)| sheet.entries.keys().map(move |k| (format!("{name}:"), k)));
+        let shown: Vec<String> = own
             .chain(further)
-            .map(|(jail, entry)| match entry.number {
-                None => format!("{jail}{}", entry.label.name),
-                Some(number) => format!("{jail}{}#{number}", entry.label.name),
+            .map(|(jail, (option, number))| match number {
+                None => format!("{jail}{option}"),
+                Some(number) => format!("{jail}{option}#{number}"),
             })
             .collect();
         assert_eq!(shown, found, "{keys:?}");
@@ -302,5 +305,12 @@ mod tests {
         let labels = labels(&keys.iter().map(String::as_str).collect::<Vec<_>>());
         let sheets = sort(&labels, "guard");
         assert_eq!((sheets.further.len(), sheets.findings.len()), (50, 10));
+    }
+
+    #[test]
+    fn labels_are_bounded() {
+        let labels = (0..10_001).map(|n| (format!("guard.failregex.{n}"), String::new())).collect();
+        let sheets = sort(&labels, "guard");
+        assert_eq!((sheets.own.entries.len(), sheets.findings.len()), (0, 1));
     }
 }

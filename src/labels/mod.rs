@@ -26,7 +26,7 @@ mod table;
 mod values;
 mod zone;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 pub use complaint::{Complaint, Flaw, Severity};
 pub use defaults::Defaults;
@@ -67,7 +67,7 @@ pub fn read(container: &Container, defaults: &Defaults, library: &mut Library) -
     };
     let service = own.options.or(defaults.options());
     let spoilt = own.spoilt_for_others();
-    let none = BTreeSet::new();
+    let none = BTreeMap::new();
 
     let mut plans = vec![Plan {
         name: own_name.clone(),
