@@ -1,0 +1,317 @@
+//! From the labels of one jail to the jail, or to what is wrong with it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::jail::{Jail, PortsAsked, PortsWanted, Sources, StreamChoice};
+use super::keys::{Entry, Finding, Sheet};
+use super::options::{Given, Options, Piece};
+use super::ports::PortWish;
+use super::table::Reach;
+use super::values::{MAX_PATHS, MAX_REGEXES, MAX_VALUE};
+use super::{Flaw, Severity};
+use crate::filter::{Filter, FilterSpec, Library, RegexError, RegexPlace};
+use crate::model::{Chain, Container, JailName, Limits, MANUAL_JAIL, Protocol};
+
+/// One jail's labels with their values read.
+#[derive(Debug)]
+pub(super) struct Draft<'a> {
+    entries: Vec<Entry<'a>>,
+    pub(super) options: Options,
+    /// Options whose value can't be used.
+    spoilt: BTreeSet<&'static str>,
+    pub(super) findings: Vec<Finding<'a>>,
+    /// Is one of the keys wrong? Then a missing option may just be misspelt.
+    misspelt: bool,
+    /// Do other jails take what they don't set from here?
+    pub(super) serves_others: bool,
+    /// The first label, for complaints about the whole.
+    pub(super) first: Option<Given<'a>>,
+}
+
+/// What a jail is built from, besides its own labels.
+#[derive(Clone, Copy)]
+pub(super) struct Setting<'a> {
+    pub(super) container: &'a Container,
+    /// What counts where the jail's labels say nothing: `guard.<option>` for a
+    /// further jail, then the variables.
+    pub(super) inherited: &'a Options,
+    /// Labels whose value is wrong, by the option that can't be inherited from them.
+    pub(super) spoilt: &'a BTreeMap<&'static str, Given<'a>>,
+}
+
+impl<'a> Draft<'a> {
+    /// Reads all values.
+    pub(super) fn new(sheet: Sheet<'a>) -> Self {
+        let Sheet { entries, findings, first } = sheet;
+        let misspelt = !findings.is_empty();
+        let mut draft = Draft {
+            entries: Vec::new(),
+            options: Options::default(),
+            spoilt: BTreeSet::new(),
+            findings,
+            misspelt,
+            serves_others: false,
+            first,
+        };
+        for entry in entries.into_values() {
+            if let Err(flaws) = read(&mut draft.options, &entry) {
+                draft.spoilt.insert(entry.label.name);
+                let found = flaws.into_iter().map(|flaw| Finding::in_value(entry.given, flaw));
+                draft.findings.extend(found);
+            }
+            draft.entries.push(entry);
+        }
+        draft
+    }
+
+    /// Are there labels that make sense only for a jail of their own?
+    pub(super) fn describes_jail(&self) -> bool {
+        let own =
+            |entry: &Entry<'_>| entry.label.reach == Reach::Jail && entry.label.name != "enable";
+        self.entries.iter().any(own)
+    }
+
+    /// Has it labels at all?
+    pub(super) fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    /// The labels whose wrong value others must not inherit, by option.
+    pub(super) fn spoilt_for_others(&self) -> BTreeMap<&'static str, Given<'a>> {
+        let reaches = |entry: &&Entry<'_>| entry.label.reach > Reach::Jail;
+        let spoilt = |entry: &&Entry<'_>| self.spoilt.contains(entry.label.name);
+        let entries = self.entries.iter().filter(reaches).filter(spoilt);
+        entries.map(|entry| (entry.label.name, entry.given)).collect()
+    }
+
+    /// The label that set an option, if one did.
+    pub(super) fn given(&self, option: &str) -> Option<Given<'a>> {
+        self.entries.iter().find(|entry| entry.label.name == option).map(|entry| entry.given)
+    }
+
+    /// A finding about the jail as a whole, at its first label.
+    fn about_whole(&mut self, flaw: impl FnOnce(std::ops::Range<usize>) -> Flaw) {
+        if let Some(given) = self.first {
+            self.findings.push(Finding::in_key(given, flaw(0..given.key.len())));
+        }
+    }
+
+    /// The jail; `None` if anything is wrong with it, and then there is a finding.
+    pub(super) fn build(
+        &mut self,
+        name: &JailName,
+        setting: Setting<'a>,
+        library: &mut Library,
+    ) -> Option<Jail> {
+        let options = self.options.or(setting.inherited);
+        if name.as_str() == MANUAL_JAIL && !self.spoilt.contains("name") {
+            self.about_whole(|span| {
+                Flaw::new(span, "`manual` is the jail of bans made by hand")
+                    .mend("give this one another name with the label `name`")
+            });
+        }
+        let filter = self.filter(setting.container, library);
+        let sources = self.sources(setting.container);
+        self.warn(&options, setting.container);
+        self.refuse_spoilt(setting.spoilt);
+        if self.findings.iter().any(|finding| finding.severity == Severity::Error) {
+            return None;
+        }
+        let limits = Limits::default();
+        let ports = ports(&options);
+        let asked = options.ports.map(|set| PortsAsked {
+            container: setting.container.name.to_string(),
+            label: set.key,
+            value: set.value,
+        });
+        Some(Jail {
+            name: name.clone(),
+            service: setting.container.service.clone(),
+            filter: filter?,
+            sources: sources?,
+            limits: Limits {
+                max_retry: options.max_retry.unwrap_or(limits.max_retry),
+                find_time: options.find_time.unwrap_or(limits.find_time),
+                ban_time: options.ban_time.unwrap_or(limits.ban_time),
+            },
+            ignore: options.ignore.unwrap_or_default(),
+            chains: options.chains.unwrap_or_else(|| [default_chain(setting.container)].into()),
+            ports,
+            block_type: options.block_type.unwrap_or(crate::model::BlockType::Reject),
+            dry_run: options.dry_run.unwrap_or(false),
+            log_zone: options.log_zone,
+            asked: asked.unwrap_or_default(),
+        })
+    }
+
+    /// A jail can't take an option from `guard.<option>` where that is wrong.
+    fn refuse_spoilt(&mut self, spoilt: &BTreeMap<&'static str, Given<'a>>) {
+        for (option, given) in spoilt {
+            if self.given(option).is_some() {
+                continue;
+            }
+            let what = format!("this jail takes `{option}` from here, where it is wrong");
+            let flaw = Flaw::new(0..given.value.len(), what)
+                .mend(format!("mend it, or set `{option}` for the jail itself"));
+            self.findings.push(Finding::in_value(*given, flaw));
+        }
+    }
+
+    fn filter(&mut self, container: &'a Container, library: &mut Library) -> Option<Arc<Filter>> {
+        let Options { failregex, ignoreregex, .. } = &self.options;
+        if failregex.is_empty() {
+            if !self.spoilt.contains("failregex") && !self.misspelt {
+                self.about_whole(|span| {
+                    Flaw::new(span, "the jail has no `failregex`").mend(
+                        "add it: it says which lines are failures, with `<HOST>` where the address is",
+                    )
+                });
+            }
+            return None;
+        }
+        if let Some(piece) = failregex.iter().chain(ignoreregex).nth(MAX_REGEXES) {
+            let flaw = Flaw::new(0..piece.text.len(), format!("more than {MAX_REGEXES} regexes"))
+                .mend("no label can raise that bound; join some with `|`");
+            self.findings.extend(at_piece(container, piece, flaw));
+            return None;
+        }
+        let texts = |pieces: &[Piece]| pieces.iter().map(|piece| piece.text.clone()).collect();
+        let spec = FilterSpec { failregex: texts(failregex), ignoreregex: texts(ignoreregex) };
+        match library.get(&spec) {
+            Ok(filter) => Some(filter),
+            Err(errors) => {
+                let found = errors.into_iter().filter_map(|error| {
+                    let (piece, flaw) = place(error, failregex, ignoreregex)?;
+                    at_piece(container, piece, flaw)
+                });
+                let found: Vec<_> = found.collect();
+                self.findings.extend(found);
+                None
+            }
+        }
+    }
+
+    fn sources(&mut self, container: &Container) -> Option<Sources> {
+        let mut paths = self.options.logpath.clone();
+        if paths.is_empty() {
+            if container.own && !self.spoilt.contains("logpath") {
+                self.about_whole(|span| {
+                    Flaw::new(span, "guard's own output is no source of failures").mend(
+                        "give `logpath`, a file as guard sees it: mount the host's `/var/log` and name the file there",
+                    )
+                });
+            }
+            let stream = self.options.stream.unwrap_or(StreamChoice::Both);
+            return (!container.own).then_some(Sources::Output(stream));
+        }
+        let mut seen = BTreeSet::new();
+        paths.retain(|path| seen.insert(path.clone()));
+        if paths.len() > MAX_PATHS {
+            self.about_whole(|span| {
+                Flaw::new(span, format!("the jail has more than {MAX_PATHS} log paths"))
+                    .mend("no label can raise that bound; use wildcards")
+            });
+            return None;
+        }
+        Some(Sources::Files(paths))
+    }
+
+    /// What is not wrong, but can't be meant so.
+    fn warn(&mut self, options: &Options, container: &Container) {
+        let mut found = Vec::new();
+        if let Some(given) = self.given("stream") {
+            let whole = 0..given.value.len();
+            if self.given("logpath").is_some() {
+                let what = "`stream` means nothing beside `logpath`: the output is not followed";
+                found.push(Finding::warning(given, Flaw::new(whole, what)));
+            } else if container.tty && options.stream == Some(StreamChoice::Stderr) {
+                let what = "this container has a terminal, and so no standard error";
+                let flaw = Flaw::new(whole, what).mend("everything it writes is `stdout`");
+                found.push(Finding::warning(given, flaw));
+            }
+        }
+        let all = options.ports.as_ref().is_none_or(|set| set.wish == PortWish::All);
+        if let Some(given) = self.given("protocol").filter(|_| all && !self.serves_others) {
+            let what = "`protocol` means nothing with `port: all`: every protocol is closed";
+            let flaw = Flaw::new(0..given.value.len(), what).mend("set `port` too, or neither");
+            found.push(Finding::warning(given, flaw));
+        }
+        self.findings.extend(found);
+    }
+}
+
+/// Reads one label's value.
+fn read(options: &mut Options, entry: &Entry<'_>) -> Result<(), Vec<Flaw>> {
+    let Given { key, value } = entry.given;
+    if value.len() > MAX_VALUE {
+        return Err(Flaw::new(0..0, format!("the value is longer than {MAX_VALUE} bytes"))
+            .mend("no label can raise that bound")
+            .into());
+    }
+    let label = entry.label;
+    (label.read)(options, entry.given).map_err(|flaws| {
+        let quotes = quotes_in_value(key, value);
+        let mend = || format!("`{}` takes {}", label.name, label.kind);
+        flaws
+            .into_iter()
+            .map(|flaw| match &quotes {
+                Some(remedy) => flaw.mend(remedy.clone()),
+                None => flaw.or_mend(mend),
+            })
+            .collect()
+    })
+}
+
+/// In YAML's list form, `- guard.maxretry="5"` puts the quotes into the value.
+fn quotes_in_value(key: &str, value: &str) -> Option<String> {
+    let inner = ['"', '\'']
+        .iter()
+        .find_map(|quote| value.trim().strip_prefix(*quote)?.strip_suffix(*quote))?;
+    let whole = super::complaint::shorten(&format!("{key}={inner}"), 80);
+    Some(format!("the quotes are part of the value here; in a list, write `- \"{whole}\"`"))
+}
+
+/// A regex's error, as a flaw of the text it was in.
+fn place<'p>(
+    error: RegexError,
+    fail: &'p [Piece],
+    ignore: &'p [Piece],
+) -> Option<(&'p Piece, Flaw)> {
+    let piece = match error.place {
+        RegexPlace::Fail(at) => fail.get(at),
+        RegexPlace::Ignore(at) => ignore.get(at),
+    };
+    let piece = piece.or(fail.first())?;
+    Some((piece, Flaw { span: error.span, what: error.what, remedy: error.remedy }))
+}
+
+/// A flaw in one of a label's texts, as a finding in the label.
+fn at_piece<'a>(container: &'a Container, piece: &Piece, flaw: Flaw) -> Option<Finding<'a>> {
+    let (key, value) = container.labels.get_key_value(&piece.key)?;
+    Some(Finding::in_value(Given { key, value }, flaw.shifted(piece.start)))
+}
+
+fn ports(options: &Options) -> PortsWanted {
+    let protocols = options.protocols.clone().unwrap_or_else(|| [Protocol::Tcp].into());
+    match options.ports.as_ref().map(|set| &set.wish) {
+        None | Some(PortWish::All) => PortsWanted::All,
+        Some(PortWish::Published(service)) => {
+            PortsWanted::Published { service: service.clone(), protocols }
+        }
+        Some(PortWish::Some(ranges)) => {
+            let of = |protocol: &Protocol| {
+                let protocol = *protocol;
+                ranges.iter().map(move |range| (protocol, *range))
+            };
+            PortsWanted::Some(protocols.iter().flat_map(of).collect())
+        }
+    }
+}
+
+/// Where packets to the container come by, unless a label says it. Of a
+/// container that shares another's network nothing more is known here; nearly
+/// all have one of Docker's.
+fn default_chain(container: &Container) -> Chain {
+    if container.own || container.network_mode == "host" { Chain::Input } else { Chain::DockerUser }
+}

@@ -1,0 +1,80 @@
+//! The values of one jail's labels, each read but none yet put to use.
+
+use std::collections::BTreeSet;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+
+use super::jail::StreamChoice;
+use super::ports::PortWish;
+use crate::model::{BanTime, BlockType, Chain, IgnoreEntry, JailName, Protocol};
+
+/// A label or variable to be read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Given<'a> {
+    /// The label's key or the variable's name.
+    pub(super) key: &'a str,
+    /// Its value.
+    pub(super) value: &'a str,
+}
+
+/// One of several texts in a label, and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Piece {
+    /// The label's key.
+    pub(super) key: String,
+    /// The byte of its value at which the text begins.
+    pub(super) start: usize,
+    /// The text, without blanks around it.
+    pub(super) text: String,
+}
+
+/// What was set, and nothing that was not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Options {
+    pub(super) enable: Option<bool>,
+    pub(super) name: Option<JailName>,
+    pub(super) failregex: Vec<Piece>,
+    pub(super) ignoreregex: Vec<Piece>,
+    pub(super) logpath: Vec<String>,
+    pub(super) stream: Option<StreamChoice>,
+    pub(super) max_retry: Option<NonZeroU32>,
+    pub(super) find_time: Option<Duration>,
+    pub(super) ban_time: Option<BanTime>,
+    pub(super) ignore: Option<Vec<IgnoreEntry>>,
+    pub(super) ports: Option<PortSetting>,
+    pub(super) protocols: Option<BTreeSet<Protocol>>,
+    pub(super) chains: Option<BTreeSet<Chain>>,
+    pub(super) block_type: Option<BlockType>,
+    pub(super) dry_run: Option<bool>,
+    pub(super) log_zone: Option<TimeZone>,
+}
+
+/// `port`, and where it was set: what it means is known only when the
+/// container's published ports are, and a complaint may come then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct PortSetting {
+    pub(super) wish: PortWish,
+    pub(super) key: String,
+    pub(super) value: String,
+}
+
+impl Options {
+    /// These options, and where they say nothing, those of `parent` that reach further than one jail.
+    pub(super) fn or(&self, parent: &Options) -> Options {
+        Options {
+            max_retry: self.max_retry.or(parent.max_retry),
+            find_time: self.find_time.or(parent.find_time),
+            ban_time: self.ban_time.or(parent.ban_time),
+            ignore: self.ignore.clone().or_else(|| parent.ignore.clone()),
+            ports: self.ports.clone().or_else(|| parent.ports.clone()),
+            protocols: self.protocols.clone().or_else(|| parent.protocols.clone()),
+            chains: self.chains.clone().or_else(|| parent.chains.clone()),
+            block_type: self.block_type.or(parent.block_type),
+            dry_run: self.dry_run.or(parent.dry_run),
+            log_zone: self.log_zone.clone().or_else(|| parent.log_zone.clone()),
+            ..self.clone()
+        }
+    }
+}

@@ -1,0 +1,431 @@
+//! Every label, once. What is written here drives the parser, the hints for
+//! typos, the variables that give defaults, the help and the README's table.
+
+use std::fmt;
+use std::fmt::Write as _;
+
+use super::options::{Given, Options, PortSetting};
+use super::{Flaw, duration, hint, ignore, ports, values, zone};
+/// A label's option: `maxretry` in `guard.maxretry` and `guard.jails.login.maxretry`.
+#[derive(Debug)]
+pub struct Label {
+    /// Its name, in lower case.
+    pub name: &'static str,
+    /// What it takes.
+    pub kind: Kind,
+    /// What counts if it is not set, as a person would write it; empty: nothing.
+    pub default: &'static str,
+    /// What it does: a sentence or two of Markdown.
+    pub help: &'static str,
+    /// Which jails a value is for.
+    pub reach: Reach,
+    /// Other words that people use for it, for hints only.
+    pub(super) also: &'static [&'static str],
+    /// Reads a value and keeps it.
+    pub(super) read: fn(&mut Options, Given<'_>) -> Result<(), Vec<Flaw>>,
+}
+
+/// Which jails an option's value is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reach {
+    /// Only the jail whose label it is.
+    Jail,
+    /// `guard.<option>` is also for the further jails of the service that do not set it.
+    Service,
+    /// So is `guard.<option>`, and `GUARD_<OPTION>` is for all jails that do not set it.
+    Host,
+}
+
+/// What an option takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// On or off.
+    Switch,
+    /// A jail's name.
+    Name,
+    /// Regular expressions, one a line or each in a numbered label.
+    Regexes,
+    /// Paths, one a line or each in a numbered label.
+    Paths,
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// Several of these words.
+    Words(&'static [&'static str]),
+    /// A whole number from 1 to this.
+    Count(u32),
+    /// A length of time.
+    Time,
+    /// A length of time, or for ever.
+    BanTime,
+    /// Addresses, prefixes and DNS names.
+    Addresses,
+    /// Ports.
+    Ports,
+    /// A time zone.
+    Zone,
+}
+
+impl Kind {
+    /// May the option be written as `option.0`, `option.1`, …?
+    pub fn is_numbered(self) -> bool {
+        matches!(self, Kind::Regexes | Kind::Paths)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Kind::Switch => "`true` or `false`",
+            Kind::Name => "a name of letters, digits, `.`, `_` and `-`",
+            Kind::Regexes => "regular expressions, one a line",
+            Kind::Paths => "absolute paths, one a line",
+            Kind::Word(words) => return words_or(words, f),
+            Kind::Words(words) => {
+                words_or(words, f)?;
+                return f.write_str(", or both with a comma between");
+            }
+            Kind::Count(most) => return write!(f, "a whole number from 1 to {most}"),
+            Kind::Time => "a time such as `600`, `10m` or `1d 3h`",
+            Kind::BanTime => "a time such as `600`, `10m` or `1d 3h`, or `-1` for ever",
+            Kind::Addresses => "addresses, prefixes such as `192.0.2.0/24`, and DNS names",
+            Kind::Ports => {
+                "`all`, `published`, `published:SERVICE`, or ports such as `80,443,8000-8010,https`"
+            }
+            Kind::Zone => "a zone such as `Europe/Paris`, `UTC` or `UTC+0200`",
+        })
+    }
+}
+
+/// `` `a`, `b` or `c` ``
+fn words_or(words: &[&str], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    for (at, word) in words.iter().enumerate() {
+        let before = match at {
+            0 => "",
+            at if at + 1 == words.len() => " or ",
+            _ => ", ",
+        };
+        write!(f, "{before}`{word}`")?;
+    }
+    Ok(())
+}
+
+/// All options, in the order in which a person meets them.
+pub static LABELS: &[Label] = &[
+    Label {
+        name: "enable",
+        kind: Kind::Switch,
+        default: "`true`",
+        help: "`guard.enable: false` turns all jails of the container off, \
+               `guard.jails.<name>.enable: false` one of them.",
+        reach: Reach::Jail,
+        also: &["enabled", "disable", "disabled", "on", "active"],
+        read: |options, given| keep(&mut options.enable, values::switch(given.value)),
+    },
+    Label {
+        name: "name",
+        kind: Kind::Name,
+        default: "`<project>-<service>`, or the container's name",
+        help: "The jail's name, as `guardctl` and the chain `f2b-<name>` show it. A further jail \
+               `guard.jails.login` is called `<name of the service's jail>-login` unless it sets its own.",
+        reach: Reach::Jail,
+        also: &["jail", "title"],
+        read: |options, given| keep(&mut options.name, values::name(given.value)),
+    },
+    Label {
+        name: "failregex",
+        kind: Kind::Regexes,
+        default: "",
+        help: "Which lines are failures, and of whom: one or more regular expressions with `<HOST>`, \
+               one a line (YAML `|`), or in `failregex.0`, `failregex.1`, … A jail needs at least one.",
+        reach: Reach::Jail,
+        also: &["regex", "regexp", "regexes", "pattern", "match", "fail"],
+        read: |options, given| {
+            options.failregex.extend(values::regexes(given)?);
+            Ok(())
+        },
+    },
+    Label {
+        name: "ignoreregex",
+        kind: Kind::Regexes,
+        default: "",
+        help: "Which of those lines are no failures after all; written like `failregex`.",
+        reach: Reach::Jail,
+        also: &["exclude"],
+        read: |options, given| {
+            options.ignoreregex.extend(values::regexes(given)?);
+            Ok(())
+        },
+    },
+    Label {
+        name: "logpath",
+        kind: Kind::Paths,
+        default: "the container's output",
+        help: "Log files to follow in place of the output: absolute paths as the container names \
+               them, one a line (or `logpath.0`, …), `*`, `?` and `[…]` allowed. On guard's own \
+               container, paths as guard sees them.",
+        reach: Reach::Jail,
+        also: &["log", "logs", "logfile", "logfiles", "file", "files", "path", "paths"],
+        read: |options, given| {
+            options.logpath.extend(values::paths(given.value)?);
+            Ok(())
+        },
+    },
+    Label {
+        name: "stream",
+        kind: Kind::Word(&["both", "stdout", "stderr"]),
+        default: "`both`",
+        help: "Which part of the container's output to follow: `both`, `stdout` or `stderr`.",
+        reach: Reach::Jail,
+        also: &["output", "stdout", "stderr"],
+        read: |options, given| keep(&mut options.stream, values::stream(given.value)),
+    },
+    Label {
+        name: "maxretry",
+        kind: Kind::Count(values::MAX_RETRY),
+        default: "`5`",
+        help: "So many failures of an address within `findtime` lead to a ban; at most 10000.",
+        reach: Reach::Host,
+        also: &["retries", "retry", "attempts", "tries", "maxfailures", "threshold", "limit"],
+        read: |options, given| keep(&mut options.max_retry, values::count(given.value)),
+    },
+    Label {
+        name: "findtime",
+        kind: Kind::Time,
+        default: "`10m`",
+        help: "How long a failure counts: seconds, or words such as `10m`, `1d 3h`; at most a year.",
+        reach: Reach::Host,
+        also: &["window", "period", "within"],
+        read: |options, given| keep(&mut options.find_time, values::find_time(given.value)),
+    },
+    Label {
+        name: "bantime",
+        kind: Kind::BanTime,
+        default: "`10m`",
+        help: "How long a ban lasts; `-1` is for ever.",
+        reach: Reach::Host,
+        also: &["ban", "duration", "banduration", "timeout"],
+        read: |options, given| keep(&mut options.ban_time, duration::parse(given.value)),
+    },
+    Label {
+        name: "ignoreip",
+        kind: Kind::Addresses,
+        default: "",
+        help: "Whom the jail never bans: addresses, prefixes and DNS names, with blanks or commas \
+               between. Added to `GUARD_IGNOREIP` and what guard never bans anyway.",
+        reach: Reach::Service,
+        also: &["ignore", "ignoreips", "allow", "allowlist", "whitelist", "allowip", "trusted"],
+        read: |options, given| keep(&mut options.ignore, ignore::parse_ignore(given.value)),
+    },
+    Label {
+        name: "port",
+        kind: Kind::Ports,
+        default: "`all`",
+        help: "What a ban closes, as the client sees it: `all`, `published` (the container's \
+               published ports), `published:SERVICE` (those of the proxy in front), or numbers, \
+               ranges and names such as `80,443,8000-8010,https`.",
+        reach: Reach::Host,
+        also: &["ports", "publish", "published"],
+        read: |options, given| {
+            let wish = ports::wish(given.value)?;
+            let (key, value) = (given.key.to_owned(), given.value.to_owned());
+            options.ports = Some(PortSetting { wish, key, value });
+            Ok(())
+        },
+    },
+    Label {
+        name: "protocol",
+        kind: Kind::Words(&["tcp", "udp"]),
+        default: "`tcp`",
+        help: "Of which protocol the ports are: `tcp`, `udp` or `tcp,udp`. With `port: all` every \
+               protocol is closed.",
+        reach: Reach::Host,
+        also: &["proto", "protocols"],
+        read: |options, given| keep(&mut options.protocols, ports::protocols(given.value)),
+    },
+    Label {
+        name: "chain",
+        kind: Kind::Words(&["DOCKER-USER", "INPUT"]),
+        default: "by network",
+        help: "Where a ban hooks in: `DOCKER-USER` (traffic to containers), `INPUT` (traffic to \
+               the host), or both. Unless set, `INPUT` for `network_mode: host` and for jails on \
+               guard's own container, else `DOCKER-USER`; a container that shares another's \
+               network (`network_mode: container:…` or `service:…`) gets `DOCKER-USER` too, which is wrong only if \
+               that other one has the host's.",
+        reach: Reach::Host,
+        also: &["chains", "hook", "table"],
+        read: |options, given| keep(&mut options.chains, values::chains(given.value)),
+    },
+    Label {
+        name: "blocktype",
+        kind: Kind::Word(&["reject", "drop", "tcp-reset"]),
+        default: "`reject`",
+        help: "How a banned client is refused: `reject` (ICMP port unreachable), `drop` (no \
+               answer), `tcp-reset`.",
+        reach: Reach::Host,
+        also: &["action", "banaction", "block", "target"],
+        read: |options, given| keep(&mut options.block_type, values::block_type(given.value)),
+    },
+    Label {
+        name: "dryrun",
+        kind: Kind::Switch,
+        default: "`false`",
+        help: "Count and tell, but leave the firewall alone.",
+        reach: Reach::Host,
+        also: &["dry", "test", "simulate", "noop"],
+        read: |options, given| keep(&mut options.dry_run, values::switch(given.value)),
+    },
+    Label {
+        name: "logtimezone",
+        kind: Kind::Zone,
+        default: "the container's",
+        help: "The zone of dates in log files that name none: `Europe/Paris`, `UTC`, `UTC+0200`. \
+               Unless set, the container's own zone, else guard's.",
+        reach: Reach::Host,
+        also: &["timezone", "tz", "zone", "logtz"],
+        read: |options, given| keep(&mut options.log_zone, zone::read(given.value)),
+    },
+];
+
+impl Label {
+    /// The variable that gives the option's default for all jails, if it has one.
+    pub fn variable(&self) -> Option<String> {
+        (self.reach == Reach::Host).then(|| format!("GUARD_{}", self.variable_key()))
+    }
+
+    /// The variable's name without `GUARD_`.
+    pub(super) fn variable_key(&self) -> String {
+        self.name.to_uppercase().replace('.', "_")
+    }
+}
+
+/// The option of this name, in lower case.
+pub(super) fn find(name: &str) -> Option<&'static Label> {
+    LABELS.iter().find(|label| label.name == name)
+}
+
+/// The option that someone who wrote `name` may have meant.
+pub(super) fn nearest(name: &str) -> Option<&'static Label> {
+    let plain = |text: &str| text.replace(['-', '_', '.', ' '], "");
+    let name = plain(name);
+    if let Some(label) = LABELS.iter().find(|l| l.name == name || l.also.contains(&name.as_str())) {
+        return Some(label);
+    }
+    let name = hint::nearest(&name, LABELS.iter().map(|label| label.name))?;
+    find(name)
+}
+
+/// The table of all options, for the README.
+pub fn markdown_table() -> String {
+    let mut table = "| label | default | meaning | variable |\n|---|---|---|---|\n".to_owned();
+    for label in LABELS {
+        let default = if label.default.is_empty() { "–" } else { label.default };
+        let variable = label.variable().map_or("–".to_owned(), |name| format!("`{name}`"));
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            table,
+            "| `{}` | {} | {} | {variable} |",
+            label.name,
+            default.replace('|', "\\|"),
+            label.help.replace('|', "\\|"),
+        );
+    }
+    table
+}
+
+/// Keeps what was read.
+fn keep<T, E: Into<Vec<Flaw>>>(slot: &mut Option<T>, read: Result<T, E>) -> Result<(), Vec<Flaw>> {
+    *slot = Some(read.map_err(Into::into)?);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Limits;
+
+    #[test]
+    fn hints() {
+        let check = |wrote: &str, meant: Option<&str>| {
+            assert_eq!(nearest(wrote).map(|label| label.name), meant, "{wrote}");
+        };
+        check("maxrety", Some("maxretry"));
+        check("max_retry", Some("maxretry"));
+        check("max-retries", Some("maxretry"));
+        check("fialregex", Some("failregex"));
+        check("regex", Some("failregex"));
+        check("bantme", Some("bantime"));
+        check("prot", Some("port"));
+        check("ports", Some("port"));
+        check("logfile", Some("logpath"));
+        check("ignore_ip", Some("ignoreip"));
+        check("timezone", Some("logtimezone"));
+        check("frobnicate", None);
+        check("", None);
+        check(&"x".repeat(100_000), None);
+    }
+
+    #[test]
+    fn names_and_hints_are_each_there_once() {
+        let mut words: Vec<&str> = LABELS
+            .iter()
+            .flat_map(|label| label.also.iter().copied().chain([label.name]))
+            .collect();
+        words.sort_unstable();
+        let all = words.len();
+        words.dedup();
+        assert_eq!(words.len(), all);
+        assert!(LABELS.iter().all(|label| label.name == label.name.to_lowercase()));
+    }
+
+    #[test]
+    fn the_defaults_shown_are_those_that_count() {
+        let mut options = Options::default();
+        let set = |label: &'static Label| {
+            let value = label.default.strip_prefix('`')?.strip_suffix('`')?;
+            (!value.contains('<')).then_some((label, value))
+        };
+        for (label, value) in LABELS.iter().filter_map(set) {
+            (label.read)(&mut options, Given { key: label.name, value }).unwrap();
+        }
+        let Limits { max_retry, find_time, ban_time } = Limits::default();
+        assert_eq!(options.max_retry, Some(max_retry));
+        assert_eq!(options.find_time, Some(find_time));
+        assert_eq!(options.ban_time, Some(ban_time));
+    }
+
+    /// Options of `reach` Service and Host reach other jails, those of Jail do not.
+    #[test]
+    fn reach_is_what_the_parser_does() {
+        for label in LABELS {
+            let value = match label.name {
+                "enable" | "dryrun" => "true",
+                "name" | "failregex" | "ignoreregex" => "x",
+                "logpath" => "/x",
+                "stream" => "stdout",
+                "maxretry" | "findtime" | "bantime" | "port" => "7",
+                "ignoreip" => "192.0.2.1",
+                "protocol" => "udp",
+                "chain" => "INPUT",
+                "blocktype" => "drop",
+                "logtimezone" => "UTC",
+                other => panic!("no sample value for {other}"),
+            };
+            let mut parent = Options::default();
+            (label.read)(&mut parent, Given { key: label.name, value }).unwrap();
+            assert_ne!(parent, Options::default(), "{}", label.name);
+            let child = Options::default().or(&parent);
+            assert_eq!(child == parent, label.reach > Reach::Jail, "{}", label.name);
+            assert_eq!(child == Options::default(), label.reach == Reach::Jail, "{}", label.name);
+        }
+    }
+
+    #[test]
+    fn markdown() {
+        let table = markdown_table();
+        assert_eq!(table.lines().count(), LABELS.len() + 2);
+        assert!(table.contains("\n| `maxretry` | `5` | So many failures"));
+        assert!(table.contains(" | `GUARD_MAXRETRY` |\n"));
+        assert!(table.replace("\\|", "").lines().all(|line| line.matches('|').count() == 5));
+        assert!(!table.contains("GUARD_FAILREGEX") && !table.contains("GUARD_STREAM"));
+    }
+}
