@@ -25,6 +25,21 @@ pub struct Line {
     pub mark: Mark,
 }
 
+impl Line {
+    /// A line's text from its raw bytes: bytes that are no UTF-8 become U+FFFD,
+    /// what is beyond [`MAX_LINE`](super::MAX_LINE) is cut, and the carriage
+    /// returns of a line end `\r\n` go.
+    pub fn text_of(bytes: &[u8]) -> String {
+        let bytes = bytes.get(..super::MAX_LINE).unwrap_or(bytes);
+        let mut text = String::from_utf8_lossy(bytes).into_owned();
+        if text.len() > super::MAX_LINE {
+            text.truncate(text.floor_char_boundary(super::MAX_LINE));
+        }
+        text.truncate(text.trim_end_matches('\r').len());
+        text
+    }
+}
+
 /// The end of a line within its source.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Mark {
@@ -102,4 +117,24 @@ pub struct Progress {
     pub resume: Position,
     /// What lies before it feeds the filter's state but yields no failures again.
     pub judged: Position,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::MAX_LINE;
+
+    #[test]
+    fn text_is_bounded_and_valid() {
+        for (bytes, text) in [
+            (&b"a line\r"[..], "a line"),
+            (b"\xffx\r\r", "\u{fffd}x"),
+            (b"nul \0 stays", "nul \0 stays"),
+            (b"mid\rdle", "mid\rdle"),
+        ] {
+            assert_eq!(Line::text_of(bytes), text);
+        }
+        assert!(Line::text_of(&vec![0xff; 3 * MAX_LINE]).len() <= MAX_LINE);
+        assert_eq!(Line::text_of(&vec![b'x'; 3 * MAX_LINE]).len(), MAX_LINE);
+    }
 }

@@ -1,0 +1,213 @@
+//! Which messages of a stream were seen before. Pure.
+//!
+//! The engine gives messages again in two ways: after a re-attach, because
+//! `since` is coarse, and, in engines of 20.10, when a log is rotated under its
+//! reader. Timestamps alone do not tell: they repeat, and a clock that is set
+//! back makes new messages look old. So the place is a timestamp and a count,
+//! and within one process the latest messages are remembered as well.
+//!
+//! Invariant: a message is dropped only if it lies before the place where
+//! reading resumes, or if it is one that was let through before.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use std::collections::VecDeque;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+
+use crate::model::{StreamMark, Timestamp};
+
+/// How many of the latest messages are remembered. More than what is written
+/// between a rotation and the moment when the engine's reader notices it.
+const RECENT: usize = 4096;
+
+/// How much of a message goes into its hash.
+const HASHED: usize = 256;
+
+/// What was seen of one stream.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    /// Drop what lies before this place.
+    skip: Option<StreamMark>,
+    /// Messages at the skipped place's timestamp so far.
+    skipped: u32,
+    /// The newest message that was let through (or skipped, at the place itself).
+    last: Option<StreamMark>,
+    recent: VecDeque<Recent>,
+    /// The greatest timestamp let through: only what is not beyond it can be a repeat.
+    newest: Option<Timestamp>,
+    /// A repeat is going on: the next repeated message would be this one.
+    repeat: Option<usize>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Recent {
+    at: Timestamp,
+    hash: u32,
+}
+
+impl Seen {
+    /// Nothing was seen yet; what lies before `place` was, in an earlier life.
+    pub(crate) fn before(place: Option<StreamMark>) -> Self {
+        Seen { skip: place, last: place.filter(|mark| mark.seen > 0), ..Seen::default() }
+    }
+
+    /// The place after the newest message.
+    pub(crate) fn mark(&self) -> Option<StreamMark> {
+        self.last
+    }
+
+    /// The stream will be given again from before `place`, the end of the last
+    /// whole line; the last `open` messages were not used and are to come again.
+    pub(crate) fn rewind(&mut self, place: Option<StreamMark>, open: usize) {
+        self.recent.truncate(self.recent.len().saturating_sub(open));
+        self.skip = place;
+        self.skipped = 0;
+        self.last = place.filter(|mark| mark.seen > 0);
+        self.repeat = None;
+    }
+
+    /// The place after this message if it is new; `None` if it was seen before.
+    /// `line_open`: the message before it was no line's end, so that one with the
+    /// same timestamp is the next part of that line.
+    pub(crate) fn admit(
+        &mut self,
+        at: Timestamp,
+        bytes: &[u8],
+        line_open: bool,
+    ) -> Option<StreamMark> {
+        let this = Recent { at, hash: hash(bytes) };
+        if self.is_repeat(this, line_open) || self.is_skipped(at) {
+            return None;
+        }
+        let seen = match self.last {
+            Some(last) if last.at == at => last.seen.saturating_add(1),
+            _ => 1,
+        };
+        self.last = Some(StreamMark { at, seen });
+        self.newest = self.newest.max(Some(at));
+        if self.recent.len() == RECENT {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(this);
+        self.last
+    }
+
+    fn is_skipped(&mut self, at: Timestamp) -> bool {
+        let Some(place) = self.skip else { return false };
+        if at < place.at {
+            return true;
+        }
+        if at == place.at && self.skipped < place.seen {
+            self.skipped += 1;
+            // All of them seen: what comes now is new, even if the clock went back.
+            if self.skipped == place.seen {
+                self.skip = None;
+            }
+            return true;
+        }
+        self.skip = None;
+        false
+    }
+
+    fn is_repeat(&mut self, this: Recent, line_open: bool) -> bool {
+        if let Some(next) = self.repeat {
+            if self.recent.get(next) == Some(&this) {
+                self.repeat = Some(next + 1);
+                return true;
+            }
+            self.repeat = None;
+        }
+        if self.newest.is_none_or(|newest| this.at > newest) {
+            return false;
+        }
+        let same_time = self.last.is_some_and(|last| last.at == this.at);
+        if same_time && line_open {
+            return false;
+        }
+        // While a skip is on, the count at the place itself decides.
+        if self.skip.is_some_and(|place| this.at <= place.at) {
+            return false;
+        }
+        let first = self.recent.iter().position(|recent| recent.at == this.at);
+        match first {
+            Some(first) if self.recent[first] == this => {
+                self.repeat = Some(first + 1);
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+fn hash(bytes: &[u8]) -> u32 {
+    let mut hasher = DefaultHasher::new();
+    bytes.len().hash(&mut hasher);
+    bytes[..bytes.len().min(HASHED)].hash(&mut hasher);
+    hasher.finish() as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn time(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn feed(seen: &mut Seen, messages: &[(i64, &str)]) -> Vec<String> {
+        messages
+            .iter()
+            .filter(|(at, text)| seen.admit(time(*at), text.as_bytes(), false).is_some())
+            .map(|(_, text)| (*text).to_owned())
+            .collect()
+    }
+
+    #[test]
+    fn equal_timestamps_are_counted() {
+        let mut seen = Seen::before(Some(StreamMark { at: time(5), seen: 2 }));
+        let log = [(4, "a"), (5, "b"), (5, "c"), (5, "d"), (6, "e")];
+        assert_eq!(feed(&mut seen, &log), ["d", "e"]);
+        assert_eq!(seen.mark(), Some(StreamMark { at: time(6), seen: 1 }));
+    }
+
+    #[test]
+    fn a_start_time_is_inclusive() {
+        let mut seen = Seen::before(Some(StreamMark { at: time(5), seen: 0 }));
+        assert_eq!(feed(&mut seen, &[(4, "a"), (5, "b"), (5, "c")]), ["b", "c"]);
+        assert_eq!(seen.mark(), Some(StreamMark { at: time(5), seen: 2 }));
+    }
+
+    #[test]
+    fn a_clock_set_back_loses_nothing() {
+        let mut seen = Seen::default();
+        assert_eq!(feed(&mut seen, &[(100, "a"), (50, "b"), (51, "c")]), ["a", "b", "c"]);
+        // … nor when the place to resume at lies before the step …
+        let mut seen = Seen::before(Some(StreamMark { at: time(100), seen: 1 }));
+        assert_eq!(feed(&mut seen, &[(99, "z"), (100, "a"), (50, "b"), (51, "c")]), ["b", "c"]);
+        // … and one process that re-attaches doubles nothing either.
+        let mut seen = Seen::default();
+        feed(&mut seen, &[(100, "a"), (105, "b"), (50, "c")]);
+        seen.rewind(Some(StreamMark { at: time(50), seen: 1 }), 0);
+        assert_eq!(feed(&mut seen, &[(100, "a"), (105, "b"), (50, "c"), (51, "d")]), ["d"]);
+    }
+
+    #[test]
+    fn a_rotation_that_repeats_messages_is_noticed() {
+        let mut seen = Seen::default();
+        feed(&mut seen, &[(1, "a"), (2, "b"), (3, "c"), (3, "d")]);
+        assert_eq!(
+            feed(&mut seen, &[(2, "b"), (3, "c"), (3, "d"), (4, "e"), (4, "f")]),
+            ["e", "f"]
+        );
+        // A single message that comes again.
+        assert_eq!(feed(&mut seen, &[(5, "g"), (5, "g"), (6, "h")]), ["g", "h"]);
+    }
+
+    #[test]
+    fn equal_parts_of_one_line_are_no_repeat() {
+        let mut seen = Seen::default();
+        assert!(seen.admit(time(1), b"xxxx", false).is_some());
+        assert!(seen.admit(time(1), b"xxxx", true).is_some());
+        assert_eq!(seen.mark(), Some(StreamMark { at: time(1), seen: 2 }));
+    }
+}
