@@ -170,7 +170,7 @@ pull() {
     if [ ! -s "$IMAGES/$1.tar" ]; then
         say "$tag: pulling"
     fi
-    timeout "${GUARD_PULL_TIMEOUT:-300}" docker pull --quiet "$tag" >/dev/null 2>&1
+    timeout "${GUARD_PULL_TIMEOUT:-600}" docker pull --quiet "$tag" >/dev/null 2>&1
 }
 
 main "$@"
