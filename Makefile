@@ -8,13 +8,13 @@ up: ## build and start guard with two login services to protect (docker-compose.
 	@scripts/up.sh
 
 demo: ## attack one of them and watch the ban happen (after `make up`; as root)
-	@scripts/demo.sh
+	@scripts/demo.sh $(ARGS)
 
 down: ## stop and remove what `make up` started
 	@scripts/down.sh
 
-test: ## format, lints and all tests: plain ones, root's, and those with Docker engines of their own
-	@scripts/test.sh
+test: ## format, lints and all tests: plain ones, root's, and those with Docker engines of their own (ARGS: for cargo test)
+	@scripts/test.sh $(ARGS)
 
 audit: ## licences, bans and sources of the dependencies, advisories, unused dependencies
 	@scripts/audit.sh

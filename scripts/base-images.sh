@@ -31,7 +31,7 @@ tag_of() {
 # the administrator of this machine trusts are trusted in the image too, as soon as a Dockerfile
 # installs ca-certificates: builds behind a proxy that opens TLS need it.
 bootstrap() { # OUT.tar [PACKAGE,…]
-    local out=$1 include=${2:-} mirror security
+    local out=$1 include=usr-is-merged${2:+,$2} mirror security
     have mmdebstrap || die "mmdebstrap is missing (apt-get install mmdebstrap), and no registry answers"
     mirror=$(debian_mirror) security=$(debian_security_mirror)
     # shellcheck disable=SC2016
@@ -40,7 +40,9 @@ bootstrap() { # OUT.tar [PACKAGE,…]
     for ca in /usr/local/share/ca-certificates/*.crt; do
         if [ -r "$ca" ]; then hooks+=("--setup-hook=upload $ca /usr/local/share/ca-certificates/${ca##*/}"); fi
     done
-    mmdebstrap --quiet --format=tar --variant=minbase ${include:+--include="$include"} "${hooks[@]}" \
+    # With /usr merged from the start: otherwise the package that merges it brings all of perl.
+    mmdebstrap --quiet --format=tar --variant=minbase --include="$include" \
+        --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr "${hooks[@]}" \
         --dpkgopt=force-unsafe-io \
         --dpkgopt='path-exclude=/usr/share/man/*' \
         --dpkgopt='path-exclude=/usr/share/locale/*' \
@@ -50,7 +52,9 @@ bootstrap() { # OUT.tar [PACKAGE,…]
         --aptopt='Acquire::Languages "none"' \
         --aptopt='Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "false"' \
         "$SUITE" "$out" \
-        "deb $mirror $SUITE main" "deb $mirror $SUITE-updates main" "deb $security $SUITE-security main"
+        "deb $mirror $SUITE main" "deb $mirror $SUITE-updates main" "deb $security $SUITE-security main" \
+        >"$out.log" 2>&1 || { cat "$out.log" >&2; rm -f "$out.log"; return 1; }
+    rm -f "$out.log"
 }
 
 make_debian() {
@@ -99,8 +103,8 @@ ensure_tar() {
 
 made_of() {
     case $1 in
-        debian) echo "$SUITE 1" ;;
-        rust) echo "$SUITE 1 $(rustc --version 2>/dev/null || true)" ;;
+        debian) echo "$SUITE 2" ;;
+        rust) echo "$SUITE 2 $(rustc --version 2>/dev/null || true)" ;;
     esac
 }
 
@@ -170,7 +174,7 @@ pull() {
     if [ ! -s "$IMAGES/$1.tar" ]; then
         say "$tag: pulling"
     fi
-    timeout "${GUARD_PULL_TIMEOUT:-300}" docker pull --quiet "$tag" >/dev/null 2>&1
+    timeout "${GUARD_PULL_TIMEOUT:-600}" docker pull --quiet "$tag" >/dev/null 2>&1
 }
 
 main "$@"

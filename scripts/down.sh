@@ -25,3 +25,5 @@ if [ "$(docker inspect --format '{{.State.Running}}' guard 2>/dev/null)" = true 
 fi
 say "stopping and removing"
 example down --volumes --remove-orphans
+# Docker made it for the example's bind mount.
+rmdir "$ROOT/logs" 2>/dev/null || true

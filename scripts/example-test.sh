@@ -7,9 +7,8 @@
 # FOLDER has the dockerd to test with (as scripts/engine.sh prints it; default: that of sid). Runs
 # up.sh, demo.sh for both services and down.sh, and looks at the firewall afterwards. Needs root.
 #
-# The images are built by this engine without any network of its own, in the network of the
-# machine, where the package mirrors are; then it is started again in a network namespace, with
-# the same data. That stays in $GUARD_CACHE/example-engine: the next build has its layers.
+# The images are built by this engine in the network of the machine, where the package mirrors are;
+# then it is started again in a network namespace, with the same data. That stays in $GUARD_CACHE/example-engine: the next build has its layers.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -20,6 +19,7 @@ FOLDER=${1:-$("$ROOT/scripts/engine.sh" sid)}
 VERSION=$("$FOLDER/dockerd" --version | grep -oE '[0-9]+\.[0-9]+' | head -n 1)
 DATA=$GUARD_CACHE/example-engine/$VERSION
 NETNS=guard-example-$$
+BRIDGE=gbuild$$
 RUN=$(mktemp -d --tmpdir guard-example.XXXXXX) # short: the path of a socket has 108 bytes
 export PATH=$FOLDER:$FOLDER/../bin:$PATH:/usr/sbin:/sbin
 export DOCKER_HOST=unix://$RUN/docker.sock
@@ -38,6 +38,8 @@ start_engine() { # NETNS or "", OPTIONS…
     if [ -n "$1" ]; then prefix=(nsenter "--net=/run/netns/$1"); fi
     shift
     echo '{}' >"$RUN/daemon.json"
+    # What it knows of networks is of the other namespace: it would look for them here.
+    rm -rf "$DATA/network"
     # 9>&-: the lock is this script's, not the engine's.
     setsid "${prefix[@]}" dockerd --config-file "$RUN/daemon.json" --data-root "$DATA" --exec-root "$RUN/exec" \
         --pidfile "$RUN/pid" -H "$DOCKER_HOST" "$@" >>"$RUN/log" 2>&1 </dev/null 9>&- &
@@ -60,6 +62,7 @@ cleanup() {
     if [ -n "$containers" ]; then docker rm -f -v $containers >/dev/null 2>&1 || true; fi
     stop_engine
     ip netns del "$NETNS" 2>/dev/null || true
+    ip link del "$BRIDGE" 2>/dev/null || true
     while read -r mount; do umount -l "$mount" 2>/dev/null || true; done < <(
         awk -v a="$RUN/" -v b="$DATA/" 'index($2, a) == 1 || index($2, b) == 1 { print $2 }' /proc/mounts | sort -r)
     rm -rf "$RUN"
@@ -73,7 +76,12 @@ exec 9>"$DATA.lock"
 flock 9
 
 say "building, on Docker $VERSION of $FOLDER"
-start_engine "" --bridge=none --iptables=false --ip6tables=false --ip-forward=false
+# On a bridge of its own that leads nowhere, and without rules. Not --bridge=none: with that,
+# dockerd removes docker0, which is the machine's engine's.
+ip link add "$BRIDGE" type bridge
+ip addr add 10.98.255.253/30 dev "$BRIDGE"
+ip link set "$BRIDGE" up
+start_engine "" "--bridge=$BRIDGE" --iptables=false --ip6tables=false --ip-forward=false
 cat >"$RUN/build.yml" <<'EOT'
 services:
   guard: { build: { network: host } }
@@ -86,6 +94,7 @@ docker image prune --force --filter until=24h >/dev/null
 docker builder prune --force --keep-storage 6GB >/dev/null 2>&1 || true
 docker image ls --format '    {{.Repository}}:{{.Tag}} {{.Size}}' >&2
 stop_engine
+ip link del "$BRIDGE"
 
 say "running it in a network of its own"
 ip netns add "$NETNS"

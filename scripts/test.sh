@@ -21,8 +21,6 @@
 #                          PATH. For example
 #                              machine=/usr/sbin,sid=/root/.cache/guard/engines/sid/usr/sbin
 #                          Set before: used as it is. Without it: the dockerd in PATH.
-#     GUARD_TEST_IMAGES    the folder with debian.tar and rust.tar, to `docker import`; the tests
-#                          that build the shipped Dockerfile need them (scripts/base-images.sh)
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 cd "$ROOT"
@@ -33,17 +31,21 @@ PREPARATION=()
 PATH=$PATH:/usr/sbin:/sbin
 trap 'rm -f "$LOG" "$LOG".*' EXIT
 
-# Engines and base images are fetched and made while cargo compiles.
+# Engines and base images are fetched and made while cargo compiles. Where a registry answers, the
+# test of the shipped Dockerfile pulls the images itself.
 prepare() {
     "$ROOT/scripts/install-tools.sh"
-    export GUARD_TEST_IMAGES=${GUARD_TEST_IMAGES:-$GUARD_CACHE/images}
     if [ "$(id -u)" = 0 ] && have apt-get; then
         newer_engine >"$LOG.engine" &
         PREPARATION+=($!)
-        nice "$ROOT/scripts/base-images.sh" --tars &
-        PREPARATION+=($!)
+        if ! registry_answers; then
+            nice "$ROOT/scripts/base-images.sh" --tars &
+            PREPARATION+=($!)
+        fi
     fi
 }
+
+registry_answers() { timeout 10 docker manifest inspect debian:bookworm-slim >/dev/null 2>&1; }
 
 # Debian's newest Docker. That suite moves on: should its Docker not run here, the one of the
 # stable release after this one does.
