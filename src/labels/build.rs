@@ -11,7 +11,7 @@ use super::table::Reach;
 use super::values::{MAX_PATHS, MAX_REGEXES, MAX_VALUE};
 use super::{Flaw, Severity};
 use crate::filter::{Filter, FilterSpec, Library, RegexError, RegexPlace};
-use crate::model::{Chain, Container, JailName, Limits, MANUAL_JAIL, Protocol};
+use crate::model::{BlockType, Chain, Container, JailName, Limits, MANUAL_JAIL, Protocol};
 
 /// One jail's labels with their values read.
 #[derive(Debug)]
@@ -90,7 +90,7 @@ impl<'a> Draft<'a> {
         self.entries.iter().find(|entry| entry.label.name == option).map(|entry| entry.given)
     }
 
-    /// A finding about the jail as a whole, at its first label.
+    /// Keeps a finding about the jail as a whole, at its first label.
     fn about_whole(&mut self, flaw: impl FnOnce(std::ops::Range<usize>) -> Flaw) {
         if let Some(given) = self.first {
             self.findings.push(Finding::in_key(given, flaw(0..given.key.len())));
@@ -118,8 +118,7 @@ impl<'a> Draft<'a> {
         if self.findings.iter().any(|finding| finding.severity == Severity::Error) {
             return None;
         }
-        let limits = Limits::default();
-        let ports = ports(&options);
+        let (limits, ports) = (limits(&options), ports(&options));
         let asked = options.ports.map(|set| PortsAsked {
             container: setting.container.name.to_string(),
             label: set.key,
@@ -130,15 +129,11 @@ impl<'a> Draft<'a> {
             service: setting.container.service.clone(),
             filter: filter?,
             sources: sources?,
-            limits: Limits {
-                max_retry: options.max_retry.unwrap_or(limits.max_retry),
-                find_time: options.find_time.unwrap_or(limits.find_time),
-                ban_time: options.ban_time.unwrap_or(limits.ban_time),
-            },
+            limits,
             ignore: options.ignore.unwrap_or_default(),
             chains: options.chains.unwrap_or_else(|| [default_chain(setting.container)].into()),
             ports,
-            block_type: options.block_type.unwrap_or(crate::model::BlockType::Reject),
+            block_type: options.block_type.unwrap_or(BlockType::Reject),
             dry_run: options.dry_run.unwrap_or(false),
             log_zone: options.log_zone,
             asked: asked.unwrap_or_default(),
@@ -164,7 +159,8 @@ impl<'a> Draft<'a> {
             if !self.spoilt.contains("failregex") && !self.misspelt {
                 self.about_whole(|span| {
                     Flaw::new(span, "the jail has no `failregex`").mend(
-                        "add it: it says which lines are failures, with `<HOST>` where the address is",
+                        "add it: it says which lines are failures, with `<HOST>` where the \
+                         address is",
                     )
                 });
             }
@@ -198,7 +194,8 @@ impl<'a> Draft<'a> {
             if container.own && !self.spoilt.contains("logpath") {
                 self.about_whole(|span| {
                     Flaw::new(span, "guard's own output is no source of failures").mend(
-                        "give `logpath`, a file as guard sees it: mount the host's `/var/log` and name the file there",
+                        "give `logpath`, a file as guard sees it: mount the host's `/var/log` and \
+                         name the file there",
                     )
                 });
             }
@@ -283,13 +280,24 @@ fn place<'p>(
         RegexPlace::Ignore(at) => ignore.get(at),
     };
     let piece = piece.or(fail.first())?;
-    Some((piece, Flaw { span: error.span, what: error.what, remedy: error.remedy }))
+    let inside = |at: usize| at.min(piece.text.len());
+    let span = inside(error.span.start)..inside(error.span.end);
+    Some((piece, Flaw { span, what: error.what, remedy: error.remedy }))
 }
 
 /// A flaw in one of a label's texts, as a finding in the label.
 fn at_piece<'a>(container: &'a Container, piece: &Piece, flaw: Flaw) -> Option<Finding<'a>> {
     let (key, value) = container.labels.get_key_value(&piece.key)?;
     Some(Finding::in_value(Given { key, value }, flaw.shifted(piece.start)))
+}
+
+fn limits(options: &Options) -> Limits {
+    let usual = Limits::default();
+    Limits {
+        max_retry: options.max_retry.unwrap_or(usual.max_retry),
+        find_time: options.find_time.unwrap_or(usual.find_time),
+        ban_time: options.ban_time.unwrap_or(usual.ban_time),
+    }
 }
 
 fn ports(options: &Options) -> PortsWanted {

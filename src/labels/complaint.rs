@@ -219,8 +219,11 @@ fn clean(text: &str) -> String {
 /// Control characters, and those that reorder or hide others, are shown by
 /// their number: a log and a terminal are read by people.
 fn push_escaped(mut shown: String, c: char) -> String {
-    let hides = matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}');
+    let hides = matches!(
+        c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
+    );
     if c.is_control() || hides {
         shown.extend(c.escape_default());
     } else {
@@ -354,7 +357,8 @@ error: wrong
             value in "(.|\n){0,300}", label in "(.|\n){0,40}", what in "(.|\n){0,40}",
             start in 0_usize..400, length in 0_usize..400, in_key: bool,
         ) {
-            let complaint = Complaint { label, what, in_key, ..complaint(&value, start..start + length) };
+            let plain = complaint(&value, start..start + length);
+            let complaint = Complaint { label, what, in_key, ..plain };
             prop_assert!(complaint.render().chars().all(|c| c == '\n' || !c.is_control()));
             prop_assert!(complaint.one_line().chars().all(|c| !c.is_control()));
         }

@@ -61,7 +61,8 @@ pub(super) struct PortSetting {
 }
 
 impl Options {
-    /// These options, and where they say nothing, those of `parent` that reach further than one jail.
+    /// These options, and where they say nothing, those of `parent` that reach
+    /// further than one jail.
     pub(super) fn or(&self, parent: &Options) -> Options {
         Options {
             max_retry: self.max_retry.or(parent.max_retry),

@@ -126,7 +126,8 @@ pub static LABELS: &[Label] = &[
         kind: Kind::Name,
         default: "`<project>-<service>`, or the container's name",
         help: "The jail's name, as `guardctl` and the chain `f2b-<name>` show it. A further jail \
-               `guard.jails.login` is called `<name of the service's jail>-login` unless it sets its own.",
+               `guard.jails.login` is called `<name of the service's jail>-login` unless it \
+               sets its own.",
         reach: Reach::Jail,
         also: &["jail", "title"],
         read: |options, given| keep(&mut options.name, values::name(given.value)),
@@ -136,7 +137,8 @@ pub static LABELS: &[Label] = &[
         kind: Kind::Regexes,
         default: "",
         help: "Which lines are failures, and of whom: one or more regular expressions with `<HOST>`, \
-               one a line (YAML `|`), or in `failregex.0`, `failregex.1`, … A jail needs at least one.",
+               one a line (YAML `|`), or in `failregex.0`, `failregex.1`, … A jail needs at \
+               least one.",
         reach: Reach::Jail,
         also: &["regex", "regexp", "regexes", "pattern", "match", "fail"],
         read: |options, given| {
@@ -249,8 +251,8 @@ pub static LABELS: &[Label] = &[
         help: "Where a ban hooks in: `DOCKER-USER` (traffic to containers), `INPUT` (traffic to \
                the host), or both. Unless set, `INPUT` for `network_mode: host` and for jails on \
                guard's own container, else `DOCKER-USER`; a container that shares another's \
-               network (`network_mode: container:…` or `service:…`) gets `DOCKER-USER` too, which is wrong only if \
-               that other one has the host's.",
+               network (`network_mode: container:…` or `service:…`) gets \
+               `DOCKER-USER` too, which is wrong only if that other one has the host's.",
         reach: Reach::Host,
         also: &["chains", "hook", "table"],
         read: |options, given| keep(&mut options.chains, values::chains(given.value)),
