@@ -20,6 +20,9 @@
 //! at where they are given: `told` (all news), `bans` (all that stand), `refused`
 //! or `answer` (what the person reads), `hidden`, `status`, `states`.
 
+// A panic is how a test fails.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 #[path = "scenarios/properties.rs"]
 mod properties;
 #[path = "scenarios/world.rs"]
@@ -167,7 +170,7 @@ fn compare(world: &World, step: &Step, answer: &Result<String, String>) -> Resul
         (found, ..) => return Err(format!("answers {found:?}")),
     }
     if let Some(hidden) = &step.hidden {
-        let all = world.warden.jails().flat_map(|jail| jail.hidden());
+        let all = world.warden.jails().flat_map(guard::warden::JailView::hidden);
         let found: Vec<String> = all
             .map(|h| format!("{} x{} last {}: {}", h.network, h.count, second(h.last), h.exempt))
             .collect();
@@ -177,7 +180,7 @@ fn compare(world: &World, step: &Step, answer: &Result<String, String>) -> Resul
         same("status", &[show_status(world)], std::slice::from_ref(status))?;
     }
     if let Some(states) = &step.states {
-        let all = world.warden.jails().flat_map(|jail| jail.bans());
+        let all = world.warden.jails().flat_map(guard::warden::JailView::bans);
         let found: Vec<String> =
             all.map(|s| format!("{} {} {:?}", s.ban.jail, s.ban.network, s.state)).collect();
         same("states", &found, states)?;
