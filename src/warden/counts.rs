@@ -92,7 +92,6 @@ impl Counts {
         windows.sort_by_key(|(network, window)| (window.newest(), *network));
         let mut dropped = Vec::new();
         for (network, window) in windows {
-            self.take(network);
             if self.len() >= track_max.max(1) {
                 dropped.extend(self.make_room());
             }

@@ -124,6 +124,22 @@ mod tests {
     }
 
     #[test]
+    fn each_kind_of_hiding_has_its_cure() {
+        let check = |why: Why, what: &str, cure: &str| {
+            let exempt = Exempt { why, ..exempt() };
+            let last = Timestamp::UNIX_EPOCH;
+            let hidden = HiddenClients { network: net(1), exempt, count: 1, last };
+            assert!(hidden.exempt.why.hides_clients());
+            assert!(hidden.what().contains(what), "{}", hidden.what());
+            assert!(hidden.cure().contains(cure), "{}", hidden.cure());
+        };
+        check(Why::Gateway("web".into()), "the gateway of the Docker network web", "enable_ipv6");
+        check(Why::Gateway("web".into()), "10.0.0.1", "rootless");
+        check(Why::Container("web".into()), "in the Docker network web", "X-Forwarded-For");
+        check(Why::Ingress, "Swarm's ingress", "mode: host");
+    }
+
+    #[test]
     fn tells_at_powers_of_ten() {
         let mut tally = Tally::default();
         let told: Vec<u32> =

@@ -43,7 +43,8 @@ pub struct Surroundings {
     pub own: Vec<Address>,
     /// Docker's networks.
     pub networks: Vec<DockerNetwork>,
-    /// The addresses of the DNS names in `GUARD_IGNOREIP` and `ignoreip`.
+    /// The addresses of the DNS names in `GUARD_IGNOREIP` and `ignoreip`, each name
+    /// as its [`IgnoreEntry::Name`] has it.
     pub names: BTreeMap<String, Vec<Address>>,
 }
 

@@ -157,3 +157,93 @@ fn manual(remembered: Option<JailMemory>, out: &mut Effects) -> JailMemory {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{BanOrigin, IgnoreEntry, Until};
+    use crate::warden::Effect;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn ban(jail: &str, network: &str, until: i64) -> Ban {
+        Ban {
+            jail: JailName::from_lossy(jail),
+            network: network.parse().unwrap(),
+            since: at(0),
+            until: Until::Time(at(until)),
+            origin: BanOrigin::Failures,
+            failures: 5,
+        }
+    }
+
+    /// The orders and the records that a start at 100 gives, in their order.
+    fn check(memory: Memory, expected: &[&str]) {
+        let ignore = vec![IgnoreEntry::Network("10.0.0.0/8".parse().unwrap())];
+        let settings = Settings { ignore, ..Settings::default() };
+        let mut warden = Warden::new(at(100), memory, settings);
+        let mut found = Vec::new();
+        while let Some(effect) = warden.poll_effect() {
+            found.push(match effect {
+                Effect::Install(rules) => format!("install {}", rules.name),
+                Effect::Block(ban) => format!("block {}", ban.network),
+                Effect::Release(_, network) => format!("release {network}"),
+                Effect::Remember(Record::BanGone(_, network)) => format!("ban gone {network}"),
+                Effect::Remember(Record::FloorGone(_, network)) => format!("floor gone {network}"),
+                Effect::Remember(Record::Failures(_, network, times)) => {
+                    format!("failures {network} {}", times.len())
+                }
+                Effect::Remember(Record::Jail(jail)) => format!("jail {}", jail.rules.name),
+                Effect::Tell(_) => continue,
+                other => format!("{other:?}"),
+            });
+        }
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn the_built_in_jail_is_always_there() {
+        check(Memory::default(), &["jail manual", "install manual"]);
+        let other = manual(None, &mut Effects::default());
+        let jails = vec![other.clone()];
+        check(Memory { jails, ..Memory::default() }, &["install manual"]);
+        let rules = JailRules { dry_run: true, ..(*other.rules).clone() };
+        let jails = vec![JailMemory { rules: Arc::new(rules), ..other }];
+        check(Memory { jails, ..Memory::default() }, &["jail manual", "install manual"]);
+    }
+
+    #[test]
+    fn what_no_longer_stands_is_dropped() {
+        let memory = Memory {
+            jails: vec![manual(None, &mut Effects::default())],
+            bans: vec![
+                ban("manual", "203.0.113.1", 100),
+                ban("manual", "203.0.113.2", 101),
+                ban("manual", "10.0.0.1", 101),
+                ban("gone", "203.0.113.3", 101),
+            ],
+            failures: vec![(
+                JailName::from_lossy("gone"),
+                "203.0.113.4".parse().unwrap(),
+                vec![at(99)],
+            )],
+            floors: vec![(JailName::from_lossy("gone"), "203.0.113.5".parse().unwrap(), at(99))],
+            progress: Vec::new(),
+        };
+        check(
+            memory,
+            &[
+                "ban gone 203.0.113.1",
+                "install manual",
+                "release 10.0.0.1",
+                "ban gone 10.0.0.1",
+                "block 203.0.113.2",
+                "ban gone 203.0.113.3",
+                "failures 203.0.113.4 0",
+                "floor gone 203.0.113.5",
+            ],
+        );
+    }
+}

@@ -181,7 +181,7 @@ impl World {
 
     /// The bans that stand, for people.
     pub(crate) fn bans(&self) -> Vec<String> {
-        let bans = self.warden.jails().flat_map(|jail| jail.bans());
+        let bans = self.warden.jails().flat_map(guard::warden::JailView::bans);
         bans.map(|standing| show_ban(&standing.ban)).collect()
     }
 
@@ -248,7 +248,7 @@ impl World {
 
     /// The kernel and the disk are copies of what the warden says.
     fn check(&self) {
-        let all = || self.warden.jails().flat_map(|jail| jail.bans()).map(|s| &s.ban);
+        let all = || self.warden.jails().flat_map(guard::warden::JailView::bans).map(|s| &s.ban);
         let mut kernel = BTreeMap::new();
         let mut disk = BTreeMap::new();
         for ban in all() {
