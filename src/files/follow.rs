@@ -1,0 +1,210 @@
+//! The generations of one path: append, rename and create, truncate, delete, a
+//! link that is switched.
+//!
+//! A path can name another file at any moment, while what wrote to the former one
+//! still does. So the former one stays open until it is quiet. The new one waits
+//! a moment for it: as long as nothing of the new one was given, the place reached
+//! is one in the former file, and after a crash its rest is found again by that.
+
+use std::collections::VecDeque;
+
+use tokio::time::Instant;
+
+use super::generation::{Generation, Turn};
+use super::space::{OpenError, Opened, PathSpace, folder};
+use super::{FileStatus, Pace};
+use crate::model::{FileMark, Line, Mark, SourceId};
+
+/// Most files that one path is waited for at once.
+const MAX_GENERATIONS: usize = 32;
+
+/// Most files of a directory that are looked at to find one that was renamed.
+const MAX_SIBLINGS: usize = 1000;
+
+/// A path that is followed.
+#[derive(Debug)]
+pub(super) struct Follower {
+    /// As the container names it.
+    pub(super) path: String,
+    pub(super) source: SourceId,
+    /// The files that it named, the one that it names now last.
+    pub(super) generations: VecDeque<Generation>,
+    pub(super) status: FileStatus,
+}
+
+impl Follower {
+    pub(super) fn new(path: String, space: &PathSpace) -> Self {
+        let source = SourceId::File(space.host_path(&path).into());
+        let (generations, status) = (VecDeque::new(), FileStatus::Waiting);
+        Follower { path, source, generations, status }
+    }
+
+    /// The path names none of the files any more, or can't be asked.
+    pub(super) fn not_found(&mut self, error: &OpenError, now: Instant) {
+        self.status = match error {
+            error if error.is_missing() => FileStatus::Waiting,
+            error if error.is_unreachable() => FileStatus::Unreachable(error.to_string()),
+            error => FileStatus::Refused(error.to_string()),
+        };
+        if error.is_missing() {
+            self.replace(now);
+        }
+    }
+
+    /// The path names this file from now on.
+    pub(super) fn adopt(&mut self, mut generation: Generation, now: Instant) {
+        self.replace(now);
+        generation.replaced = None;
+        self.generations.push_back(generation);
+        self.status = FileStatus::Following;
+        if self.generations.len() > MAX_GENERATIONS {
+            tracing::warn!(path = self.path, "it is replaced faster than it can be read: some of it is lost");
+            self.generations.pop_front();
+        }
+    }
+
+    /// The path still names the file that it named before.
+    pub(super) fn confirm(&mut self) {
+        self.status = FileStatus::Following;
+        if let Some(newest) = self.generations.back_mut() {
+            newest.replaced = None;
+        }
+    }
+
+    fn replace(&mut self, now: Instant) {
+        if let Some(newest) = self.generations.back_mut() {
+            newest.replaced.get_or_insert(now);
+        }
+    }
+
+    /// Lines that are there now, for one turn, and whether the end of their file
+    /// had been reached before.
+    pub(super) fn read(&mut self, space: &PathSpace, pace: &Pace, now: Instant) -> (Vec<Line>, bool) {
+        let mut lines = Vec::new();
+        let mut index = 0;
+        // A file may be truncated as fast as it is read: not more than once a turn.
+        let mut truncated = false;
+        while let Some(generation) = self.generations.get_mut(index) {
+            let live = generation.live;
+            match generation.read(now, &mut lines) {
+                Ok(Turn::Truncated) if !truncated => {
+                    truncated = true;
+                    self.truncated(index, space, now, &mut lines);
+                    continue;
+                }
+                Ok(_) => {}
+                Err(error) => self.status = FileStatus::Refused(format!("{}: {error}", self.path)),
+            }
+            let is_newest = index + 1 == self.generations.len();
+            let finished = lines.is_empty() && self.is_finished(index, pace, now);
+            if finished && let Some(mut over) = self.generations.remove(index) {
+                over.finish(&mut lines);
+            }
+            if !lines.is_empty() {
+                if !is_newest {
+                    self.place_late_lines(&mut lines);
+                }
+                return (lines, live);
+            }
+            if !finished {
+                if self.must_wait(index, pace, now) {
+                    break;
+                }
+                index += 1;
+            }
+        }
+        (lines, false)
+    }
+
+    /// Is the file not to be waited for any longer?
+    fn is_finished(&self, index: usize, pace: &Pace, now: Instant) -> bool {
+        let generation = &self.generations[index];
+        let Some(replaced) = generation.replaced else { return false };
+        now.duration_since(replaced.max(generation.grew)) >= pace.rotate_wait
+    }
+
+    /// Must the newer file wait for this one still?
+    fn must_wait(&self, index: usize, pace: &Pace, now: Instant) -> bool {
+        let is_newest = index + 1 == self.generations.len();
+        let begun = self.generations.back().is_some_and(Generation::has_begun);
+        let replaced = self.generations[index].replaced.unwrap_or(now);
+        !is_newest && !begun && now.duration_since(replaced) < pace.handover
+    }
+
+    /// Lines that came late to a file that was replaced bear the place reached in
+    /// the newer one, if that was begun: a place never goes back.
+    fn place_late_lines(&self, lines: &mut [Line]) {
+        if let Some(newest) = self.generations.back().filter(|newest| newest.has_begun()) {
+            for line in lines {
+                line.mark = Mark::File(newest.mark());
+            }
+        }
+    }
+
+    /// The file was emptied. If it was copied before (copytruncate), what was not
+    /// read yet is in the copy.
+    fn truncated(&mut self, index: usize, space: &PathSpace, now: Instant, lines: &mut Vec<Line>) {
+        let path = self.path.clone();
+        let Some(generation) = self.generations.get_mut(index) else { return };
+        let copy = siblings(space, &path).find_map(|(name, opened)| {
+            if !name.starts_with(&path) {
+                return None;
+            }
+            generation.continued_by(opened, now)
+        });
+        match copy {
+            Some(copy) => {
+                generation.restart(now);
+                self.generations.insert(index, copy);
+            }
+            None => {
+                generation.finish(lines);
+                generation.restart(now);
+            }
+        }
+    }
+
+    /// How many bytes are still to be read.
+    pub(super) fn behind(&self) -> u64 {
+        self.generations.iter().map(Generation::behind).sum()
+    }
+}
+
+/// The file that was marked, under another name beside `path`: it was renamed
+/// while nobody looked, or copied and emptied.
+pub(super) fn find_marked(
+    space: &PathSpace,
+    path: &str,
+    mark: &FileMark,
+    now: Instant,
+) -> Option<Generation> {
+    let mut copy = None;
+    for (name, opened) in siblings(space, path) {
+        match Generation::resume(opened, mark, now) {
+            Ok(renamed) => return Some(renamed),
+            Err(opened) if copy.is_none() && name.starts_with(path) => {
+                copy = Generation::copy(opened, mark, now).ok();
+            }
+            Err(_) => {}
+        }
+    }
+    copy
+}
+
+/// The other files in the path's directory, those with the likeliest names first.
+fn siblings<'a>(
+    space: &'a PathSpace,
+    path: &'a str,
+) -> impl Iterator<Item = (String, Opened)> + 'a {
+    let folder = folder(path);
+    let mut names = space.list(folder).unwrap_or_default();
+    let own = path.rsplit('/').next().unwrap_or(path);
+    names.retain(|name| name != own);
+    names.sort_by_key(|name| !name.starts_with(own));
+    let folder = folder.trim_end_matches('/');
+    names.into_iter().take(MAX_SIBLINGS).filter_map(move |name| {
+        let name = format!("{folder}/{name}");
+        let opened = space.open(&name).ok()?;
+        Some((name, opened))
+    })
+}
