@@ -199,7 +199,7 @@ fn check(connection: &Connection, path: &Path) -> Result<(), Trouble> {
         return Err(Trouble::Broken(format!("its schema version is {version}")));
     }
     let found: String =
-        connection.pragma_query_value(None, "quick_check(1)", |row| row.get(0)).map_err(told)?;
+        connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(told)?;
     if found == "ok" { Ok(()) } else { Err(Trouble::Broken(found)) }
 }
 
@@ -224,8 +224,12 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
 fn trouble(path: &Path, error: &rusqlite::Error) -> Trouble {
     let path = path.display();
     let failing = |why: String, sound| Trouble::Failing { why, sound };
+    if matches!(error, rusqlite::Error::SqlInputError { .. }) {
+        // Our SQL is right: the tables are not those that the version promises.
+        return Trouble::Broken(error.to_string());
+    }
     match error.sqlite_error_code() {
-        // SQLITE_ERROR: the tables are not those that the version promises.
+        // SQLITE_ERROR: as above.
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::Unknown) => {
             Trouble::Broken(error.to_string())
         }
@@ -367,4 +371,29 @@ fn write_ban(transaction: &Transaction<'_>, table: &str, ban: &Ban) -> rusqlite:
             ban.failures,
         ))
         .map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_database_goes_aside_with_its_log_and_overwrites_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(FILE);
+        let now = "2025-05-26T11:57:27Z".parse().unwrap();
+        for round in 0..2 {
+            for suffix in ["", "-wal", "-shm"] {
+                fs::write(beside(&path, suffix), format!("{round}{suffix}")).unwrap();
+            }
+            set_aside(&path, now).unwrap();
+        }
+        let content = |name: &str| fs::read_to_string(directory.path().join(name)).unwrap();
+        assert_eq!(content("guard.db.broken-20250526T115727Z"), "0");
+        assert_eq!(content("guard.db.broken-20250526T115727Z-wal"), "0-wal");
+        assert_eq!(content("guard.db.broken-20250526T115727Z-1"), "1");
+        assert_eq!(content("guard.db.broken-20250526T115727Z-1-shm"), "1-shm");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 6);
+        assert!(set_aside(&path, now).is_err(), "there is nothing to set aside");
+    }
 }
