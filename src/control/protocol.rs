@@ -298,7 +298,7 @@ pub(crate) mod ban_time {
     use crate::model::BanTime;
 
     /// Seconds, or -1.
-    pub(super) fn seconds(time: BanTime) -> i64 {
+    pub(crate) fn seconds(time: BanTime) -> i64 {
         match time {
             BanTime::For(time) => i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
             BanTime::Forever => -1,
