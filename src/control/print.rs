@@ -282,7 +282,7 @@ fn unban(text: &mut Text, lifted: &[BanView], absent: &[Network]) {
         }
     }
     if lifted.is_empty() && absent.is_empty() {
-        line(&mut text.out, format_args!("nobody is banned"));
+        line(&mut text.out, format_args!("no bans lifted"));
     }
     for network in absent.iter().take(MAX_LINES) {
         line(&mut text.err, format_args!("{network} is not banned"));
