@@ -1,1 +1,16 @@
 //! The socket between guardctl and guard.
+//!
+//! Requests and replies are JSON, a line each ([`protocol`]); [`server`] is
+//! guard's end of the socket, [`client`] guardctl's, and [`print`] makes text for
+//! people of replies. Nothing here knows what a request does: [`server::serve`]
+//! hands each to the daemon with a place for the answer.
+
+pub mod client;
+pub mod print;
+pub mod protocol;
+pub mod server;
+
+pub use server::{Asked, serve};
+
+/// Where the socket is when nobody says otherwise.
+pub const DEFAULT_SOCKET: &str = "/run/guard/guard.sock";

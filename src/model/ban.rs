@@ -42,8 +42,9 @@ impl BanTime {
     }
 }
 
-/// When a ban ends. Ordered by time; for ever is last.
+/// When a ban ends. Ordered by time; for ever is last. In JSON a time, or `null` for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(from = "Option<Timestamp>", into = "Option<Timestamp>")]
 pub enum Until {
     /// At this moment.
     Time(Timestamp),
@@ -61,6 +62,21 @@ impl Until {
     }
 }
 
+impl From<Option<Timestamp>> for Until {
+    fn from(end: Option<Timestamp>) -> Self {
+        end.map_or(Until::Forever, Until::Time)
+    }
+}
+
+impl From<Until> for Option<Timestamp> {
+    fn from(until: Until) -> Self {
+        match until {
+            Until::Time(end) => Some(end),
+            Until::Forever => None,
+        }
+    }
+}
+
 impl fmt::Display for Until {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -72,6 +88,7 @@ impl fmt::Display for Until {
 
 /// Who asked for a ban.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum BanOrigin {
     /// The jail's own counting.
     Failures,

@@ -1,0 +1,330 @@
+//! Replies → text for people, and JSON.
+//!
+//! Names, labels, log lines and errors in replies may come from an attacker, so
+//! every text goes through [`escape`]: no reply can move the cursor, forge a line
+//! or turn the writing round. The trees of `status` have the shape that
+//! fail2ban-client's users (and their scripts) know; what it does not have comes
+//! below them.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use anstyle::{AnsiColor, Style};
+use jiff::tz::TimeZone;
+
+use super::protocol::{BanRefused, BanView, Health, InForce, RefusedKind, Reply, encode_reply};
+use crate::model::{BanOrigin, Event, Network, News, Timestamp, Until};
+
+mod status;
+
+/// Something is wrong.
+const BAD: Style = AnsiColor::Red.on_default().bold();
+
+/// Something should be looked at.
+const WARN: Style = AnsiColor::Yellow.on_default();
+
+/// More lines of one kind than this are counted instead.
+const MAX_LINES: usize = 20;
+
+/// Text for people, with colours in it: whoever prints it takes them out where
+/// they don't belong.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Text {
+    /// What was asked for.
+    pub out: String,
+    /// What went wrong, and warnings.
+    pub err: String,
+}
+
+/// How a command ended; guardctl's exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All is done.
+    Done,
+    /// Refused, or not found, at least in part.
+    Refused,
+    /// The request made no sense.
+    Usage,
+}
+
+/// How the command ended that this is the reply to.
+pub fn outcome(reply: &Reply) -> Outcome {
+    let refused = match reply {
+        Reply::Refused { kind: RefusedKind::Usage, .. } => return Outcome::Usage,
+        Reply::Refused {
+            kind: RefusedKind::NotFound | RefusedKind::Refused | RefusedKind::Busy,
+            ..
+        } => true,
+        Reply::Pong(health) => health.firewall_problem.is_some(),
+        Reply::Banned { network, bans } => network.is_some() && bans.is_empty(),
+        Reply::Ban { refused, .. } => !refused.is_empty(),
+        Reply::Unban { absent, .. } => !absent.is_empty(),
+        Reply::Version { .. }
+        | Reply::Status(_)
+        | Reply::Jail(_)
+        | Reply::Flushed { .. }
+        | Reply::Watching
+        | Reply::Event(_)
+        | Reply::Missed { .. } => false,
+    };
+    if refused { Outcome::Refused } else { Outcome::Done }
+}
+
+/// The reply's JSON, one line. What could do harm on a terminal is escaped;
+/// it stays the same JSON.
+pub fn json(reply: &Reply) -> String {
+    let line = String::from_utf8(encode_reply(reply)).expect("JSON is UTF-8");
+    let line = line.trim_end();
+    let mut safe = String::with_capacity(line.len());
+    for c in line.chars() {
+        if is_unsafe(c) {
+            // Only strings hold such characters, and there any may be escaped.
+            let mut units = [0; 2];
+            for unit in c.encode_utf16(&mut units) {
+                push(&mut safe, format_args!("\\u{unit:04x}"));
+            }
+        } else {
+            safe.push(c);
+        }
+    }
+    safe.push('\n');
+    safe
+}
+
+/// The reply for people; times in `zone`.
+pub fn text(reply: &Reply, zone: &TimeZone) -> Text {
+    let mut text = Text::default();
+    match reply {
+        Reply::Pong(health) => pong(&mut text, health),
+        Reply::Version { guard } => line(&mut text.out, format_args!("guard {}", escape(guard))),
+        Reply::Status(overview) => text.out = status::overview(overview),
+        Reply::Jail(jail) => text.out = status::jail(jail),
+        Reply::Banned { network, bans } => banned(&mut text, *network, bans, zone),
+        Reply::Ban { banned, refused, only_in_memory } => {
+            ban(&mut text, banned, zone);
+            refusals(&mut text, refused);
+            in_memory(&mut text, only_in_memory.as_deref());
+        }
+        Reply::Unban { lifted, absent, only_in_memory } => {
+            unban(&mut text, lifted, absent);
+            in_memory(&mut text, only_in_memory.as_deref());
+        }
+        Reply::Flushed { lifted, only_in_memory } => {
+            line(&mut text.out, format_args!("{lifted} bans lifted"));
+            in_memory(&mut text, only_in_memory.as_deref());
+        }
+        Reply::Watching => {}
+        Reply::Event(event) => text.out = watched(event, zone),
+        Reply::Missed { count } => {
+            bad(
+                &mut text.err,
+                &format!("{count} events were missed: they come faster than they are read"),
+            );
+        }
+        Reply::Refused { message, .. } => bad(&mut text.err, message),
+    }
+    text
+}
+
+/// Text with everything escaped that is no plain character: control characters,
+/// and what changes the direction of writing or breaks lines.
+pub fn escape(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_unsafe) {
+        return Cow::Borrowed(text);
+    }
+    let mut safe = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        match c {
+            '\n' => safe.push_str("\\n"),
+            '\r' => safe.push_str("\\r"),
+            '\t' => safe.push_str("\\t"),
+            c if is_unsafe(c) && c.is_ascii() => {
+                push(&mut safe, format_args!("\\x{:02x}", u32::from(c)))
+            }
+            c if is_unsafe(c) => push(&mut safe, format_args!("\\u{{{:x}}}", u32::from(c))),
+            c => safe.push(c),
+        }
+    }
+    Cow::Owned(safe)
+}
+
+fn is_unsafe(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}')
+}
+
+/// Adds to a string, which cannot fail.
+fn push(to: &mut String, what: std::fmt::Arguments<'_>) {
+    to.write_fmt(what).expect("a String takes everything");
+}
+
+/// Adds a line.
+fn line(to: &mut String, what: std::fmt::Arguments<'_>) {
+    push(to, what);
+    to.push('\n');
+}
+
+fn bad(to: &mut String, message: &str) {
+    line(to, format_args!("{BAD}error:{BAD:#} {}", escape(message)));
+}
+
+fn warn(to: &mut String, message: &str) {
+    line(to, format_args!("{WARN}warning:{WARN:#} {}", escape(message)));
+}
+
+fn time(at: Timestamp, zone: &TimeZone) -> String {
+    at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string()
+}
+
+fn until(until: Until, zone: &TimeZone) -> String {
+    match until {
+        Until::Time(end) => format!("until {}", time(end, zone)),
+        Until::Forever => "for ever".into(),
+    }
+}
+
+/// Seconds as people write them: `10m`, `1d 3h`.
+fn span(seconds: u64) -> String {
+    let units = [("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)];
+    let mut rest = seconds;
+    let mut words = Vec::new();
+    for (unit, length) in units {
+        if rest >= length {
+            words.push(format!("{}{unit}", rest / length));
+            rest %= length;
+        }
+    }
+    if words.is_empty() { "0s".into() } else { words.join(" ") }
+}
+
+fn pong(text: &mut Text, health: &Health) {
+    line(&mut text.out, format_args!("Server replied: pong"));
+    if let Some(why) = &health.firewall_problem {
+        bad(&mut text.err, &format!("what guard wants is not in the kernel: {why}"));
+    }
+    for why in [&health.engine_problem, &health.store_problem].into_iter().flatten() {
+        warn(&mut text.err, why);
+    }
+}
+
+fn banned(text: &mut Text, asked: Option<Network>, bans: &[BanView], zone: &TimeZone) {
+    if bans.is_empty() {
+        return match asked {
+            Some(network) => line(&mut text.err, format_args!("{network} is not banned")),
+            None => line(&mut text.out, format_args!("nobody is banned")),
+        };
+    }
+    let wide = |length: fn(&BanView) -> usize| bans.iter().map(length).max().unwrap_or(0);
+    let network = wide(|ban| ban.network.to_string().len());
+    let jail = wide(|ban| ban.jail.as_str().len());
+    for ban in bans {
+        let state = match ban.in_force {
+            InForce::Yes => "",
+            InForce::Pending => ", not in the kernel yet",
+            InForce::DryRun => ", dry run",
+        };
+        let why = match ban.origin {
+            BanOrigin::Failures => format!("{} failures", ban.failures),
+            BanOrigin::Hand => "by hand".into(),
+            BanOrigin::Adopted => "found in the kernel".into(),
+        };
+        line(
+            &mut text.out,
+            format_args!(
+                "{:network$}  {:jail$}  since {}  {}  ({why}{state})",
+                ban.network.to_string(),
+                ban.jail,
+                time(ban.since, zone),
+                until(ban.until, zone),
+            ),
+        );
+    }
+}
+
+fn ban(text: &mut Text, banned: &[BanView], zone: &TimeZone) {
+    if banned.len() > MAX_LINES {
+        return line(
+            &mut text.out,
+            format_args!("{} banned in jail {}", banned.len(), banned[0].jail),
+        );
+    }
+    for ban in banned {
+        let state = match ban.in_force {
+            InForce::Yes | InForce::Pending => "",
+            InForce::DryRun => " (dry run: the firewall is left alone)",
+        };
+        let end = until(ban.until, zone);
+        line(
+            &mut text.out,
+            format_args!("{} banned in jail {} {end}{state}", ban.network, ban.jail),
+        );
+    }
+}
+
+fn refusals(text: &mut Text, refused: &[BanRefused]) {
+    for BanRefused { network, message } in refused.iter().take(MAX_LINES) {
+        bad(&mut text.err, &format!("{network} is not banned: {message}"));
+    }
+    if let more @ 1.. = refused.len().saturating_sub(MAX_LINES) {
+        bad(&mut text.err, &format!("{more} more are not banned"));
+    }
+}
+
+fn unban(text: &mut Text, lifted: &[BanView], absent: &[Network]) {
+    if lifted.len() > MAX_LINES {
+        line(&mut text.out, format_args!("{} bans lifted", lifted.len()));
+    } else {
+        for ban in lifted {
+            line(&mut text.out, format_args!("{} unbanned from jail {}", ban.network, ban.jail));
+        }
+    }
+    if lifted.is_empty() && absent.is_empty() {
+        line(&mut text.out, format_args!("no bans lifted"));
+    }
+    for network in absent.iter().take(MAX_LINES) {
+        line(&mut text.err, format_args!("{network} is not banned"));
+    }
+    if let more @ 1.. = absent.len().saturating_sub(MAX_LINES) {
+        line(&mut text.err, format_args!("{more} more are not banned"));
+    }
+}
+
+fn in_memory(text: &mut Text, why: Option<&str>) {
+    if let Some(why) = why {
+        warn(&mut text.err, &format!("done, but forgotten at a restart: {why}"));
+    }
+}
+
+/// One line an event, in the words of fail2ban's log.
+fn watched(event: &Event, zone: &TimeZone) -> String {
+    let told = match &event.news {
+        News::Found { jail, network, count, line_time } => {
+            format!("[{jail}] Found {network} - {} ({count})", time(*line_time, zone))
+        }
+        News::Ignored { jail, network, reason } => {
+            format!("[{jail}] Ignore {network} - {}", escape(reason))
+        }
+        News::Banned { ban, dry_run } => {
+            let dry = if *dry_run { " (dry run)" } else { "" };
+            format!("[{}] Ban {} {}{dry}", ban.jail, ban.network, until(ban.until, zone))
+        }
+        News::Prolonged { ban } => {
+            format!("[{}] Prolong {} {}", ban.jail, ban.network, until(ban.until, zone))
+        }
+        News::Unbanned { jail, network, by_hand } => {
+            format!("[{jail}] Unban {network}{}", if *by_hand { " (by hand)" } else { "" })
+        }
+        News::JailStarted { jail } => format!("[{jail}] Jail started"),
+        News::JailStopped { jail } => format!("[{jail}] Jail stopped"),
+        News::Repaired { what } => format!("Repaired: {}", escape(what)),
+        News::Trouble { what, over: false } => format!("{BAD}Trouble:{BAD:#} {}", escape(what)),
+        News::Trouble { what, over: true } => format!("Well again: {}", escape(what)),
+    };
+    format!("{} {told}\n", time(event.at, zone))
+}
+
+#[cfg(test)]
+mod tests;

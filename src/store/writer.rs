@@ -1,0 +1,446 @@
+//! The thread that writes: takes what is merged, commits it, and keeps trying
+//! when the disk fails.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use super::batch::{Batch, Mirror};
+use super::database::{self, Database, Trouble};
+use super::{OpenError, Status, schema};
+use crate::model::{Memory, Record, Timestamp};
+
+/// Under load commits begin at most this often: each costs an fsync, and one
+/// for many records costs no more than one for one.
+const GROUP: Duration = Duration::from_millis(50);
+
+/// The first pause after a failure; each next one is twice as long…
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+
+/// …up to this.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Old history is deleted this often.
+const PURGE_EVERY: Duration = Duration::from_secs(24 * 3600);
+
+/// Databases that break one after the other mean a broken disk: after this many
+/// in one run no more are set aside, lest they fill it.
+const MAX_SET_ASIDE: u32 = 10;
+
+/// Most notes kept in the status.
+const MAX_NOTES: usize = 20;
+
+/// What the store's clones and its thread share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    inbox: Mutex<Inbox>,
+    wake: Condvar,
+    pub(super) commits: watch::Sender<Committed>,
+    pub(super) status: watch::Sender<Arc<Status>>,
+}
+
+#[derive(Debug, Default)]
+struct Inbox {
+    batch: Batch,
+    /// Calls of `write` so far.
+    number: u64,
+    /// Calls of `committed` so far that had to wait.
+    asked: u64,
+    /// One of them waits: don't wait for more to come.
+    urgent: bool,
+    stop: bool,
+}
+
+/// How far the thread has come.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Committed {
+    /// This many writes are on disk.
+    pub(super) number: u64,
+    /// This many questions were answered by an attempt that began after them.
+    answered: u64,
+    /// Why the last attempt failed.
+    pub(super) problem: Option<String>,
+}
+
+/// A question whether all written so far is on disk.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ticket {
+    /// Writes that must be on disk.
+    pub(super) number: u64,
+    asked: u64,
+}
+
+impl Ticket {
+    pub(super) fn is_answered(self, now: &Committed) -> bool {
+        now.number >= self.number || now.answered >= self.asked
+    }
+}
+
+impl Shared {
+    pub(super) fn new(path: PathBuf) -> Shared {
+        let status = Status { path, problem: None, dropped_history: 0, notes: Vec::new() };
+        Shared {
+            inbox: Mutex::default(),
+            wake: Condvar::new(),
+            commits: watch::Sender::default(),
+            status: watch::Sender::new(Arc::new(status)),
+        }
+    }
+
+    fn inbox(&self) -> MutexGuard<'_, Inbox> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn put(&self, records: Vec<Record>) {
+        let mut inbox = self.inbox();
+        records.into_iter().for_each(|record| inbox.batch.add(record));
+        inbox.number += 1;
+        drop(inbox);
+        self.wake.notify_one();
+    }
+
+    /// Asks for a commit now; `None` when all is on disk already.
+    pub(super) fn ask(&self) -> Option<Ticket> {
+        let mut inbox = self.inbox();
+        if self.commits.borrow().number >= inbox.number {
+            return None;
+        }
+        inbox.asked += 1;
+        inbox.urgent = true;
+        let ticket = Ticket { number: inbox.number, asked: inbox.asked };
+        drop(inbox);
+        self.wake.notify_one();
+        Some(ticket)
+    }
+
+    pub(super) fn end(&self) {
+        self.inbox().stop = true;
+        self.wake.notify_one();
+    }
+
+    /// Why something is not on disk.
+    pub(super) fn unwritten(&self) -> Option<String> {
+        let written = self.inbox().number;
+        let commits = self.commits.borrow();
+        (commits.number < written)
+            .then(|| commits.problem.clone().unwrap_or_else(|| "the store has ended".into()))
+    }
+}
+
+/// Ends the thread when it is dropped.
+#[derive(Debug)]
+pub(super) struct EndOnDrop(pub(super) Arc<Shared>);
+
+impl Drop for EndOnDrop {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+/// The running thread.
+#[derive(Debug)]
+pub(super) struct Thread {
+    /// Nothing is ever sent: it closes when the thread ends.
+    ended: mpsc::Receiver<()>,
+}
+
+impl Thread {
+    pub(super) fn spawn(writer: Writer) -> std::io::Result<Thread> {
+        let (alive, ended) = mpsc::channel();
+        std::thread::Builder::new().name("guard-store".into()).spawn(move || {
+            writer.run();
+            drop(alive);
+        })?;
+        Ok(Thread { ended })
+    }
+
+    /// Waits for its end; `false` when it takes too long.
+    pub(super) fn join(&self, at_most: Duration) -> bool {
+        self.ended.recv_timeout(at_most) != Err(mpsc::RecvTimeoutError::Timeout)
+    }
+}
+
+/// The owner of the database.
+#[derive(Debug)]
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    path: PathBuf,
+    /// `None` while it can't be opened.
+    database: Option<Database>,
+    /// What the database holds; `None` until it was read once.
+    mirror: Option<Mirror>,
+    /// What was taken from the inbox and is not on disk.
+    waiting: Batch,
+    problem: Option<String>,
+    pause: Duration,
+    /// When to try again after a failure, or to commit after a commit.
+    not_before: Instant,
+    next_purge: Instant,
+    set_aside: u32,
+}
+
+impl Writer {
+    pub(super) fn new(shared: Arc<Shared>, path: PathBuf) -> Writer {
+        let now = Instant::now();
+        Writer {
+            shared,
+            path,
+            database: None,
+            mirror: None,
+            waiting: Batch::default(),
+            problem: None,
+            pause: FIRST_PAUSE,
+            not_before: now,
+            next_purge: now + PURGE_EVERY,
+            set_aside: 0,
+        }
+    }
+
+    /// Opens the database and reads it; sets a broken one aside.
+    pub(super) fn start(&mut self, now: Timestamp) -> Result<(Memory, Vec<String>), OpenError> {
+        let mut notes = Vec::new();
+        let opened = match self.open(now) {
+            Err(Trouble::Broken(why)) => match self.set_broken_aside(&why) {
+                Ok(note) => {
+                    notes.push(note);
+                    self.open(now)
+                }
+                Err(trouble) => Err(trouble),
+            },
+            opened => opened,
+        };
+        match opened {
+            Ok((memory, bad_rows)) => {
+                notes.extend(bad_rows);
+                Ok((memory, notes))
+            }
+            Err(Trouble::Newer(found)) => {
+                Err(OpenError::Newer { path: self.path.clone(), found, known: schema::CURRENT })
+            }
+            Err(trouble) => Ok(self.start_without(&trouble, notes)),
+        }
+    }
+
+    /// Starts although the database can't be written.
+    fn start_without(
+        &mut self,
+        trouble: &Trouble,
+        mut notes: Vec<String>,
+    ) -> (Memory, Vec<String>) {
+        let why = trouble.tell(&self.path);
+        notes.push(format!("nothing is remembered over a restart: {why}"));
+        self.failed(why);
+        let Some((memory, bad_rows)) = database::read_only(&self.path) else {
+            return (Memory::default(), notes);
+        };
+        notes.push(format!("what {} remembers was read all the same", self.path.display()));
+        notes.extend(bad_rows);
+        self.mirror = Some(Mirror::of(&memory));
+        (memory, notes)
+    }
+
+    /// Opens the database. One that was not read yet is read; else all that
+    /// should be in it waits to be written.
+    fn open(&mut self, now: Timestamp) -> Result<(Memory, Vec<String>), Trouble> {
+        let database = Database::open(&self.path, now)?;
+        let mut read = (Memory::default(), Vec::new());
+        if let Some(mirror) = self.mirror.take() {
+            let newer = std::mem::replace(&mut self.waiting, mirror.into_batch());
+            self.waiting.absorb(newer);
+            self.mirror = Some(Mirror::default());
+        } else {
+            read = database.load()?;
+            self.mirror = Some(Mirror::of(&read.0));
+        }
+        self.database = Some(database);
+        Ok(read)
+    }
+
+    /// Runs until the store is stopped.
+    fn run(mut self) {
+        loop {
+            let turn = self.wait();
+            self.waiting.absorb(turn.batch);
+            self.attempt(&turn.until);
+            if turn.last {
+                break;
+            }
+        }
+    }
+
+    /// Waits until there is something to do, and takes what came.
+    fn wait(&self) -> Turn {
+        let mut inbox = self.shared.inbox();
+        loop {
+            let now = Instant::now();
+            let idle = inbox.batch.is_empty() && self.problem.is_none();
+            let due = if idle { self.next_purge } else { self.not_before.min(self.next_purge) };
+            let urgent = inbox.urgent || inbox.stop;
+            if urgent || due <= now {
+                inbox.urgent = false;
+                return Turn {
+                    batch: std::mem::take(&mut inbox.batch),
+                    until: Until { number: inbox.number, asked: inbox.asked },
+                    last: inbox.stop,
+                };
+            }
+            let woken = self.shared.wake.wait_timeout(inbox, due - now);
+            inbox = woken.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Tries to bring everything to disk, and tells how it went.
+    fn attempt(&mut self, until: &Until) {
+        let began = Instant::now();
+        let dropped = std::mem::take(&mut self.waiting.dropped);
+        let result = self.purge_if_due(began).and_then(|()| self.commit()).or_else(|trouble| {
+            // What only needs a new connection or file must not wait for the next turn.
+            self.recover(trouble).and_then(|()| self.commit())
+        });
+        match result {
+            Ok(()) => self.well(began),
+            Err(trouble) => {
+                self.give_up_connection(&trouble);
+                if let Some(mirror) = &self.mirror {
+                    self.waiting.prune(mirror);
+                }
+                self.failed(trouble.tell(&self.path));
+            }
+        }
+        self.tell(|status| status.dropped_history += dropped);
+        self.shared.commits.send_modify(|commits| {
+            commits.answered = until.asked;
+            commits.problem.clone_from(&self.problem);
+            if self.problem.is_none() {
+                commits.number = until.number;
+            }
+        });
+    }
+
+    fn purge_if_due(&mut self, now: Instant) -> Result<(), Trouble> {
+        if now < self.next_purge {
+            return Ok(());
+        }
+        self.next_purge = now + PURGE_EVERY;
+        self.database.as_ref().map_or(Ok(()), |database| database.purge(Timestamp::now()))
+    }
+
+    fn commit(&mut self) -> Result<(), Trouble> {
+        if self.database.is_none() {
+            let (found, bad_rows) = self.open(Timestamp::now())?;
+            bad_rows.into_iter().for_each(|note| self.note(note));
+            if found != Memory::default() {
+                // Too late to hand it out: the warden began without it, and what it
+                // wrote since is newer.
+                self.note(format!(
+                    "{} could be read only after the start: bans that stand only in it return when guard is restarted",
+                    self.path.display()
+                ));
+            }
+        }
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
+        if let Some(database) = &mut self.database {
+            database.write(&self.waiting)?;
+        }
+        let written = std::mem::take(&mut self.waiting);
+        self.mirror.get_or_insert_default().apply(written);
+        Ok(())
+    }
+
+    /// Does what a second try needs; an error means that it makes no sense now.
+    fn recover(&mut self, trouble: Trouble) -> Result<(), Trouble> {
+        self.give_up_connection(&trouble);
+        match trouble {
+            Trouble::Broken(why) => {
+                let note = self.set_broken_aside(&why)?;
+                self.note(note);
+                Ok(())
+            }
+            Trouble::Failing { sound: false, .. } => Ok(()),
+            Trouble::Failing { sound: true, .. } | Trouble::Newer(_) => Err(trouble),
+        }
+    }
+
+    /// After some errors nobody knows what the connection still holds.
+    fn give_up_connection(&mut self, trouble: &Trouble) {
+        if !matches!(trouble, Trouble::Failing { sound: true, .. }) {
+            self.database = None;
+        }
+    }
+
+    fn set_broken_aside(&mut self, why: &str) -> Result<String, Trouble> {
+        let path = self.path.display();
+        let failing = |why| Trouble::Failing { why, sound: false };
+        if self.set_aside >= MAX_SET_ASIDE {
+            return Err(failing(format!(
+                "{path} broke {MAX_SET_ASIDE} times ({why}): replace the disk"
+            )));
+        }
+        let aside = database::set_aside(&self.path, Timestamp::now()).map_err(|error| {
+            failing(format!("{path} is broken ({why}) and can't be renamed ({error}): remove it"))
+        })?;
+        self.set_aside += 1;
+        Ok(format!(
+            "{path} was no sound database ({why}): it is now {}, and a new one was begun",
+            aside.display()
+        ))
+    }
+
+    fn well(&mut self, began: Instant) {
+        self.pause = FIRST_PAUSE;
+        self.not_before = began + GROUP;
+        if self.problem.take().is_some() {
+            tracing::info!(path = %self.path.display(), "the store is well again");
+            self.tell(|status| status.problem = None);
+        }
+    }
+
+    fn failed(&mut self, why: String) {
+        self.not_before = Instant::now() + self.pause;
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        if self.problem.as_ref() != Some(&why) {
+            tracing::error!("changes are only in memory: {why}");
+            self.tell(|status| status.problem = Some(why.clone()));
+            self.problem = Some(why);
+        }
+    }
+
+    fn note(&self, note: String) {
+        tracing::warn!("{note}");
+        self.tell(|status| {
+            status.notes.push(note);
+            let surplus = status.notes.len().saturating_sub(MAX_NOTES);
+            status.notes.drain(..surplus);
+        });
+    }
+
+    /// Changes the status; watchers are woken only when it really changed.
+    fn tell(&self, change: impl FnOnce(&mut Status)) {
+        self.shared.status.send_if_modified(|status| {
+            let mut new = Status::clone(status);
+            change(&mut new);
+            let changed = **status != new;
+            if changed {
+                *status = Arc::new(new);
+            }
+            changed
+        });
+    }
+}
+
+/// What the thread took from the inbox.
+struct Turn {
+    batch: Batch,
+    until: Until,
+    last: bool,
+}
+
+/// How much of what was written and asked the turn covers.
+struct Until {
+    number: u64,
+    asked: u64,
+}

@@ -1,0 +1,403 @@
+//! guardctl, the program, against guard's real end of the socket: exit codes,
+//! what goes to which stream, JSON. Behind the server a small task stands in for
+//! the daemon's wiring; it knows one jail, `web`.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+
+use guard::control::protocol::{
+    BanRefused, BanView, EngineView, FirewallView, Health, InForce, Overview, RefusedKind, Reply,
+    Request, StoreView, Which,
+};
+use guard::control::{Asked, server::Server};
+use guard::model::{Ban, BanOrigin, BanTime, Event, Network, News, Timestamp, Until};
+use tokio::sync::{broadcast, mpsc};
+use tokio_util::sync::CancellationToken;
+
+/// A running server with a temporary socket.
+struct World {
+    directory: tempfile::TempDir,
+    events: broadcast::Sender<Event>,
+    /// What was asked.
+    asked: Arc<Mutex<Vec<Request>>>,
+    cancel: CancellationToken,
+    _runtime: tokio::runtime::Runtime,
+}
+
+impl World {
+    fn new() -> World {
+        let directory = tempfile::tempdir().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let path = directory.path().join("guard.sock");
+        let server = runtime.block_on(Server::bind(&path)).unwrap();
+        let (requests, mut incoming) = mpsc::channel::<Asked>(4);
+        let (events, _) = broadcast::channel(64);
+        let (asked, cancel) = (Arc::<Mutex<Vec<Request>>>::default(), CancellationToken::new());
+        runtime.spawn(server.run(requests, events.clone(), cancel.clone()));
+        let log = Arc::clone(&asked);
+        runtime.spawn(async move {
+            while let Some(Asked { request, answer }) = incoming.recv().await {
+                log.lock().unwrap().push(request.clone());
+                let _ = answer.send(reply(request));
+            }
+        });
+        World { directory, events, asked, cancel, _runtime: runtime }
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.directory.path().join("guard.sock")
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        guardctl(&self.socket(), arguments).output().unwrap()
+    }
+
+    fn run_with_input(&self, arguments: &[&str], input: &str) -> Output {
+        let mut command = guardctl(&self.socket(), arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
+    }
+
+    fn asked(&self) -> Vec<Request> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+/// The program with nothing of the tester's environment that it could see.
+fn guardctl(socket: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_guardctl"));
+    command.args(arguments).env_clear().env("TZ", "UTC").env("GUARD_SOCKET", socket);
+    command
+}
+
+fn view(network: Network) -> BanView {
+    let ban = Ban {
+        jail: "web".parse().unwrap(),
+        network,
+        since: "2025-05-26T11:57:27Z".parse().unwrap(),
+        until: Until::Forever,
+        origin: BanOrigin::Failures,
+        failures: 5,
+    };
+    BanView::new(&ban, InForce::Yes)
+}
+
+fn net(text: &str) -> Network {
+    text.parse().unwrap()
+}
+
+/// What the stand-in answers: 127.0.0.1 is never banned, 192.0.2.99 is not banned.
+fn reply(request: Request) -> Reply {
+    match request {
+        Request::Ping => Reply::Pong(Health {
+            firewall_problem: Some("iptables is missing: install it".into()),
+            engine_problem: None,
+            store_problem: None,
+        }),
+        Request::Version => Reply::Version { guard: "9.9.9".into() },
+        Request::Status { jail: None } => Reply::Status(Overview {
+            guard: "9.9.9".into(),
+            uptime: 60,
+            engine: EngineView { connected: false, words: "evil\u{1b}[31m".into() },
+            firewall: FirewallView {
+                backend: "ipset".into(),
+                healthy: true,
+                problems: Vec::new(),
+                repairs: 0,
+            },
+            store: StoreView { path: "/x".into(), healthy: true, problem: None },
+            jails: Vec::new(),
+            refused: Vec::new(),
+            notes: Vec::new(),
+        }),
+        Request::Status { jail: Some(jail) } => {
+            Reply::refused(RefusedKind::NotFound, format!("the jail `{jail}` does not exist"))
+        }
+        Request::Banned { network: Some(network) } if network == net("192.0.2.99") => {
+            Reply::Banned { network: Some(network), bans: Vec::new() }
+        }
+        Request::Banned { network } => {
+            Reply::Banned { network, bans: vec![view(net("192.0.2.1"))] }
+        }
+        Request::Ban { networks, .. } => {
+            let (no, yes): (Vec<_>, Vec<_>) =
+                networks.into_iter().partition(|network| *network == net("127.0.0.1"));
+            let refuse = |network| BanRefused { network, message: "it is this host".into() };
+            Reply::Ban {
+                banned: yes.into_iter().map(view).collect(),
+                refused: no.into_iter().map(refuse).collect(),
+                only_in_memory: None,
+            }
+        }
+        Request::Unban { which: Which::All, .. } => Reply::Unban {
+            lifted: vec![view(net("192.0.2.1"))],
+            absent: Vec::new(),
+            only_in_memory: None,
+        },
+        Request::Unban { which: Which::Networks(networks), .. } => {
+            let (no, yes): (Vec<_>, Vec<_>) =
+                networks.into_iter().partition(|network| *network == net("192.0.2.99"));
+            let lifted = yes.into_iter().map(view).collect();
+            Reply::Unban { lifted, absent: no, only_in_memory: None }
+        }
+        Request::Flush => Reply::Flushed { lifted: 7, only_in_memory: None },
+        Request::Watch => Reply::refused(RefusedKind::Usage, "the server does that"),
+    }
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+/// Checks exit code, standard output, and that standard error holds some words.
+fn check(output: &Output, code: i32, out: &str, err: &str) {
+    let told = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{output:?}");
+    assert_eq!(text(&output.stdout), out, "{told}");
+    assert!(if err.is_empty() { told.is_empty() } else { told.contains(err) }, "{told}");
+}
+
+#[test]
+fn commands_print_and_end_with_their_code() {
+    let world = World::new();
+    let check = |arguments: &[&str], code, out, err| check(&world.run(arguments), code, out, err);
+    check(&["ban", "192.0.2.7"], 0, "192.0.2.7 banned in jail web for ever\n", "");
+    check(&["ban", "127.0.0.1"], 1, "", "error: 127.0.0.1 is not banned: it is this host");
+    check(&["unban", "192.0.2.7"], 0, "192.0.2.7 unbanned from jail web\n", "");
+    check(&["unban", "192.0.2.99"], 1, "", "192.0.2.99 is not banned");
+    check(&["unban", "--all"], 0, "192.0.2.1 unbanned from jail web\n", "");
+    check(&["flush"], 0, "7 bans lifted\n", "");
+    check(
+        &["banned"],
+        0,
+        "192.0.2.1  web  since 2025-05-26 11:57:27 UTC  for ever  (5 failures)\n",
+        "",
+    );
+    check(&["banned", "192.0.2.99"], 1, "", "192.0.2.99 is not banned");
+    check(&["status", "nope"], 1, "", "error: the jail `nope` does not exist");
+    let version = format!("guardctl {}\nguard 9.9.9\n", env!("CARGO_PKG_VERSION"));
+    check(&["version"], 0, &version, "");
+}
+
+#[test]
+fn a_ping_fails_when_bans_are_not_in_the_kernel() {
+    let output = World::new().run(&["ping"]);
+    check(&output, 1, "Server replied: pong\n", "iptables is missing: install it");
+}
+
+#[test]
+fn options_reach_guard() {
+    let world = World::new();
+    let time = Some(BanTime::For(std::time::Duration::from_secs(3600)));
+    let (one, jail) = (vec![net("192.0.2.0/24")], Some("web".to_owned()));
+    world.run(&["ban", "192.0.2.7/24", "--jail", "web", "--for", "1h", "--force"]);
+    world.run(&["ban", "192.0.2.7/24", "--for", "-1"]);
+    world.run(&["unban", "--jail", "web", "--all"]);
+    let forever = Some(BanTime::Forever);
+    assert_eq!(
+        world.asked(),
+        [
+            Request::Ban { networks: one.clone(), jail: jail.clone(), time, force: true },
+            Request::Ban { networks: one, jail: None, time: forever, force: false },
+            Request::Unban { which: Which::All, jail },
+        ]
+    );
+}
+
+#[test]
+fn what_makes_no_sense_is_usage_and_asks_nobody() {
+    let world = World::new();
+    for arguments in [
+        &[][..],
+        &["dance"],
+        &["ban"],
+        &["ban", "999.1.1.1"],
+        &["ban", "0.0.0.0/0"],
+        &["ban", "192.0.2.1", "--for", "soon"],
+        &["unban"],
+        &["unban", "192.0.2.1", "--all"],
+        &["banned", "x"],
+        &["help", "dance"],
+    ] {
+        let output = world.run(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {output:?}");
+        assert!(!output.stderr.is_empty());
+    }
+    let output = world.run_with_input(&["ban", "-"], "192.0.2.1\nbad\n");
+    check(&output, 2, "", "standard input, line 2: `bad` is no IP address");
+    assert_eq!(world.asked(), []);
+}
+
+#[test]
+fn without_a_guard_it_says_what_to_do() {
+    let directory = tempfile::tempdir().unwrap();
+    let nobody = directory.path().join("guard.sock");
+    for arguments in [&["status"][..], &["ping"], &["watch"], &["--json", "banned"]] {
+        let output = guardctl(&nobody, arguments).output().unwrap();
+        check(&output, 3, "", "docker logs guard");
+    }
+    drop(UnixListener::bind(&nobody).unwrap());
+    check(&guardctl(&nobody, &["ping"]).output().unwrap(), 3, "", "is it running?");
+}
+
+#[test]
+fn the_option_beats_the_variable() {
+    let world = World::new();
+    let mut command = guardctl(Path::new("/nowhere"), &["flush", "--socket"]);
+    let output = command.arg(world.socket()).output().unwrap();
+    check(&output, 0, "7 bans lifted\n", "");
+}
+
+/// One answer of a guard that is not like ours.
+fn against(answer: &'static [u8]) -> Output {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("guard.sock");
+    let listener = UnixListener::bind(&path).unwrap();
+    let guard = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        BufReader::new(stream.try_clone().unwrap()).read_line(&mut String::new()).unwrap();
+        stream.write_all(answer).unwrap();
+    });
+    let output = guardctl(&path, &["ping"]).output().unwrap();
+    guard.join().unwrap();
+    output
+}
+
+#[test]
+fn a_guard_that_is_not_like_ours() {
+    check(&against(b"{\"version\":2}\n"), 1, "", "version 2 of the protocol");
+    check(&against(b"HTTP/1.1 400 Bad Request\r\n"), 1, "", "not understood");
+    check(&against(b""), 3, "", "stopped answering");
+    check(&against(b"{\"version\":1,\"reply\":\"po"), 3, "", "stopped answering");
+}
+
+#[test]
+fn json_is_one_document_and_the_code_stays() {
+    let world = World::new();
+    let output = world.run(&["--json", "ping"]);
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(1), ""));
+    let reply: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(reply["reply"], "pong");
+    assert_eq!(reply["firewall_problem"], "iptables is missing: install it");
+
+    let output = world.run(&["status", "--json"]);
+    let reply: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(reply["engine"]["words"], "evil\u{1b}[31m");
+    let output = world.run(&["status", "nope", "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let reply: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(reply["kind"], "not_found");
+}
+
+#[test]
+fn no_escape_reaches_what_is_no_terminal() {
+    let world = World::new();
+    for arguments in [&["status"][..], &["--json", "status"], &["ban", "127.0.0.1"]] {
+        let output = world.run(arguments);
+        assert!(!output.stdout.contains(&0x1b) && !output.stderr.contains(&0x1b), "{output:?}");
+    }
+    let output = world.run(&["status"]);
+    assert!(text(&output.stdout).contains("lost: evil\\x1b[31m"), "{output:?}");
+}
+
+#[test]
+fn long_lists_come_from_standard_input_in_several_requests() {
+    let world = World::new();
+    let addresses = (0..25_000_u32).map(|n| std::net::Ipv4Addr::from(0x0a00_0000 + n));
+    let mut list: String = addresses.map(|address| format!("{address} # listed\n")).collect();
+    list.push_str("127.0.0.1\n");
+    let output = world.run_with_input(&["ban", "-", "192.0.2.1"], &list);
+    check(&output, 1, "25001 banned in jail web\n", "127.0.0.1 is not banned");
+    assert_eq!(world.asked().len(), 3);
+    let output = world.run_with_input(&["unban", "-", "--json"], "192.0.2.1\n192.0.2.99\n");
+    let reply: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(reply["absent"], serde_json::json!(["192.0.2.99"]));
+    assert_eq!(output.status.code(), Some(1));
+}
+
+/// Starts `guardctl watch` and waits until it is heard.
+fn watching(world: &World, arguments: &[&str]) -> (std::process::Child, impl BufRead) {
+    let mut command = guardctl(&world.socket(), arguments);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let out = BufReader::new(child.stdout.take().unwrap());
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while world.events.receiver_count() == 0 {
+        assert!(std::time::Instant::now() < deadline, "it never watched");
+        std::thread::yield_now();
+    }
+    (child, out)
+}
+
+#[test]
+fn watching_shows_events_until_guard_ends() {
+    let world = World::new();
+    let (mut child, mut out) = watching(&world, &["watch"]);
+    let at = Timestamp::UNIX_EPOCH;
+    world.events.send(Event { at, news: News::Repaired { what: "a\njump".into() } }).unwrap();
+    let mut line = String::new();
+    out.read_line(&mut line).unwrap();
+    assert_eq!(line, "1970-01-01 00:00:00 UTC Repaired: a\\njump\n");
+    world.cancel.cancel();
+    assert_eq!(child.wait().unwrap().code(), Some(3));
+    let mut told = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+    assert!(told.contains("guard stopped answering"), "{told}");
+}
+
+#[test]
+fn watching_in_json_is_an_object_a_line() {
+    let world = World::new();
+    let (mut child, mut out) = watching(&world, &["--json", "watch"]);
+    for what in ["a", "b"] {
+        let news = News::Repaired { what: what.into() };
+        world.events.send(Event { at: Timestamp::UNIX_EPOCH, news }).unwrap();
+        let mut line = String::new();
+        out.read_line(&mut line).unwrap();
+        let event: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!((&event["event"], &event["what"]), (&"repaired".into(), &what.into()));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn whoever_stops_reading_is_no_failure() {
+    let world = World::new();
+    let (mut child, out) = watching(&world, &["watch"]);
+    drop(out);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    let status = loop {
+        let news = News::Repaired { what: "x".into() };
+        let _ = world.events.send(Event { at: Timestamp::UNIX_EPOCH, news });
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        assert!(std::time::Instant::now() < deadline, "it goes on for nobody");
+        std::thread::yield_now();
+    };
+    assert_eq!(status.code(), Some(0));
+}
+
+#[test]
+fn help_needs_no_guard() {
+    let check = |arguments: &[&str], words: &str| {
+        let output = guardctl(Path::new("/nowhere"), arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        assert!(text(&output.stdout).contains(words), "{output:?}");
+    };
+    check(&["help"], "3 no guard answers");
+    check(&["help", "ban"], "guardctl ban");
+    check(&["help", "labels"], "| default |");
+    check(&["--help"], "Usage");
+    check(&["unban", "--help"], "--all");
+    check(&["--version"], env!("CARGO_PKG_VERSION"));
+}

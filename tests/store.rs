@@ -1,0 +1,723 @@
+//! The store against real SQLite on real file systems: what was committed is
+//! there after any end, and whatever the disk does, guard goes on.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use guard::model::{
+    Ban, BanOrigin, BanTime, BlockRules, BlockType, Chain, ContainerId, FileMark, IgnoreEntry,
+    JailMemory, JailName, JailRules, Limits, Memory, Network, PortRange, Ports, Position, Progress,
+    Protocol, Record, ServiceId, SourceId, StreamMark, Timestamp, Until,
+};
+use guard::store::{self, OpenError, Opened};
+use proptest::prelude::*;
+use rusqlite::Connection;
+
+/// Set in a copy of this program that a test started for itself.
+const INNER: &str = "GUARD_TEST_INNER";
+
+fn jail(name: &str) -> JailName {
+    name.parse().unwrap()
+}
+
+fn net(text: &str) -> Network {
+    text.parse().unwrap()
+}
+
+fn nano(at: i64) -> Timestamp {
+    Timestamp::from_nanosecond(at.into()).unwrap()
+}
+
+fn ban(jail_name: &str, network: &str) -> Ban {
+    Ban {
+        jail: jail(jail_name),
+        network: net(network),
+        since: nano(1_700_000_000_123_456_789),
+        until: Until::Time(nano(1_900_000_000_000_000_001)),
+        origin: BanOrigin::Failures,
+        failures: 5,
+    }
+}
+
+fn memory_of(name: &str, found: u64) -> JailMemory {
+    let rules = JailRules {
+        name: jail(name),
+        service: ServiceId::Compose { project: "shop".into(), service: name.into() },
+        limits: Limits { ban_time: BanTime::Forever, ..Limits::default() },
+        ignore: vec![
+            IgnoreEntry::Network(net("198.51.100.0/24")),
+            IgnoreEntry::Name("home.example".into()),
+        ],
+        block: BlockRules {
+            chains: [Chain::DockerUser, Chain::Input].into(),
+            ports: Ports::Some([(Protocol::Tcp, PortRange::new(80, 81).unwrap())].into()),
+            block_type: BlockType::TcpReset,
+        },
+        dry_run: false,
+    };
+    JailMemory { rules: Arc::new(rules), found, banned: found / 5 }
+}
+
+fn open(directory: &Path) -> Opened {
+    store::open(directory).unwrap()
+}
+
+/// Opens, reads and closes.
+fn remembered(directory: &Path) -> Memory {
+    let opened = open(directory);
+    assert_eq!(opened.notes, Vec::<String>::new());
+    opened.store.stop().unwrap();
+    opened.memory
+}
+
+fn bans(memory: &Memory) -> Vec<Network> {
+    memory.bans.iter().map(|ban| ban.network).collect()
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap()
+}
+
+fn committed(store: &store::Store) -> Result<(), String> {
+    runtime().block_on(store.committed())
+}
+
+/// Waits for the store to be well or not.
+fn wait_for_health(store: &store::Store, healthy: bool) -> Arc<store::Status> {
+    let mut status = store.status();
+    runtime().block_on(async {
+        let changed = status.wait_for(|status| status.healthy() == healthy);
+        let changed = tokio::time::timeout(Duration::from_secs(60), changed).await;
+        changed.expect("the store's health changes within a minute").unwrap().clone()
+    })
+}
+
+/// Says that a test was skipped; panics where that may not be.
+fn skip(name: &str, need: &str) {
+    let required = std::env::var("GUARD_TEST_REQUIRE").unwrap_or_default();
+    assert!(!required.split(',').any(|word| word == need), "{name}: {need} is required");
+    eprintln!("SKIPPED {name}: needs {need}");
+}
+
+/// Runs `test` in a copy of this program with a mount namespace of its own,
+/// where it may mount what it likes; whatever happens, the mounts vanish with it.
+fn in_own_mounts(name: &str, test: fn(&Path)) {
+    if !rustix::process::geteuid().is_root() {
+        return skip(name, "root");
+    }
+    if std::env::var_os(INNER).is_some() {
+        return test(tempfile::tempdir().unwrap().path());
+    }
+    let status = Command::new("unshare")
+        .args(["--mount", "--propagation", "private"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture"])
+        .env(INNER, "1")
+        .status()
+        .unwrap();
+    assert!(status.success(), "{name} in its own mount namespace: {status}");
+}
+
+fn mount(options: &str, directory: &Path) {
+    let mut mount = Command::new("mount");
+    let output =
+        mount.args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(directory).output().unwrap();
+    assert!(output.status.success(), "mount -o {options}: {output:?}");
+}
+
+#[test]
+fn everything_is_there_after_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let Opened { store, memory, notes } = open(directory.path());
+    assert_eq!((memory, notes), (Memory::default(), Vec::new()));
+
+    let output = SourceId::Output(ContainerId("c0ffee".into()));
+    let file = SourceId::File("/var/log/app.log".into());
+    let stdout = Some(StreamMark { at: nano(1_700_000_000_000_000_009), seen: 3 });
+    let at_output = Progress {
+        resume: Position::OUTPUT_START,
+        judged: Position::Output { stdout, stderr: None },
+    };
+    let mark = FileMark { device: u64::MAX, inode: 7, offset: 99, head: u64::MAX, head_len: 9 };
+    let in_file = Progress { resume: Position::File(None), judged: Position::File(Some(mark)) };
+    let forever =
+        Ban { until: Until::Forever, origin: BanOrigin::Hand, ..ban("web", "2001:db8::/64") };
+    let times = vec![nano(5), nano(6), nano(6)];
+    store.write(vec![
+        Record::Jail(memory_of("web", 12)),
+        Record::Ban(forever.clone()),
+        Record::Ban(ban("manual", "192.0.2.1")),
+        Record::Failures(jail("web"), net("192.0.2.7"), times.clone()),
+        Record::Floor(jail("web"), net("192.0.2.0/24"), nano(-1)),
+        Record::Progress(jail("web"), output.clone(), at_output.clone()),
+        Record::Progress(jail("web"), file.clone(), in_file.clone()),
+    ]);
+    store.stop().unwrap();
+
+    let mut memory = remembered(directory.path());
+    memory.progress.sort_by(|a, b| a.1.cmp(&b.1));
+    assert_eq!(
+        memory,
+        Memory {
+            jails: vec![memory_of("web", 12)],
+            bans: vec![ban("manual", "192.0.2.1"), forever],
+            failures: vec![(jail("web"), net("192.0.2.7"), times)],
+            floors: vec![(jail("web"), net("192.0.2.0/24"), nano(-1))],
+            progress: vec![(jail("web"), output, at_output), (jail("web"), file, in_file)],
+        }
+    );
+}
+
+#[test]
+fn a_jail_that_goes_leaves_only_its_history() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).store;
+    let recent = Ban { since: Timestamp::now(), ..ban("web", "192.0.2.1") };
+    store.write(vec![
+        Record::Jail(memory_of("web", 1)),
+        Record::Ban(ban("web", "192.0.2.1")),
+        Record::History(recent),
+        Record::Failures(jail("web"), net("192.0.2.7"), vec![nano(1)]),
+        Record::Floor(jail("web"), net("192.0.2.7"), nano(1)),
+        Record::Ban(ban("ssh", "192.0.2.1")),
+    ]);
+    committed(&store).unwrap();
+    store.write(vec![Record::JailGone(jail("web"))]);
+    store.stop().unwrap();
+    let rest = Memory { bans: vec![ban("ssh", "192.0.2.1")], ..Memory::default() };
+    assert_eq!(remembered(directory.path()), rest);
+    assert_eq!(history(directory.path()), 1);
+}
+
+/// How many lines of history there are.
+fn history(directory: &Path) -> i64 {
+    let connection = Connection::open(directory.join("guard.db")).unwrap();
+    connection.query_row("SELECT count(*) FROM history", [], |row| row.get(0)).unwrap()
+}
+
+#[test]
+fn history_older_than_90_days_goes_when_the_store_is_opened() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).store;
+    let recent = Ban { since: Timestamp::now(), ..ban("web", "192.0.2.2") };
+    store.write(vec![Record::History(ban("web", "192.0.2.1")), Record::History(recent)]);
+    store.stop().unwrap();
+    assert_eq!(history(directory.path()), 2);
+    remembered(directory.path());
+    assert_eq!(history(directory.path()), 1);
+}
+
+#[test]
+fn nobody_else_can_read_it() {
+    let parent = tempfile::tempdir().unwrap();
+    let directory = parent.path().join("data");
+    let store = open(&directory).store;
+    store.write(vec![Record::Ban(ban("web", "192.0.2.1"))]);
+    committed(&store).unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    for name in ["guard.db", "guard.db-wal", "guard.db-shm"] {
+        assert_eq!(mode(&directory.join(name)), 0o600, "{name}");
+    }
+    assert_eq!(mode(&directory), 0o700);
+}
+
+#[test]
+fn dropping_the_last_clone_writes_what_waits() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).store;
+    store.clone().write(vec![Record::Ban(ban("web", "192.0.2.1"))]);
+    let mut status = store.status();
+    drop(store);
+    // The thread drops its end of the status when it is done.
+    runtime().block_on(async { while status.changed().await.is_ok() {} });
+    assert_eq!(bans(&remembered(directory.path())), [net("192.0.2.1")]);
+}
+
+/// Not a test by itself: the writer that `a_killed_writer…` kills.
+#[test]
+fn writer_to_be_killed() {
+    let Some(directory) = std::env::var_os("GUARD_TEST_KILL") else { return };
+    let store = open(Path::new(&directory)).store;
+    for number in 1_u32.. {
+        let at = nano(number.into());
+        let mark = FileMark { device: 1, inode: 1, offset: number.into(), head: 0, head_len: 0 };
+        let place = Position::File(Some(mark));
+        let progress = Progress { resume: place.clone(), judged: place };
+        store.write(vec![
+            Record::Failures(jail("web"), net("192.0.2.1"), vec![at]),
+            Record::Floor(jail("other"), net("192.0.2.1"), at),
+            Record::Progress(jail("web"), SourceId::File("/log".into()), progress),
+        ]);
+        if number.is_multiple_of(7) {
+            committed(&store).unwrap();
+            println!("\ncommitted {number}");
+        }
+    }
+}
+
+#[test]
+fn a_killed_writer_loses_nothing_committed_and_splits_nothing() {
+    for round in 0..3_u32 {
+        let directory = tempfile::tempdir().unwrap();
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "writer_to_be_killed", "--nocapture"])
+            .env("GUARD_TEST_KILL", directory.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut promises = lines
+            .map_while(Result::ok)
+            .filter_map(|line| line.strip_prefix("committed ")?.parse::<i128>().ok());
+        let mut promised = 0;
+        for _ in 0..(3 + round * 9) {
+            promised = promises.next().expect("the child goes on writing");
+        }
+        child.kill().unwrap();
+        promised = promises.last().unwrap_or(promised);
+        child.wait().unwrap();
+
+        let memory = remembered(directory.path());
+        let at = memory.failures[0].2[0].as_nanosecond();
+        assert!(at >= promised, "{at} is older than {promised}");
+        assert_eq!(memory.floors[0].2.as_nanosecond(), at);
+        let Position::File(Some(mark)) = &memory.progress[0].2.judged else { panic!("no file") };
+        assert_eq!(i128::from(mark.offset), at);
+    }
+}
+
+#[test]
+fn a_copy_of_the_files_taken_mid_way_opens() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).store;
+    store.write(vec![Record::Ban(ban("web", "192.0.2.1"))]);
+    committed(&store).unwrap();
+    let copy = tempfile::tempdir().unwrap();
+    for name in ["guard.db", "guard.db-wal"] {
+        fs::copy(directory.path().join(name), copy.path().join(name)).unwrap();
+    }
+    assert_eq!(bans(&remembered(copy.path())), [net("192.0.2.1")]);
+}
+
+/// The files of a data directory that were set aside.
+fn set_aside(directory: &Path) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.starts_with("guard.db.broken-"))
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn what_is_no_database_is_set_aside() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("guard.db"), "no database".repeat(999)).unwrap();
+    let Opened { store, memory, notes } = open(directory.path());
+    assert_eq!(memory, Memory::default());
+    assert_eq!(notes.len(), 1);
+    assert!(notes[0].contains("guard.db.broken-"), "{notes:?}");
+    assert_eq!(set_aside(directory.path()).len(), 1);
+    store.write(vec![Record::Ban(ban("web", "192.0.2.1"))]);
+    store.stop().unwrap();
+    assert_eq!(bans(&remembered(directory.path())), [net("192.0.2.1")]);
+}
+
+#[test]
+fn a_damaged_page_is_found_when_the_store_is_opened() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).store;
+    let addresses = (0..2000_u32).map(|n| std::net::Ipv4Addr::from(0x0a00_0000 + n).to_string());
+    store.write(addresses.map(|address| Record::Ban(ban("web", &address))).collect());
+    store.stop().unwrap();
+    let path = directory.path().join("guard.db");
+    let mut bytes = fs::read(&path).unwrap();
+    let middle = bytes.len() / 2 / 4096 * 4096;
+    bytes[middle..middle + 4096].fill(0xa5);
+    fs::write(&path, bytes).unwrap();
+    assert_eq!(open(directory.path()).memory, Memory::default());
+    assert_eq!(set_aside(directory.path()).len(), 1);
+}
+
+#[test]
+fn tables_of_someone_else_are_set_aside() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("guard.db");
+    Connection::open(&path).unwrap().execute_batch("CREATE TABLE jails (x)").unwrap();
+    assert_eq!(open(directory.path()).notes.len(), 1);
+    assert_eq!(set_aside(directory.path()).len(), 1);
+}
+
+#[test]
+fn a_newer_schema_is_refused_and_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("guard.db");
+    let connection = Connection::open(&path).unwrap();
+    connection.pragma_update(None, "user_version", 77).unwrap();
+    drop(connection);
+    let before = fs::read(&path).unwrap();
+    let error = store::open(directory.path()).unwrap_err();
+    assert!(matches!(error, OpenError::Newer { found: 77, known: 1, .. }));
+    let told = error.to_string();
+    assert!(told.contains("77") && told.contains("up to 1"), "{told}");
+    assert_eq!(fs::read(&path).unwrap(), before);
+    assert_eq!(set_aside(directory.path()), Vec::<String>::new());
+}
+
+#[test]
+fn rows_that_make_no_sense_are_left_out_with_a_note() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).store;
+    store.write(vec![Record::Jail(memory_of("web", 1)), Record::Ban(ban("web", "192.0.2.1"))]);
+    store.stop().unwrap();
+    let connection = Connection::open(directory.path().join("guard.db")).unwrap();
+    let nonsense = r#"
+        INSERT INTO bans VALUES ('web', '999.1.1.1', 1, NULL, 'hand', 0);
+        INSERT INTO bans VALUES ('we b', '192.0.2.2', 1, NULL, 'hand', 0);
+        INSERT INTO bans VALUES ('web', '0.0.0.0/0', 1, NULL, 'hand', 0);
+        INSERT INTO bans VALUES ('web', '192.0.2.3', 1, NULL, 'someone', 0);
+        INSERT INTO bans VALUES ('web', '192.0.2.4', 1, NULL, 'hand', -1);
+        INSERT INTO bans VALUES ('web', '192.0.2.5', 1, -5, 'hand', 4294967296);
+        INSERT INTO failures VALUES ('web', '192.0.2.1', 'x');
+        INSERT INTO failures VALUES ('web', '192.0.2.2', '[1e99]');
+        INSERT INTO progress VALUES ('web', '{"File":"/x"}', '{"File":null}',
+            '{"Output":{"stdout":null,"stderr":null}}');
+        INSERT INTO jails SELECT 'web2', rules, found, banned FROM jails;
+        INSERT INTO jails SELECT 'bad', replace(replace(rules, '"web"', '"bad"'),
+            '"first":80', '"first":0'), 0, 0 FROM jails WHERE name = 'web';
+        INSERT INTO jails VALUES ('minus', '{}', -1, 0);
+        "#;
+    connection.execute_batch(nonsense).unwrap();
+    drop(connection);
+    let Opened { memory, notes, .. } = open(directory.path());
+    assert_eq!(memory.bans, [ban("web", "192.0.2.1")]);
+    assert_eq!(memory.jails, [memory_of("web", 1)]);
+    assert_eq!((memory.failures.len(), memory.progress.len()), (0, 0));
+    let of = |table: &str| notes.iter().filter(|note| note.contains(table)).count();
+    assert_eq!([of("table bans"), of("table failures")], [4, 2], "{notes:#?}");
+    assert_eq!([of("table progress"), of("table jails")], [1, 3], "{notes:#?}");
+    assert!(notes.iter().any(|note| note.contains("3 more rows of table bans")), "{notes:#?}");
+    assert!(notes.iter().any(|note| note.contains("ports that can't be")), "{notes:#?}");
+}
+
+#[test]
+fn a_missing_directory_is_told_and_used_when_it_is_there() {
+    let parent = tempfile::tempdir().unwrap();
+    let in_the_way = parent.path().join("data");
+    fs::write(&in_the_way, "a file").unwrap();
+    let Opened { store, notes, .. } = open(&in_the_way);
+    assert!(notes[0].contains("nothing is remembered") && notes[0].contains("GUARD_DATA"));
+    store.write(vec![Record::Ban(ban("web", "192.0.2.1"))]);
+    let why = committed(&store).unwrap_err();
+    assert_eq!(wait_for_health(&store, false).problem, Some(why));
+
+    fs::remove_file(&in_the_way).unwrap();
+    store.write(vec![Record::Ban(ban("web", "192.0.2.2"))]);
+    committed(&store).unwrap();
+    wait_for_health(&store, true);
+    store.stop().unwrap();
+    assert_eq!(bans(&remembered(&in_the_way)), [net("192.0.2.1"), net("192.0.2.2")]);
+}
+
+#[test]
+fn it_gets_well_by_itself_without_anybody_asking() {
+    let parent = tempfile::tempdir().unwrap();
+    let in_the_way = parent.path().join("data");
+    fs::write(&in_the_way, "a file").unwrap();
+    let store = open(&in_the_way).store;
+    wait_for_health(&store, false);
+    fs::remove_file(&in_the_way).unwrap();
+    wait_for_health(&store, true);
+}
+
+#[test]
+fn another_program_that_holds_it_is_told_and_waited_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).store;
+    let other = Connection::open(directory.path().join("guard.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    store.write(vec![Record::Ban(ban("web", "192.0.2.1"))]);
+    let why = committed(&store).unwrap_err();
+    assert!(why.contains("another program holds"), "{why}");
+    other.execute_batch("ROLLBACK").unwrap();
+    committed(&store).unwrap();
+    drop(other);
+    store.stop().unwrap();
+    assert_eq!(bans(&remembered(directory.path())), [net("192.0.2.1")]);
+}
+
+#[test]
+fn a_database_removed_under_guard_is_written_anew() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).store;
+    store.write(vec![
+        Record::Jail(memory_of("web", 3)),
+        Record::Ban(ban("web", "192.0.2.1")),
+        Record::Ban(ban("web", "192.0.2.2")),
+    ]);
+    committed(&store).unwrap();
+    for name in ["guard.db", "guard.db-wal", "guard.db-shm"] {
+        fs::remove_file(directory.path().join(name)).unwrap();
+    }
+    store.write(vec![Record::BanGone(jail("web"), net("192.0.2.2"))]);
+    committed(&store).unwrap();
+    store.stop().unwrap();
+    let memory = remembered(directory.path());
+    assert_eq!(bans(&memory), [net("192.0.2.1")]);
+    assert_eq!(memory.jails, [memory_of("web", 3)]);
+}
+
+#[test]
+fn a_database_that_breaks_under_guard_is_set_aside_and_written_anew() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).store;
+    store.write(vec![Record::Ban(ban("web", "192.0.2.1"))]);
+    committed(&store).unwrap();
+    let path = directory.path().join("guard.db");
+    // A change by another program, moved from the log into the file, makes
+    // guard's SQLite read the pages again; then they are overwritten.
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("DELETE FROM floors; CREATE TABLE x (y);").unwrap();
+    other.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    drop(other);
+    let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    let length = usize::try_from(file.metadata().unwrap().len()).unwrap();
+    file.write_all_at(&vec![0xa5; length], 0).unwrap();
+
+    store.write(vec![Record::Ban(ban("web", "192.0.2.2"))]);
+    committed(&store).unwrap();
+    let status = store.status().borrow().clone();
+    assert!(status.healthy() && status.notes[0].contains("guard.db.broken-"), "{status:?}");
+    store.stop().unwrap();
+    assert_eq!(bans(&remembered(directory.path())), [net("192.0.2.1"), net("192.0.2.2")]);
+    assert!(!set_aside(directory.path()).is_empty());
+}
+
+#[test]
+fn a_full_disk_is_survived() {
+    in_own_mounts("a_full_disk_is_survived", |directory| {
+        mount("size=512k", directory);
+        let store = open(directory).store;
+        store.write(vec![Record::Ban(ban("web", "192.0.2.1"))]);
+        committed(&store).unwrap();
+
+        let ballast = directory.join("ballast");
+        let mut file = fs::File::create(&ballast).unwrap();
+        while std::io::Write::write_all(&mut file, &[1; 1024]).is_ok() {}
+        drop(file);
+        let address = |n: u32| std::net::Ipv4Addr::from(0x0a00_0000 + n).to_string();
+        store.write((0..500).map(|n| Record::Ban(ban("web", &address(n)))).collect());
+        let why = committed(&store).unwrap_err();
+        assert!(why.contains("is full: free some space"), "{why}");
+        let gone = (1..500).map(|n| Record::BanGone(jail("web"), net(&address(n))));
+        store.write(gone.collect());
+        assert!(!wait_for_health(&store, false).healthy());
+
+        fs::remove_file(ballast).unwrap();
+        committed(&store).unwrap();
+        assert_eq!(wait_for_health(&store, true).notes, Vec::<String>::new());
+        store.stop().unwrap();
+        assert_eq!(bans(&remembered(directory)), [net("10.0.0.0"), net("192.0.2.1")]);
+    });
+}
+
+#[test]
+fn a_read_only_disk_is_survived_and_still_read() {
+    in_own_mounts("a_read_only_disk_is_survived_and_still_read", |directory| {
+        mount("size=4m", directory);
+        let store = open(directory).store;
+        store.write(vec![Record::Ban(ban("web", "192.0.2.1"))]);
+        store.stop().unwrap();
+
+        mount("remount,ro", directory);
+        let Opened { store, memory, notes } = open(directory);
+        assert_eq!(bans(&memory), [net("192.0.2.1")]);
+        assert!(notes[0].contains("writable"), "{notes:?}");
+        store.write(vec![Record::Ban(ban("web", "192.0.2.2"))]);
+        committed(&store).unwrap_err();
+
+        mount("remount,rw", directory);
+        committed(&store).unwrap();
+        wait_for_health(&store, true);
+        store.stop().unwrap();
+        assert_eq!(bans(&remembered(directory)), [net("192.0.2.1"), net("192.0.2.2")]);
+    });
+}
+
+/// What the records mean, applied one by one.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Naive {
+    jails: BTreeMap<JailName, JailMemory>,
+    bans: BTreeMap<(JailName, Network), Ban>,
+    failures: BTreeMap<(JailName, Network), Vec<Timestamp>>,
+    floors: BTreeMap<(JailName, Network), Timestamp>,
+    progress: BTreeMap<(JailName, SourceId), Progress>,
+}
+
+impl Naive {
+    fn apply(&mut self, record: Record) {
+        match record {
+            Record::Jail(memory) => drop(self.jails.insert(memory.rules.name.clone(), memory)),
+            Record::JailGone(jail) => {
+                self.jails.remove(&jail);
+                self.bans.retain(|key, _| key.0 != jail);
+                self.failures.retain(|key, _| key.0 != jail);
+                self.floors.retain(|key, _| key.0 != jail);
+                self.progress.retain(|key, _| key.0 != jail);
+            }
+            Record::Ban(ban) => drop(self.bans.insert((ban.jail.clone(), ban.network), ban)),
+            Record::BanGone(jail, network) => drop(self.bans.remove(&(jail, network))),
+            Record::History(_) => {}
+            Record::Failures(jail, network, times) if times.is_empty() => {
+                self.failures.remove(&(jail, network));
+            }
+            Record::Failures(jail, network, times) => {
+                self.failures.insert((jail, network), times);
+            }
+            Record::Floor(jail, network, at) => drop(self.floors.insert((jail, network), at)),
+            Record::FloorGone(jail, network) => drop(self.floors.remove(&(jail, network))),
+            Record::Progress(jail, source, progress) => {
+                self.progress.insert((jail, source), progress);
+            }
+            Record::SourceGone(jail, source) => drop(self.progress.remove(&(jail, source))),
+        }
+    }
+}
+
+impl From<Memory> for Naive {
+    fn from(memory: Memory) -> Naive {
+        let mut naive = Naive::default();
+        memory.jails.into_iter().map(Record::Jail).for_each(|record| naive.apply(record));
+        memory.bans.into_iter().map(Record::Ban).for_each(|record| naive.apply(record));
+        for (jail, network, times) in memory.failures {
+            naive.apply(Record::Failures(jail, network, times));
+        }
+        for (jail, network, at) in memory.floors {
+            naive.apply(Record::Floor(jail, network, at));
+        }
+        for (jail, source, progress) in memory.progress {
+            naive.apply(Record::Progress(jail, source, progress));
+        }
+        naive
+    }
+}
+
+fn any_time() -> impl Strategy<Value = Timestamp> {
+    any::<i64>().prop_map(nano)
+}
+
+/// One of three jails and one of four networks: few, so that records meet.
+fn any_key() -> impl Strategy<Value = (JailName, Network)> {
+    let networks = vec!["2001:db8::/64", "192.0.2.1", "192.0.2.0/24", "2001:db8::1"];
+    (prop::sample::select(vec!["a", "b", "manual"]), prop::sample::select(networks))
+        .prop_map(|(name, network)| (jail(name), net(network)))
+}
+
+fn any_ban() -> impl Strategy<Value = Ban> {
+    (any_key(), any_time(), prop::option::of(any_time()), any::<u32>()).prop_map(
+        |((jail, network), since, until, failures)| {
+            let until = until.map_or(Until::Forever, Until::Time);
+            Ban { jail, network, since, until, origin: BanOrigin::Adopted, failures }
+        },
+    )
+}
+
+fn any_progress() -> impl Strategy<Value = (JailName, SourceId, Progress)> {
+    (any_key(), any_time(), any::<u64>(), 0..4_u32).prop_map(|((jail, _), at, offset, number)| {
+        let (source, judged) = if number % 2 == 0 {
+            let mark = FileMark { device: 1, inode: offset, offset, head: 3, head_len: 4 };
+            (SourceId::File(format!("/{number}\n\"'").into()), Position::File(Some(mark)))
+        } else {
+            let stderr = Some(StreamMark { at, seen: number });
+            let id = ContainerId(number.to_string().into());
+            (SourceId::Output(id), Position::Output { stdout: None, stderr })
+        };
+        (jail, source, Progress { resume: judged.clone(), judged })
+    })
+}
+
+fn any_record() -> impl Strategy<Value = Record> {
+    let times = prop::collection::vec(any_time(), 0..4);
+    prop_oneof![
+        2 => (prop::sample::select(vec!["a", "b", "c"]), any::<u32>())
+            .prop_map(|(name, found)| Record::Jail(memory_of(name, found.into()))),
+        1 => any_key().prop_map(|(jail, _)| Record::JailGone(jail)),
+        5 => any_ban().prop_map(Record::Ban),
+        3 => any_key().prop_map(|(jail, network)| Record::BanGone(jail, network)),
+        1 => any_ban().prop_map(Record::History),
+        5 => (any_key(), times).prop_map(|((jail, network), mut times)| {
+            times.sort();
+            Record::Failures(jail, network, times)
+        }),
+        3 => (any_key(), any_time())
+            .prop_map(|((jail, network), at)| Record::Floor(jail, network, at)),
+        2 => any_key().prop_map(|(jail, network)| Record::FloorGone(jail, network)),
+        4 => any_progress()
+            .prop_map(|(jail, source, progress)| Record::Progress(jail, source, progress)),
+        2 => any_progress().prop_map(|(jail, source, _)| Record::SourceGone(jail, source)),
+    ]
+}
+
+/// What happens between two writes.
+#[derive(Clone, Copy, Debug)]
+enum Between {
+    Nothing,
+    Commit,
+    Restart,
+    /// Someone deletes the database.
+    Removal,
+}
+
+fn any_between() -> impl Strategy<Value = Between> {
+    prop_oneof![
+        6 => Just(Between::Nothing),
+        2 => Just(Between::Commit),
+        1 => Just(Between::Restart),
+        1 => Just(Between::Removal),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn after_a_restart_it_remembers_what_the_records_mean(
+        writes in prop::collection::vec(
+            (prop::collection::vec(any_record(), 0..8), any_between()), 0..12)
+    ) {
+        let directory = tempfile::tempdir().unwrap();
+        let mut naive = Naive::default();
+        let mut store = open(directory.path()).store;
+        for (records, then) in writes {
+            records.iter().cloned().for_each(|record| naive.apply(record));
+            store.write(records);
+            match then {
+                Between::Nothing => {}
+                Between::Commit => committed(&store).unwrap(),
+                Between::Restart => {
+                    store.stop().unwrap();
+                    let opened = open(directory.path());
+                    prop_assert_eq!(&Naive::from(opened.memory), &naive);
+                    store = opened.store;
+                }
+                Between::Removal => {
+                    committed(&store).unwrap();
+                    for entry in fs::read_dir(directory.path()).unwrap() {
+                        fs::remove_file(entry.unwrap().path()).unwrap();
+                    }
+                    // It is noticed at the next write, so there must be one.
+                    store.write(vec![Record::FloorGone(jail("x"), net("192.0.2.9"))]);
+                }
+            }
+        }
+        store.stop().unwrap();
+        prop_assert_eq!(Naive::from(remembered(directory.path())), naive);
+    }
+}
