@@ -52,7 +52,7 @@ impl Keeper {
     pub(crate) fn bring_in(&mut self, touched: &Touched, looked: bool) {
         match self.backend {
             Some(Backend::Ipset(_)) => {}
-            Some(Backend::Iptables) => return self.bring_in_rules(touched, looked),
+            Some(Backend::Iptables) => return self.bring_in_rules(touched),
             None => return,
         }
         let jails: Vec<JailName> = self.placed.keys().cloned().collect();
@@ -202,11 +202,11 @@ impl Keeper {
                 }
             }
         }
-        self.note_refusals(name, &set, refusals);
+        self.note_refusals(name, &set, &refusals);
         Ok(())
     }
 
-    fn note_refusals(&mut self, name: &JailName, set: &str, refusals: Refusals) {
+    fn note_refusals(&mut self, name: &JailName, set: &str, refusals: &Refusals) {
         let Some(placed) = self.placed.get_mut(name) else { return };
         let refused = refusals.full.iter().chain(refusals.odd.iter().map(|(network, _)| network));
         for network in refused {
@@ -231,12 +231,12 @@ impl Keeper {
     }
 
     /// With a rule for each ban: what a look did not bring in already.
-    fn bring_in_rules(&mut self, touched: &Touched, looked: bool) {
+    fn bring_in_rules(&mut self, touched: &Touched) {
         for family in Family::ALL {
             let Some(kind) = self.families[family as usize].kind else { continue };
             let (mut lines, mut steps) = (Vec::new(), BTreeMap::new());
             for (name, networks) in &touched.bans {
-                if let Some(step) = self.rule_step(name, family, networks, looked) {
+                if let Some(step) = self.rule_step(name, family, networks) {
                     lines.extend(step.lines());
                     steps.insert(name.clone(), step);
                 }
@@ -247,8 +247,13 @@ impl Keeper {
             let done = iptables::restore(family, kind, &lines);
             if let Err(error) = &done {
                 // Something is not as it was: the next look writes the chains anew.
-                self.findings.problem(format!("{}: {error}", family.as_str()));
+                self.findings.problem(&format!("{}: {error}", family.as_str()));
                 self.failed = true;
+                for name in steps.keys() {
+                    if let Some(placed) = self.placed.get_mut(name) {
+                        placed.suspect[family as usize] = true;
+                    }
+                }
                 continue;
             }
             for (name, step) in steps {
@@ -264,7 +269,6 @@ impl Keeper {
         name: &JailName,
         family: Family,
         networks: &[Network],
-        looked: bool,
     ) -> Option<RuleStep> {
         let now = Timestamp::now();
         let jail = self.wanted.jails.get(name)?;
@@ -283,7 +287,6 @@ impl Keeper {
         }
         let made = placed.made[family as usize] && !placed.suspect[family as usize];
         let chain = placed.names.chain.clone();
-        _ = looked;
         (made && !(add.is_empty() && remove.is_empty())).then_some(RuleStep {
             chain,
             block_type,

@@ -36,6 +36,9 @@ pub(crate) enum Backend {
     Iptables,
 }
 
+/// A ban, by its jail and whom it keeps out.
+type Standing = (JailName, Network);
+
 /// What is known of one family.
 #[derive(Debug, Default)]
 pub(crate) struct FamilyState {
@@ -43,6 +46,9 @@ pub(crate) struct FamilyState {
     pub(crate) kind: Option<Kind>,
     /// Has it ever worked?
     pub(crate) worked: bool,
+    /// Is it left alone, by choice or because this host has none? Its bans wait
+    /// for nothing then.
+    pub(crate) off: bool,
     /// When jumps were moved back to the head, by chain.
     pub(crate) moves: BTreeMap<String, VecDeque<Instant>>,
 }
@@ -69,6 +75,8 @@ pub(crate) struct Placed {
     pub(crate) adopted: [bool; 2],
     /// By family: `applied` may be wrong.
     pub(crate) suspect: [bool; 2],
+    /// By family: the set could not be made, so there can be no chain.
+    pub(crate) lacks_set: [bool; 2],
 }
 
 impl Placed {
@@ -85,6 +93,7 @@ impl Placed {
             made: [false; 2],
             adopted: [false; 2],
             suspect: [true; 2],
+            lacks_set: [false; 2],
         }
     }
 
@@ -102,6 +111,8 @@ pub(crate) struct Keeper {
     pub(crate) wanted: Wanted,
     pub(crate) placed: BTreeMap<JailName, Placed>,
     pub(crate) backend: Option<Backend>,
+    /// Why there are no sets, where guard chose to do without.
+    no_sets: Option<String>,
     pub(crate) families: [FamilyState; 2],
     /// Chains and sets of jails that are gone, and names given up.
     pub(crate) left_chains: BTreeSet<String>,
@@ -138,6 +149,7 @@ impl Keeper {
             wanted: Wanted::default(),
             placed: BTreeMap::new(),
             backend: None,
+            no_sets: None,
             families: Default::default(),
             left_chains: BTreeSet::new(),
             left_sets: BTreeSet::new(),
@@ -173,6 +185,12 @@ impl Keeper {
                 self.give_up(placed.names);
             }
         }
+        for changed in &touched.jails {
+            // What changes now was ordered, and is no repair.
+            if let Some(placed) = self.placed.get_mut(changed) {
+                placed.made = [false; 2];
+            }
+        }
         let every_element = inbox.check || now >= self.next_full;
         let look = every_element
             || inbox.clean_up
@@ -187,13 +205,20 @@ impl Keeper {
         }
         if every_element {
             self.next_full = now + FULL_EVERY;
-            for placed in self.placed.values_mut() {
-                placed.suspect = [true; 2];
-            }
+            self.doubt_sets();
         }
         self.bring_in(&touched, look);
         self.report(&touched);
         self.schedule(now, look);
+    }
+
+    /// Has every set looked at, element by element. Rules are, with every look.
+    fn doubt_sets(&mut self) {
+        if matches!(self.backend, Some(Backend::Ipset(_))) {
+            for placed in self.placed.values_mut() {
+                placed.suspect = [true; 2];
+            }
+        }
     }
 
     /// The next look: soon after a failure, and not sooner for every order that comes.
@@ -219,57 +244,36 @@ impl Keeper {
 
     /// Opens the backend; `false`: there is none now.
     pub(crate) fn has_backend(&mut self) -> bool {
-        if self.backend.is_some() {
-            return true;
+        if self.backend.is_none() {
+            self.open_backend();
         }
+        self.findings.notes.extend(self.no_sets.clone());
+        self.backend.is_some()
+    }
+
+    fn open_backend(&mut self) {
         if self.settings.backend == BackendChoice::Iptables {
             self.backend = Some(Backend::Iptables);
-            return true;
+            return;
         }
         match Sets::open() {
             Ok(sets) => self.backend = Some(Backend::Ipset(sets)),
             // Without sets a rule for each ban does, unless guard was told otherwise.
-            Err(SetError::Unusable(_)) if self.settings.backend == BackendChoice::Auto => {
+            Err(SetError::Unusable(why)) if self.settings.backend == BackendChoice::Auto => {
+                self.no_sets =
+                    Some(format!("the kernel has no sets ({why}): one rule for each ban"));
                 self.backend = Some(Backend::Iptables);
             }
             Err(error) => {
-                self.findings.problem(error);
+                self.findings.problem(&error);
                 self.failed = true;
             }
         }
-        self.backend.is_some()
     }
 
     /// Tells what came of the turn.
     fn report(&mut self, touched: &Touched) {
-        let now = Timestamp::now();
-        let (mut in_force, mut held_back) = (Vec::new(), Vec::new());
-        for (name, networks) in &touched.bans {
-            if let Some(placed) = self.placed.get_mut(name) {
-                placed.changed.extend(networks);
-            } else if let Some(jail) = self.wanted.jails.get(name) {
-                let wanted = networks.iter().filter(|network| jail.bans.contains_key(network));
-                held_back.extend(wanted.map(|network| (name.clone(), *network)));
-            }
-        }
-        for (name, placed) in &mut self.placed {
-            let bans = self.wanted.jails.get(name).map(|jail| &jail.bans);
-            for network in std::mem::take(&mut placed.changed) {
-                let until = bans.and_then(|bans| bans.get(&network));
-                let Some(until) = until.filter(|until| !until.is_over(now)) else {
-                    placed.held.remove(&network);
-                    continue;
-                };
-                _ = until;
-                if placed.is_in_force(network) {
-                    placed.held.remove(&network);
-                    in_force.push((name.clone(), network));
-                } else {
-                    placed.held.insert(network);
-                    held_back.push((name.clone(), network));
-                }
-            }
-        }
+        let (in_force, held_back) = self.outcome(touched);
         if !in_force.is_empty() || !held_back.is_empty() {
             (self.tell)(Told::Outcome { in_force, held_back });
         }
@@ -283,6 +287,40 @@ impl Keeper {
         }
         self.told_findings = self.findings.clone();
         self.publish();
+    }
+
+    /// The bans of which something is to be told: those in force, and those not.
+    fn outcome(&mut self, touched: &Touched) -> (Vec<Standing>, Vec<Standing>) {
+        let now = Timestamp::now();
+        let off: [bool; 2] = [self.families[0].off, self.families[1].off];
+        let (mut in_force, mut held_back) = (Vec::new(), Vec::new());
+        for (name, networks) in &touched.bans {
+            if let Some(placed) = self.placed.get_mut(name) {
+                placed.changed.extend(networks);
+            } else if let Some(jail) = self.wanted.jails.get(name) {
+                let wanted = networks.iter().filter(|network| jail.bans.contains_key(network));
+                held_back.extend(wanted.map(|network| (name.clone(), *network)));
+            }
+        }
+        for (name, placed) in &mut self.placed {
+            let bans = self.wanted.jails.get(name).map(|jail| &jail.bans);
+            for network in std::mem::take(&mut placed.changed) {
+                placed.held.remove(&network);
+                let until = bans.and_then(|bans| bans.get(&network));
+                if until.is_none_or(|until| until.is_over(now)) {
+                    continue;
+                }
+                if placed.is_in_force(network) {
+                    in_force.push((name.clone(), network));
+                    continue;
+                }
+                held_back.push((name.clone(), network));
+                if !off[Family::of(network) as usize] {
+                    placed.held.insert(network);
+                }
+            }
+        }
+        (in_force, held_back)
     }
 
     fn report_repairs(&mut self) {

@@ -45,7 +45,7 @@ pub(crate) struct Findings {
 
 impl Findings {
     /// Something is wrong.
-    pub(crate) fn problem(&mut self, what: impl ToString) {
+    pub(crate) fn problem(&mut self, what: &impl ToString) {
         self.problems.insert(what.to_string());
     }
 
@@ -78,10 +78,10 @@ mod tests {
     #[test]
     fn trouble_is_told_once_and_its_end_too() {
         let mut first = Findings::default();
-        first.problem("a");
+        first.problem(&"a");
         first.jail_problem(&"web".parse().unwrap(), "b".to_owned());
         let mut second = Findings::default();
-        second.problem("a");
+        second.problem(&"a");
         let told = |news: Vec<News>| -> Vec<(String, bool)> {
             news.into_iter()
                 .map(|news| match news {

@@ -70,7 +70,9 @@ impl Keeper {
         let Some(headers) = self.headers() else { return };
         self.name_jails(&looks, &headers);
         self.make_sets(&looks, &headers);
-        let mut whole = looks.len() == Family::ALL.len() || self.settings.ipv6 != Ipv6::On;
+        let mut whole = Family::ALL
+            .iter()
+            .all(|family| looks.contains_key(family) || self.families[*family as usize].off);
         for (family, look) in &looks {
             if let Err(error) = self.put_right(*family, look, now) {
                 whole = false;
@@ -86,7 +88,10 @@ impl Keeper {
 
     /// One family's table; `None`: the family is off, or it failed and that was noted.
     fn look(&mut self, family: Family) -> Option<Look> {
-        if family == Family::V6 && !self.wants_ipv6() {
+        let off = family == Family::V6 && !self.wants_ipv6();
+        self.families[family as usize].off = off;
+        if off {
+            self.stop_family(family);
             return None;
         }
         match self.try_look(family) {
@@ -109,13 +114,17 @@ impl Keeper {
             Ipv6::Auto if iptables::has_ipv6() => true,
             Ipv6::Auto => {
                 self.findings.notes.insert("IPv6 is left alone: this host has none".to_owned());
-                self.families[Family::V6 as usize].kind = None;
-                for placed in self.placed.values_mut() {
-                    placed.ready[Family::V6 as usize] = false;
-                    placed.made[Family::V6 as usize] = false;
-                }
                 false
             }
+        }
+    }
+
+    /// Nothing is known of the family's chains any more.
+    fn stop_family(&mut self, family: Family) {
+        self.families[family as usize].kind = None;
+        for placed in self.placed.values_mut() {
+            placed.ready[family as usize] = false;
+            placed.suspect[family as usize] = true;
         }
     }
 
@@ -136,20 +145,17 @@ impl Keeper {
     /// Notes a failure. Where IPv6 never worked and nobody asked for it, that is
     /// how this host is, and no reason to call guard unwell.
     fn family_failed(&mut self, family: Family, error: &ToolError) {
+        self.stop_family(family);
         let state = &mut self.families[family as usize];
-        state.kind = None;
-        for placed in self.placed.values_mut() {
-            placed.ready[family as usize] = false;
-            placed.suspect[family as usize] = true;
-        }
         let optional = family == Family::V6
             && self.settings.ipv6 == Ipv6::Auto
             && !state.worked
             && !matches!(error, ToolError::Denied(_));
+        state.off = optional;
         if optional {
             self.findings.notes.insert(format!("IPv6 is not protected: {error}"));
         } else {
-            self.findings.problem(format!("{}: {error}", family.as_str()));
+            self.findings.problem(&format!("{}: {error}", family.as_str()));
             self.failed = true;
         }
     }
@@ -162,7 +168,7 @@ impl Keeper {
         match sets.headers() {
             Ok(headers) => Some(headers),
             Err(error) => {
-                self.findings.problem(error);
+                self.findings.problem(&error);
                 self.failed = true;
                 None
             }
@@ -248,6 +254,7 @@ impl Keeper {
             for family in looks.keys().copied() {
                 let set = placed.names.set(family);
                 let at = family as usize;
+                placed.lacks_set[at] = false;
                 if let Some(header) = headers.get(set) {
                     placed.suspect[at] |= !count_fits(placed, family, header.elements);
                     continue;
@@ -258,6 +265,7 @@ impl Keeper {
                     self.mended.push(format!("set {set}"));
                 }
                 if let Err(error) = sets.create(set, family, self.settings.max_elements) {
+                    placed.lacks_set[at] = true;
                     self.findings.jail_problem(name, error.to_string());
                     self.failed = true;
                 }
@@ -290,7 +298,7 @@ impl Keeper {
         }
         self.note_changes(family, &plan.changes, now);
         for (hook, rule) in plan.low {
-            self.findings.problem(format!(
+            self.findings.problem(&format!(
                 "{}: another program keeps putting rules above guard's jumps in {hook}; for the next \
                  minute guard leaves them below `{rule}`",
                 family.as_str()
@@ -306,6 +314,9 @@ impl Keeper {
         let mut chains = Vec::with_capacity(self.placed.len());
         for (name, placed) in &self.placed {
             let Some(rules) = self.rules(name) else { continue };
+            if placed.lacks_set[family as usize] {
+                continue;
+            }
             let block_type = rules.block.block_type;
             let banned;
             let who = match self.backend {
@@ -328,27 +339,25 @@ impl Keeper {
         self.wanted.jails.get(name)?.rules.as_deref()
     }
 
-    /// Who has rules of his own in the jail's chain: with the `iptables` backend.
-    pub(crate) fn banned(
+    /// Who is to have rules of his own in the jail's chain now, with the
+    /// `iptables` backend: everybody, or in a chain that stands those who are in
+    /// it. Orders of this turn are answered after the look, and are no repairs.
+    fn banned(
         &self,
         name: &JailName,
         placed: &Placed,
         family: Family,
         now: Timestamp,
     ) -> Vec<Network> {
-        let bans = self.wanted.jails.get(name).map(|jail| &jail.bans);
-        let live = bans.into_iter().flatten().filter(|(_, until)| !until.is_over(now));
-        let live = live.map(|(network, _)| *network);
-        // A ban that is over stays until its release comes, so that it is not
-        // taken out here and missed there.
-        let over = placed
-            .applied
-            .keys()
-            .copied()
-            .filter(|network| bans.is_some_and(|bans| bans.contains_key(network)));
-        let all = live.chain(over).chain(placed.undecided.iter().copied());
-        let all: BTreeSet<Network> = all.filter(|n| Family::of(*n) == family).collect();
-        all.into_iter().collect()
+        let stands = placed.made[family as usize] && !placed.suspect[family as usize];
+        let mut all: BTreeSet<Network> = placed.undecided.iter().copied().collect();
+        if stands {
+            all.extend(placed.applied.keys());
+        } else if let Some(jail) = self.wanted.jails.get(name) {
+            let live = jail.bans.iter().filter(|(_, until)| !until.is_over(now));
+            all.extend(live.map(|(network, _)| *network));
+        }
+        all.into_iter().filter(|network| Family::of(*network) == family).collect()
     }
 
     /// The first look at a chain that an earlier guard filled rule by rule.
@@ -383,17 +392,18 @@ impl Keeper {
             let Some(rules) = self.rules(name) else { continue };
             let uses_docker = rules.block.chains.contains(&Chain::DockerUser);
             docker_used |= uses_docker;
-            placed.made[family as usize] = true;
-            placed.ready[family as usize] = !uses_docker || hook.problem.is_none();
             if matches!(self.backend, Some(Backend::Iptables)) {
-                placed.suspect[family as usize] = false;
                 let banned = self.banned(name, placed, family, now);
+                placed.suspect[family as usize] = false;
                 let old = std::mem::take(&mut placed.applied);
                 placed.changed.extend(banned.iter().filter(|n| !old.contains_key(n)));
                 placed.applied = old;
                 placed.applied.retain(|network, _| Family::of(*network) != family);
                 placed.applied.extend(banned.into_iter().map(|network| (network, None)));
             }
+            placed.made[family as usize] = !placed.lacks_set[family as usize];
+            placed.ready[family as usize] =
+                placed.made[family as usize] && (!uses_docker || hook.problem.is_none());
         }
         self.placed = placed;
         if docker_used {
@@ -407,7 +417,7 @@ impl Keeper {
         let stood: BTreeSet<&str> = self
             .placed
             .values()
-            .filter(|placed| placed.ready[family as usize])
+            .filter(|placed| placed.made[family as usize] && placed.ready[family as usize])
             .map(|placed| placed.names.chain.as_str())
             .collect();
         let back = changes.iter().filter(|change| stood.contains(change.chain()));
