@@ -1,0 +1,398 @@
+//! The thread's own state, and one turn of its loop.
+//!
+//! A turn takes the orders that wait, looks at chains and sets if there is a
+//! reason to ([`structure`](super::structure)), brings the elements in
+//! ([`elements`](super::elements)), and tells what came of it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use crate::model::{JailName, Network, News, Timestamp, Until};
+
+use super::kind::Kind;
+use super::names::{Family, Names};
+use super::sets::{SetError, Sets};
+use super::status::{Findings, JailStatus, Status};
+use super::wanted::{Touched, Wanted};
+use super::{BackendChoice, Inbox, OnStop, Settings, Told};
+
+/// Chains, jumps and the sets' headers are looked at this often…
+const CHECK_EVERY: Duration = Duration::from_secs(10);
+/// …and every element this often.
+const FULL_EVERY: Duration = Duration::from_secs(600);
+/// After a failure the next try comes soon, then later and later.
+const RETRY_FIRST: Duration = Duration::from_millis(250);
+const RETRY_LAST: Duration = Duration::from_secs(10);
+
+/// How chains know who is banned.
+#[derive(Debug)]
+pub(crate) enum Backend {
+    /// By sets.
+    Ipset(Sets),
+    /// By a rule for each ban.
+    Iptables,
+}
+
+/// A ban, by its jail and whom it keeps out.
+type Standing = (JailName, Network);
+
+/// What is known of one family.
+#[derive(Debug, Default)]
+pub(crate) struct FamilyState {
+    /// The kind of iptables in use; `None` before the first look and while it fails.
+    pub(crate) kind: Option<Kind>,
+    /// Has it ever worked?
+    pub(crate) worked: bool,
+    /// Is it left alone, by choice or because this host has none? Its bans wait
+    /// for nothing then.
+    pub(crate) off: bool,
+    /// When jumps were moved back to the head, by chain.
+    pub(crate) moves: BTreeMap<String, VecDeque<Instant>>,
+}
+
+/// What is known of a jail in the kernel.
+#[derive(Debug)]
+pub(crate) struct Placed {
+    /// Its names, and which try they are.
+    pub(crate) names: Names,
+    pub(crate) attempt: u32,
+    /// Who is in the kernel, and when the kernel lets him go; `None`: never.
+    pub(crate) applied: HashMap<Network, Option<Timestamp>>,
+    /// Found in the kernel, not ordered, not answered yet.
+    pub(crate) undecided: HashSet<Network>,
+    /// Ordered, and not in force.
+    pub(crate) held: HashSet<Network>,
+    /// Bans of which something is to be told at the end of the turn.
+    pub(crate) changed: HashSet<Network>,
+    /// By family: is the chain there, and do packets come to it?
+    pub(crate) ready: [bool; 2],
+    /// By family: is the chain (and its set) there?
+    pub(crate) made: [bool; 2],
+    /// By family: was what an earlier guard left looked at?
+    pub(crate) adopted: [bool; 2],
+    /// By family: `applied` may be wrong.
+    pub(crate) suspect: [bool; 2],
+    /// By family: the set could not be made, so there can be no chain.
+    pub(crate) lacks_set: [bool; 2],
+}
+
+impl Placed {
+    /// A jail of which nothing is known yet.
+    pub(crate) fn new(names: Names, attempt: u32) -> Placed {
+        Placed {
+            names,
+            attempt,
+            applied: HashMap::new(),
+            undecided: HashSet::new(),
+            held: HashSet::new(),
+            changed: HashSet::new(),
+            ready: [false; 2],
+            made: [false; 2],
+            adopted: [false; 2],
+            suspect: [true; 2],
+            lacks_set: [false; 2],
+        }
+    }
+
+    /// Is the ban in front of the jail's services?
+    fn is_in_force(&self, network: Network) -> bool {
+        self.ready[Family::of(network) as usize] && self.applied.contains_key(&network)
+    }
+}
+
+/// Keeps the kernel in the wanted state.
+pub(crate) struct Keeper {
+    pub(crate) settings: Settings,
+    tell: Box<dyn Fn(Told) + Send>,
+    status: watch::Sender<Arc<Status>>,
+    pub(crate) wanted: Wanted,
+    pub(crate) placed: BTreeMap<JailName, Placed>,
+    pub(crate) backend: Option<Backend>,
+    /// Why there are no sets, where guard chose to do without.
+    no_sets: Option<String>,
+    pub(crate) families: [FamilyState; 2],
+    /// Chains and sets of jails that are gone, and names given up.
+    pub(crate) left_chains: BTreeSet<String>,
+    pub(crate) left_sets: BTreeSet<String>,
+    /// Is everything that no jail wants to go?
+    pub(crate) clean_up: bool,
+    /// What is wrong now, and what was after the turn before.
+    pub(crate) findings: Findings,
+    told_findings: Findings,
+    /// What this turn put back.
+    pub(crate) mended: Vec<String>,
+    /// What this turn found left by an earlier guard.
+    pub(crate) found: Vec<(JailName, Network, Until)>,
+    /// Did something in this turn fail that is worth another try soon?
+    pub(crate) failed: bool,
+    repairs: u64,
+    next_check: Instant,
+    next_full: Instant,
+    retry: Option<Instant>,
+    backoff: Duration,
+}
+
+impl Keeper {
+    pub(crate) fn new(
+        settings: Settings,
+        tell: Box<dyn Fn(Told) + Send>,
+        status: watch::Sender<Arc<Status>>,
+    ) -> Keeper {
+        let now = Instant::now();
+        Keeper {
+            settings,
+            tell,
+            status,
+            wanted: Wanted::default(),
+            placed: BTreeMap::new(),
+            backend: None,
+            no_sets: None,
+            families: Default::default(),
+            left_chains: BTreeSet::new(),
+            left_sets: BTreeSet::new(),
+            clean_up: false,
+            findings: Findings::default(),
+            told_findings: Findings::default(),
+            mended: Vec::new(),
+            found: Vec::new(),
+            failed: false,
+            repairs: 0,
+            next_check: now,
+            next_full: now,
+            retry: None,
+            backoff: RETRY_FIRST,
+        }
+    }
+
+    /// When the next turn is due if nobody orders anything.
+    pub(crate) fn next_turn(&self) -> Instant {
+        self.retry.map_or(self.next_check, |retry| retry.min(self.next_check))
+    }
+
+    /// One turn.
+    pub(crate) fn turn(&mut self, inbox: Inbox) {
+        if inbox.stop && self.settings.on_stop == OnStop::Remove {
+            return; // All of it goes in a moment.
+        }
+        let now = Instant::now();
+        let touched = self.wanted.apply(inbox.delta);
+        self.clean_up |= inbox.clean_up;
+        for gone in &touched.gone {
+            if let Some(placed) = self.placed.remove(gone) {
+                self.give_up(placed.names);
+            }
+        }
+        for changed in &touched.jails {
+            // What changes now was ordered, and is no repair.
+            if let Some(placed) = self.placed.get_mut(changed) {
+                placed.made = [false; 2];
+            }
+        }
+        let every_element = inbox.check || now >= self.next_full;
+        let look = every_element
+            || inbox.clean_up
+            || now >= self.next_turn()
+            || !touched.jails.is_empty()
+            || !touched.gone.is_empty();
+        self.failed = false;
+        if look {
+            self.findings = Findings::default();
+            self.structure(now);
+            self.next_check = now + CHECK_EVERY;
+        }
+        if every_element {
+            self.next_full = now + FULL_EVERY;
+            self.doubt_sets();
+        }
+        self.bring_in(&touched, look);
+        self.report(&touched);
+        self.schedule(now, look);
+    }
+
+    /// Has every set looked at, element by element. Rules are, with every look.
+    fn doubt_sets(&mut self) {
+        if matches!(self.backend, Some(Backend::Ipset(_))) {
+            for placed in self.placed.values_mut() {
+                placed.suspect = [true; 2];
+            }
+        }
+    }
+
+    /// The next look: soon after a failure, and not sooner for every order that comes.
+    fn schedule(&mut self, now: Instant, looked: bool) {
+        if !self.failed {
+            if looked {
+                self.retry = None;
+                self.backoff = RETRY_FIRST;
+            }
+            return;
+        }
+        if looked || self.retry.is_none() {
+            self.retry = Some(now + self.backoff);
+            self.backoff = (self.backoff * 2).min(RETRY_LAST);
+        }
+    }
+
+    /// A jail's names are not wanted any more; what bears them goes with the next look.
+    pub(crate) fn give_up(&mut self, names: Names) {
+        self.left_chains.insert(names.chain);
+        self.left_sets.extend([names.set4, names.set6]);
+    }
+
+    /// Opens the backend; `false`: there is none now.
+    pub(crate) fn has_backend(&mut self) -> bool {
+        if self.backend.is_none() {
+            self.open_backend();
+        }
+        self.findings.notes.extend(self.no_sets.clone());
+        self.backend.is_some()
+    }
+
+    fn open_backend(&mut self) {
+        if self.settings.backend == BackendChoice::Iptables {
+            self.backend = Some(Backend::Iptables);
+            return;
+        }
+        match Sets::open() {
+            Ok(sets) => self.backend = Some(Backend::Ipset(sets)),
+            // Without sets a rule for each ban does, unless guard was told otherwise.
+            Err(SetError::Unusable(why)) if self.settings.backend == BackendChoice::Auto => {
+                self.no_sets =
+                    Some(format!("the kernel has no sets ({why}): one rule for each ban"));
+                self.backend = Some(Backend::Iptables);
+            }
+            Err(error) => {
+                self.findings.problem(&error);
+                self.failed = true;
+            }
+        }
+    }
+
+    /// Tells what came of the turn.
+    fn report(&mut self, touched: &Touched) {
+        let (in_force, held_back) = self.outcome(touched);
+        if !in_force.is_empty() || !held_back.is_empty() {
+            (self.tell)(Told::Outcome { in_force, held_back });
+        }
+        let found = std::mem::take(&mut self.found);
+        if !found.is_empty() {
+            (self.tell)(Told::Found(found));
+        }
+        self.report_repairs();
+        for news in self.findings.news_since(&self.told_findings) {
+            (self.tell)(Told::News(news));
+        }
+        self.told_findings = self.findings.clone();
+        self.publish();
+    }
+
+    /// The bans of which something is to be told: those in force, and those not.
+    fn outcome(&mut self, touched: &Touched) -> (Vec<Standing>, Vec<Standing>) {
+        let now = Timestamp::now();
+        let off: [bool; 2] = [self.families[0].off, self.families[1].off];
+        let (mut in_force, mut held_back) = (Vec::new(), Vec::new());
+        for (name, networks) in &touched.bans {
+            if let Some(placed) = self.placed.get_mut(name) {
+                placed.changed.extend(networks);
+            } else if let Some(jail) = self.wanted.jails.get(name) {
+                let wanted = networks.iter().filter(|network| jail.bans.contains_key(network));
+                held_back.extend(wanted.map(|network| (name.clone(), *network)));
+            }
+        }
+        for (name, placed) in &mut self.placed {
+            let bans = self.wanted.jails.get(name).map(|jail| &jail.bans);
+            for network in std::mem::take(&mut placed.changed) {
+                placed.held.remove(&network);
+                let until = bans.and_then(|bans| bans.get(&network));
+                if until.is_none_or(|until| until.is_over(now)) {
+                    continue;
+                }
+                if placed.is_in_force(network) {
+                    in_force.push((name.clone(), network));
+                    continue;
+                }
+                held_back.push((name.clone(), network));
+                if !off[Family::of(network) as usize] {
+                    placed.held.insert(network);
+                }
+            }
+        }
+        (in_force, held_back)
+    }
+
+    fn report_repairs(&mut self) {
+        const SHOWN: usize = 5;
+        let mended = std::mem::take(&mut self.mended);
+        if mended.is_empty() {
+            return;
+        }
+        self.repairs += 1;
+        let mut what = mended[..mended.len().min(SHOWN)].join(", ");
+        if mended.len() > SHOWN {
+            what.push_str(&format!(" and {} more", mended.len() - SHOWN));
+        }
+        (self.tell)(Told::News(News::Repaired { what }));
+    }
+
+    fn publish(&self) {
+        let jails: BTreeMap<JailName, JailStatus> = self
+            .placed
+            .iter()
+            .map(|(name, placed)| {
+                let problems = self.findings.jail_problems.get(name);
+                let status = JailStatus {
+                    chain: placed.names.chain.clone(),
+                    problems: problems.into_iter().flatten().cloned().collect(),
+                    pending: placed.held.len(),
+                };
+                (name.clone(), status)
+            })
+            .collect();
+        let well = |jail: &JailStatus| jail.problems.is_empty() && jail.pending == 0;
+        let healthy = !self.failed
+            && self.backend.is_some()
+            && self.findings.problems.is_empty()
+            && jails.values().all(well);
+        let status = Status {
+            backend: self.backend_name(),
+            healthy,
+            problems: self.findings.problems.iter().cloned().collect(),
+            notes: self.findings.notes.iter().cloned().collect(),
+            repairs: self.repairs,
+            jails,
+        };
+        self.status.send_if_modified(|old| {
+            let new = **old != status;
+            if new {
+                *old = Arc::new(status);
+            }
+            new
+        });
+    }
+
+    fn backend_name(&self) -> String {
+        let kind = |family: Family| self.families[family as usize].kind;
+        let tools = match (kind(Family::V4), kind(Family::V6)) {
+            (Some(v4), Some(v6)) if v4 != v6 => {
+                format!("iptables-{}, ip6tables-{}", v4.as_str(), v6.as_str())
+            }
+            (Some(kind), _) | (None, Some(kind)) => format!("iptables-{}", kind.as_str()),
+            (None, None) => return String::new(),
+        };
+        match self.backend {
+            Some(Backend::Ipset(_)) => format!("ipset, {tools}"),
+            Some(Backend::Iptables) => tools,
+            None => String::new(),
+        }
+    }
+
+    /// A clean end.
+    pub(crate) fn stop(&mut self) {
+        if self.settings.on_stop == OnStop::Remove {
+            self.dismantle();
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! What people are told of the firewall.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::{JailName, News};
+
+/// The state of the firewall.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// What is used, such as `ipset, iptables-nft`; empty before the first look.
+    pub backend: String,
+    /// Is everything that is wanted in the kernel?
+    pub healthy: bool,
+    /// What is wrong, in words for people. Retried all the time.
+    pub problems: Vec<String>,
+    /// What is worth knowing and not wrong.
+    pub notes: Vec<String>,
+    /// How often something that others took away was put back.
+    pub repairs: u64,
+    /// The installed jails.
+    pub jails: BTreeMap<JailName, JailStatus>,
+}
+
+/// The state of a jail in the firewall.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JailStatus {
+    /// Its chain.
+    pub chain: String,
+    /// What is wrong with it.
+    pub problems: Vec<String>,
+    /// How many of its bans are not in force.
+    pub pending: usize,
+}
+
+/// What one turn found wrong or worth knowing.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Findings {
+    /// Wrong for all.
+    pub(crate) problems: BTreeSet<String>,
+    /// Wrong for one jail.
+    pub(crate) jail_problems: BTreeMap<JailName, BTreeSet<String>>,
+    /// Not wrong.
+    pub(crate) notes: BTreeSet<String>,
+}
+
+impl Findings {
+    /// Something is wrong.
+    pub(crate) fn problem(&mut self, what: &impl ToString) {
+        self.problems.insert(what.to_string());
+    }
+
+    /// Something is wrong with one jail.
+    pub(crate) fn jail_problem(&mut self, jail: &JailName, what: String) {
+        self.jail_problems.entry(jail.clone()).or_default().insert(what);
+    }
+
+    /// Everything that is wrong, each jail's with its name.
+    fn all(&self) -> BTreeSet<String> {
+        let of_jails = self.jail_problems.iter().flat_map(|(jail, problems)| {
+            problems.iter().map(move |problem| format!("jail {jail}: {problem}"))
+        });
+        self.problems.iter().cloned().chain(of_jails).collect()
+    }
+
+    /// What became wrong, and what is well again, since `before`.
+    pub(crate) fn news_since(&self, before: &Findings) -> Vec<News> {
+        let (old, new) = (before.all(), self.all());
+        let over = old.difference(&new).map(|what| (what, true));
+        let begun = new.difference(&old).map(|what| (what, false));
+        over.chain(begun).map(|(what, over)| News::Trouble { what: what.clone(), over }).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trouble_is_told_once_and_its_end_too() {
+        let mut first = Findings::default();
+        first.problem(&"a");
+        first.jail_problem(&"web".parse().unwrap(), "b".to_owned());
+        let mut second = Findings::default();
+        second.problem(&"a");
+        let told = |news: Vec<News>| -> Vec<(String, bool)> {
+            news.into_iter()
+                .map(|news| match news {
+                    News::Trouble { what, over } => (what, over),
+                    other => panic!("{other:?}"),
+                })
+                .collect()
+        };
+        assert_eq!(
+            told(first.news_since(&Findings::default())),
+            [("a".into(), false), ("jail web: b".into(), false)]
+        );
+        assert_eq!(told(second.news_since(&first)), [("jail web: b".into(), true)]);
+        assert_eq!(told(second.news_since(&second)), []);
+    }
+}
