@@ -141,13 +141,14 @@ fn reply(request: Request) -> Reply {
         Request::Unban { which: Which::All, .. } => Reply::Unban {
             lifted: vec![view(net("192.0.2.1"))],
             absent: Vec::new(),
+            covered: Vec::new(),
             only_in_memory: None,
         },
         Request::Unban { which: Which::Networks(networks), .. } => {
             let (no, yes): (Vec<_>, Vec<_>) =
                 networks.into_iter().partition(|network| *network == net("192.0.2.99"));
             let lifted = yes.into_iter().map(view).collect();
-            Reply::Unban { lifted, absent: no, only_in_memory: None }
+            Reply::Unban { lifted, absent: no, covered: Vec::new(), only_in_memory: None }
         }
         Request::Flush => Reply::Flushed { lifted: 7, only_in_memory: None },
         Request::Watch => Reply::refused(RefusedKind::Usage, "the server does that"),

@@ -174,11 +174,17 @@ fn join(mut joined: Reply, next: Reply) -> Reply {
             *only_in_memory = only_in_memory.take().or(why);
         }
         (
-            Reply::Unban { lifted, absent, only_in_memory },
-            Reply::Unban { lifted: more, absent: more_absent, only_in_memory: why },
+            Reply::Unban { lifted, absent, covered, only_in_memory },
+            Reply::Unban {
+                lifted: more,
+                absent: more_absent,
+                covered: more_covered,
+                only_in_memory: why,
+            },
         ) => {
             lifted.extend(more);
             absent.extend(more_absent);
+            covered.extend(more_covered);
             *only_in_memory = only_in_memory.take().or(why);
         }
         (_, other) => return other,
@@ -213,6 +219,7 @@ mod tests {
         let absent = |text: &str| Reply::Unban {
             lifted: Vec::new(),
             absent: vec![text.parse().unwrap()],
+            covered: Vec::new(),
             only_in_memory: None,
         };
         let Reply::Unban { absent: both, .. } = join(absent("192.0.2.1"), absent("192.0.2.2"))

@@ -59,7 +59,7 @@ pub fn outcome(reply: &Reply) -> Outcome {
         Reply::Pong(health) => health.firewall_problem.is_some(),
         Reply::Banned { network, bans } => network.is_some() && bans.is_empty(),
         Reply::Ban { refused, .. } => !refused.is_empty(),
-        Reply::Unban { absent, .. } => !absent.is_empty(),
+        Reply::Unban { absent, covered, .. } => !absent.is_empty() || !covered.is_empty(),
         Reply::Version { .. }
         | Reply::Status(_)
         | Reply::Jail(_)
@@ -106,8 +106,11 @@ pub fn text(reply: &Reply, zone: &TimeZone) -> Text {
             refusals(&mut text, refused);
             in_memory(&mut text, only_in_memory.as_deref());
         }
-        Reply::Unban { lifted, absent, only_in_memory } => {
+        Reply::Unban { lifted, absent, covered, only_in_memory } => {
             unban(&mut text, lifted, absent);
+            for covered in covered.iter().take(MAX_LINES) {
+                warn(&mut text.err, &covered.message);
+            }
             in_memory(&mut text, only_in_memory.as_deref());
         }
         Reply::Flushed { lifted, only_in_memory } => {

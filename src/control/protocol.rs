@@ -133,6 +133,9 @@ pub enum Reply {
         lifted: Vec<BanView>,
         /// Those named that were not banned.
         absent: Vec<Network>,
+        /// Those that stay out, because a wider prefix is banned.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        covered: Vec<BanRefused>,
         /// Why the lifting would not survive a restart; none: it is on disk.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         only_in_memory: Option<String>,

@@ -58,6 +58,12 @@ impl Defaults {
         with_variable(key).is_some()
     }
 
+    /// The keys of all variables that give defaults, such as `MAXRETRY`.
+    pub(crate) fn variables() -> Vec<String> {
+        let defaults = LABELS.iter().filter(|label| label.reach == Reach::Host);
+        defaults.map(Label::variable_key).collect()
+    }
+
     /// The prefix of labels, without the dot.
     pub fn prefix(&self) -> &str {
         &self.prefix

@@ -5,7 +5,7 @@ const LONGEST: usize = 40;
 
 /// The candidate that `wrote` is most likely a typo of: at most a third of its
 /// letters wrong.
-pub(super) fn nearest<'a>(
+pub(crate) fn nearest<'a>(
     wrote: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {

@@ -308,6 +308,7 @@ fn unbans() {
     let reply = Reply::Unban {
         lifted: vec![view("192.0.2.1", soon(), InForce::Yes)],
         absent: vec!["192.0.2.2".parse().unwrap()],
+        covered: Vec::new(),
         only_in_memory: None,
     };
     check(&reply, "192.0.2.1 unbanned from jail web\n", "192.0.2.2 is not banned\n");

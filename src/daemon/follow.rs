@@ -1,0 +1,235 @@
+//! A follower: one source (or the files of one jail in one container), read in
+//! its own task, judged by the jail's filter, and reported.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::tz::TimeZone;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::pump::Report;
+use crate::docker::{Engine, OutputBatch, OutputChoice, OutputStart};
+use crate::files::{FileReader, FileState};
+use crate::filter::{Filter, Judge, Phase, Verdict, ZoneHint};
+use crate::model::{Container, Failure, JailName, Line, Position, Progress, SourceId, Timestamp};
+
+/// Progress without failures is reported so often at most.
+const PROGRESS_EVERY: Duration = Duration::from_secs(1);
+
+/// What one follower does for one jail.
+pub(crate) struct Follower {
+    pub(crate) jail: JailName,
+    pub(crate) filter: Arc<Filter>,
+    pub(crate) find_time: Duration,
+    pub(crate) zone: TimeZone,
+    pub(crate) reports: mpsc::Sender<Report>,
+    pub(crate) state: watch::Sender<FollowerState>,
+    pub(crate) cancel: CancellationToken,
+}
+
+/// How a follower does, for `guardctl status`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FollowerState {
+    /// The container's output: what is wrong with it, if anything.
+    pub(crate) problem: Option<String>,
+    /// It ended: the container stopped.
+    pub(crate) ended: bool,
+    /// The files, as they were last seen.
+    pub(crate) files: Vec<FileState>,
+    /// Lines read.
+    pub(crate) lines: u64,
+    /// Live dates are off by whole quarters of an hour.
+    pub(crate) zone_hint: Option<ZoneHint>,
+}
+
+/// How far a follower came when it ended.
+pub(crate) type Came = HashMap<SourceId, Progress>;
+
+/// One source's place and the judge of its lines.
+struct Track {
+    judge: Judge,
+    position: Position,
+    /// Judged lines are not reported yet.
+    dirty: bool,
+    /// When progress was last reported.
+    reported: Instant,
+}
+
+impl Track {
+    fn new(judge: Judge, position: Position) -> Self {
+        Track { judge, position, dirty: false, reported: Instant::now() }
+    }
+}
+
+impl Follower {
+    /// Follows a container's output until it ends or the follower is cancelled.
+    pub(crate) async fn output(
+        self,
+        engine: Engine,
+        container: Container,
+        choice: OutputChoice,
+        known: Option<Progress>,
+    ) -> Came {
+        let source = SourceId::Output(container.id.clone());
+        let start = match &known {
+            Some(progress) => OutputStart::After(progress.resume.clone()),
+            None => OutputStart::Since(self.oldest()),
+        };
+        let position = known.map_or(Position::OUTPUT_START, |progress| progress.judged);
+        let mut track = Track::new(self.judge(), position);
+        let mut reader = engine.output(&container, start, choice);
+        loop {
+            let batch = tokio::select! {
+                () = self.cancel.cancelled() => break,
+                () = tokio::time::sleep(PROGRESS_EVERY), if track.dirty => {
+                    self.progress(&source, &mut track).await;
+                    continue;
+                }
+                batch = reader.next() => batch,
+            };
+            match batch {
+                Ok(OutputBatch::Lines { lines, live }) => {
+                    self.state.send_if_modified(|state| state.problem.take().is_some());
+                    let phase = if live { Phase::Live } else { Phase::Backlog };
+                    self.judge_lines(&source, &mut track, lines, phase).await;
+                }
+                Ok(OutputBatch::Ended) => {
+                    self.state.send_modify(|state| state.ended = true);
+                    break;
+                }
+                Err(error) => {
+                    let permanent = error.is_permanent();
+                    let words = error.sentence();
+                    tracing::warn!("[{}] output of {}: {words}", self.jail, container.name);
+                    self.state.send_modify(|state| state.problem = Some(words));
+                    if permanent {
+                        break;
+                    }
+                }
+            }
+        }
+        self.progress(&source, &mut track).await;
+        HashMap::from([(source, came(track.position))])
+    }
+
+    /// Follows files until the follower is cancelled.
+    pub(crate) async fn files(self, mut reader: FileReader, known: Came) -> Came {
+        let mut tracks: HashMap<SourceId, Track> = HashMap::new();
+        let mut known = known;
+        loop {
+            let dirty = tracks.values().any(|track| track.dirty);
+            let batch = tokio::select! {
+                () = self.cancel.cancelled() => break,
+                () = tokio::time::sleep(PROGRESS_EVERY), if dirty => {
+                    for (source, track) in &mut tracks {
+                        self.progress(source, track).await;
+                    }
+                    self.file_states(&reader);
+                    continue;
+                }
+                () = tokio::time::sleep(PROGRESS_EVERY), if !dirty => {
+                    self.file_states(&reader);
+                    continue;
+                }
+                batch = reader.next() => batch,
+            };
+            let track = tracks.entry(batch.source.clone()).or_insert_with(|| {
+                let judged = known.get(&batch.source).map(|progress| progress.judged.clone());
+                Track::new(self.judge(), judged.unwrap_or(Position::File(None)))
+            });
+            let phase = if batch.live { Phase::Live } else { Phase::Backlog };
+            self.judge_lines(&batch.source, track, batch.lines, phase).await;
+            if batch.gone {
+                tracks.remove(&batch.source);
+                known.remove(&batch.source);
+                let gone = Report::SourceGone { jail: self.jail.clone(), source: batch.source };
+                self.report(gone).await;
+            }
+        }
+        for (source, mut track) in tracks {
+            self.progress(&source, &mut track).await;
+            known.insert(source, came(track.position));
+        }
+        known
+    }
+
+    fn judge(&self) -> Judge {
+        Judge::new(Arc::clone(&self.filter), self.zone.clone(), self.find_time)
+    }
+
+    /// Older lines can't count any more.
+    fn oldest(&self) -> Timestamp {
+        Timestamp::now().checked_sub(self.find_time).unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+
+    async fn judge_lines(
+        &self,
+        source: &SourceId,
+        track: &mut Track,
+        lines: Vec<Line>,
+        phase: Phase,
+    ) {
+        let count = lines.len() as u64;
+        let now = Timestamp::now();
+        for line in lines {
+            track.position.advance(&line.mark);
+            track.dirty = true;
+            let Verdict::Failure(hit) = track.judge.feed(&line, now, phase) else { continue };
+            let failure = Failure {
+                jail: self.jail.clone(),
+                network: hit.network,
+                at: hit.at,
+                source: source.clone(),
+                progress: came(track.position.clone()),
+            };
+            track.dirty = false;
+            track.reported = Instant::now();
+            self.report(Report::Failure(failure)).await;
+        }
+        if track.reported.elapsed() >= PROGRESS_EVERY {
+            self.progress(source, track).await;
+        }
+        let hint = track.judge.zone_hint();
+        self.state.send_modify(|state| {
+            state.lines += count;
+            state.zone_hint = hint;
+        });
+        // A source with a long backlog shares the worker with the others.
+        tokio::task::yield_now().await;
+    }
+
+    fn file_states(&self, reader: &FileReader) {
+        let files = reader.states();
+        self.state.send_if_modified(|state| {
+            let changed = state.files != files;
+            state.files = files;
+            changed
+        });
+    }
+
+    async fn progress(&self, source: &SourceId, track: &mut Track) {
+        if !std::mem::take(&mut track.dirty) {
+            return;
+        }
+        track.reported = Instant::now();
+        let report = Report::Progress {
+            jail: self.jail.clone(),
+            source: source.clone(),
+            progress: came(track.position.clone()),
+        };
+        self.report(report).await;
+    }
+
+    /// Waits only when failures come faster than they can be judged.
+    async fn report(&self, report: Report) {
+        // The warden ends only after its followers did.
+        let _ = self.reports.send(report).await;
+    }
+}
+
+/// Single lines leave nothing open: reading resumes where judging ended.
+fn came(position: Position) -> Progress {
+    Progress { resume: position.clone(), judged: position }
+}

@@ -1,0 +1,612 @@
+//! The jails' task: which containers there are, which jails their labels make,
+//! and which followers run now. It owns that map, and nobody else writes it.
+//!
+//! It works by level, not by edge: whatever happened, what *should* run is
+//! worked out anew from all containers and compared with what does.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::follow::{Came, Follower, FollowerState};
+use super::pump::{Command, Report};
+use super::surroundings::{self, Parts};
+use super::wanted::{FollowerKey, FollowerSpec, Known, Target, Wanted, What, wanted};
+use crate::docker::{Change, Engine, OutputChoice, mounts};
+use crate::files::{FileReader, PathSpace, SpaceMount};
+use crate::filter::Library;
+use crate::firewall;
+use crate::labels::{self, Complaint, Defaults, Severity, StreamChoice};
+use crate::model::{
+    Address, Container, ContainerId, IgnoreEntry, JailName, JailRules, Memory, SourceId, Timestamp,
+};
+
+/// The host's own addresses are read again so often.
+const LOOK_AROUND: Duration = Duration::from_secs(30);
+/// So many changes are taken together.
+const CHANGES_AT_ONCE: usize = 64;
+
+/// A look at the task's state; what it gives goes its own way.
+type Look = Box<dyn FnOnce(&Jails) + Send>;
+
+/// The way to ask the jails' task.
+#[derive(Clone)]
+pub(crate) struct AskJails(mpsc::Sender<Look>);
+
+impl AskJails {
+    /// Runs `look` in the jails' task; `None` when guard is stopping.
+    pub(crate) async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Jails) -> T + Send + 'static,
+    ) -> Option<T> {
+        let (answer, answered) = oneshot::channel();
+        let look: Look = Box::new(move |jails| {
+            // The asker may have gone.
+            let _ = answer.send(look(jails));
+        });
+        self.0.send(look).await.ok()?;
+        answered.await.ok()
+    }
+}
+
+/// What the task is made of.
+pub(crate) struct Parameters {
+    pub(crate) defaults: Defaults,
+    /// guard's own zone, for dates that nothing else tells the zone of.
+    pub(crate) zone: TimeZone,
+    /// Names of the daemon's own ignore list.
+    pub(crate) ignore: Vec<IgnoreEntry>,
+    pub(crate) memory: Arc<Memory>,
+    pub(crate) commands: mpsc::Sender<Command>,
+    pub(crate) reports: mpsc::Sender<Report>,
+    pub(crate) firewall: Arc<firewall::Handle>,
+    pub(crate) cancel: CancellationToken,
+}
+
+/// The state of the task.
+pub(crate) struct Jails {
+    parameters: Parameters,
+    engine: EngineState,
+    containers: BTreeMap<ContainerId, Known>,
+    library: Library,
+    /// The jails in force, and what was last told of them.
+    jails: BTreeMap<JailName, Arc<JailRules>>,
+    complaints: Vec<Complaint>,
+    followers: HashMap<FollowerKey, Running>,
+    tasks: JoinSet<(FollowerKey, Came)>,
+    /// How far each jail came in each source that nobody follows now.
+    came: HashMap<JailName, Came>,
+    surroundings: Parts,
+    names: watch::Sender<BTreeSet<String>>,
+    /// Docker's networks are known: without them a gateway could be banned.
+    networks_known: bool,
+    all_told: bool,
+}
+
+/// How the engine does.
+#[derive(Clone)]
+pub(crate) enum EngineState {
+    /// Not reached yet.
+    Connecting,
+    /// Answers.
+    Connected(Engine),
+    /// Does not, and why; what was known of it still holds.
+    Lost(Option<Engine>, String),
+}
+
+impl EngineState {
+    fn engine(&self) -> Option<&Engine> {
+        match self {
+            EngineState::Connecting => None,
+            EngineState::Connected(engine) => Some(engine),
+            EngineState::Lost(engine, _) => engine.as_ref(),
+        }
+    }
+}
+
+/// A follower that runs, or ran.
+struct Running {
+    spec: FollowerSpec,
+    /// When its container had been started.
+    started: Option<Timestamp>,
+    state: watch::Receiver<FollowerState>,
+    cancel: CancellationToken,
+    /// Its task has ended.
+    ended: bool,
+}
+
+/// One follower, as the status shows it.
+pub(crate) struct FollowerView {
+    pub(crate) container: Arc<str>,
+    pub(crate) output: bool,
+    pub(crate) state: FollowerState,
+}
+
+/// Makes the task and the way to ask it.
+pub(crate) fn prepare(parameters: Parameters) -> (Task, AskJails) {
+    let (ask, looks) = mpsc::channel(16);
+    let mut came: HashMap<JailName, Came> = HashMap::new();
+    for (jail, source, progress) in &parameters.memory.progress {
+        came.entry(jail.clone()).or_default().insert(source.clone(), progress.clone());
+    }
+    let jails = Jails {
+        parameters,
+        engine: EngineState::Connecting,
+        containers: BTreeMap::new(),
+        library: Library::default(),
+        jails: BTreeMap::new(),
+        complaints: Vec::new(),
+        followers: HashMap::new(),
+        tasks: JoinSet::new(),
+        came,
+        surroundings: Parts::default(),
+        names: watch::Sender::new(BTreeSet::new()),
+        networks_known: false,
+        all_told: false,
+    };
+    (Task { jails, looks }, AskJails(ask))
+}
+
+/// The task, ready to run.
+pub(crate) struct Task {
+    jails: Jails,
+    looks: mpsc::Receiver<Look>,
+}
+
+impl Task {
+    /// Runs until cancelled, and then until all followers have ended.
+    pub(crate) async fn run(self, mut changes: mpsc::Receiver<Change>) {
+        let Task { mut jails, mut looks } = self;
+        let (found, mut names_found) = mpsc::channel(4);
+        let resolver = surroundings::resolve(
+            jails.names.subscribe(),
+            found,
+            jails.parameters.cancel.child_token(),
+        );
+        let resolver = tokio::spawn(resolver);
+        let mut look_around = tokio::time::interval(LOOK_AROUND);
+        let mut batch = Vec::with_capacity(CHANGES_AT_ONCE);
+        let cancel = jails.parameters.cancel.clone();
+        loop {
+            tokio::select! {
+                () = cancel.cancelled() => break,
+                count = changes.recv_many(&mut batch, CHANGES_AT_ONCE) => {
+                    if count == 0 {
+                        break;
+                    }
+                    jails.changes(batch.drain(..)).await;
+                }
+                Some(names) = names_found.recv() => jails.names_found(names).await,
+                Some(ended) = jails.tasks.join_next() => jails.follower_ended(ended).await,
+                Some(look) = looks.recv() => look(&jails),
+                _ = look_around.tick() => jails.look_around().await,
+            }
+        }
+        jails.stop().await;
+        resolver.abort();
+    }
+}
+
+impl Jails {
+    /// How the engine does.
+    pub(crate) fn engine(&self) -> &EngineState {
+        &self.engine
+    }
+
+    /// All that is wrong with labels.
+    pub(crate) fn complaints(&self) -> &[Complaint] {
+        &self.complaints
+    }
+
+    /// The followers of a jail.
+    pub(crate) fn followers(&self, jail: &JailName) -> Vec<FollowerView> {
+        let mut views: Vec<_> = self
+            .followers
+            .iter()
+            .filter(|(key, _)| key.jail == *jail)
+            .map(|(_, running)| FollowerView {
+                container: self
+                    .containers
+                    .get(&running.spec.container)
+                    .map_or_else(|| running.spec.container.short().into(), |known| {
+                        Arc::clone(&known.container.name)
+                    }),
+                output: matches!(running.spec.what, What::Output(_)),
+                state: running.state.borrow().clone(),
+            })
+            .collect();
+        views.sort_by(|a, b| a.container.cmp(&b.container));
+        views
+    }
+
+    async fn changes(&mut self, changes: impl Iterator<Item = Change>) {
+        let (mut check, mut listed) = (false, false);
+        for change in changes {
+            match change {
+                Change::Connected(engine) => self.connected(engine),
+                Change::Lost(why) => self.lost(why),
+                Change::Appeared(container) => self.appeared(*container),
+                Change::Vanished(id) => {
+                    self.containers.remove(&id);
+                }
+                Change::Networks(networks) => {
+                    self.surroundings.networks = networks;
+                    self.networks_known = true;
+                }
+                Change::Listed => listed = true,
+                Change::RulesMayHaveChanged => check = true,
+            }
+        }
+        self.look_around().await;
+        if self.networks_known {
+            self.reconcile().await;
+        }
+        if listed && self.networks_known && !self.all_told {
+            self.all_told = true;
+            self.forget_old_outputs().await;
+            self.command(Command::AllTold).await;
+        }
+        if check {
+            self.parameters.firewall.check_now();
+        }
+    }
+
+    fn connected(&mut self, engine: Engine) {
+        let info = engine.info();
+        tracing::info!("Docker {} answers (API {})", info.version, info.api_version);
+        self.engine = EngineState::Connected(engine);
+    }
+
+    fn lost(&mut self, why: String) {
+        tracing::error!("Docker does not answer: {why}");
+        self.engine = EngineState::Lost(self.engine.engine().cloned(), why);
+    }
+
+    fn appeared(&mut self, container: Container) {
+        let reading = if container.one_off && !self.is_asked_for(&container) {
+            labels::Reading::default()
+        } else {
+            labels::read(&container, &self.parameters.defaults, &mut self.library)
+        };
+        self.containers.insert(container.id.clone(), Known { container, reading });
+    }
+
+    /// One-off containers (`docker compose run`) bear their service's labels: they
+    /// are passed over, unless a label says otherwise.
+    fn is_asked_for(&self, container: &Container) -> bool {
+        let key = format!("{}.one-off", self.parameters.defaults.prefix());
+        let mut labels = container.labels.iter();
+        labels.any(|(label, value)| label.eq_ignore_ascii_case(&key) && value == "true")
+    }
+
+    async fn names_found(&mut self, names: BTreeMap<String, Vec<Address>>) {
+        self.surroundings.names = names;
+        self.look_around().await;
+    }
+
+    /// Tells the warden who must never be banned, if that changed.
+    async fn look_around(&mut self) {
+        if let Some(surroundings) = self.surroundings.changed() {
+            self.command(Command::Surroundings(surroundings)).await;
+        }
+    }
+
+    async fn command(&self, command: Command) {
+        // The warden ends only after this task did.
+        let _ = self.parameters.commands.send(command).await;
+    }
+
+    /// Brings jails and followers to what the containers ask for now.
+    async fn reconcile(&mut self) {
+        let own = self.own().cloned();
+        let wanted = wanted(&self.containers, &self.jails, |container, path| {
+            located(container, own.as_ref(), path)
+        });
+        self.tell_complaints(&wanted.complaints);
+        self.tell_jails(&wanted).await;
+        self.tell_names();
+        self.complaints = wanted.complaints;
+        self.stop_followers(&wanted.followers);
+        for (key, spec) in wanted.followers {
+            self.start_follower(key, spec);
+        }
+    }
+
+    fn own(&self) -> Option<&Container> {
+        self.containers.values().map(|known| &known.container).find(|container| container.own)
+    }
+
+    /// Each complaint is logged once, when it comes up.
+    fn tell_complaints(&self, complaints: &[Complaint]) {
+        for complaint in complaints.iter().filter(|complaint| !self.complaints.contains(complaint))
+        {
+            match complaint.severity {
+                Severity::Error => tracing::error!("{}", complaint.one_line()),
+                Severity::Warning => tracing::warn!("{}", complaint.one_line()),
+            }
+        }
+    }
+
+    async fn tell_jails(&mut self, wanted: &Wanted) {
+        let gone: Vec<_> =
+            self.jails.keys().filter(|name| !wanted.jails.contains_key(*name)).cloned().collect();
+        for name in gone {
+            self.jails.remove(&name);
+            self.command(Command::JailLeft(name)).await;
+        }
+        for (name, rules) in &wanted.jails {
+            if self.jails.get(name) != Some(rules) {
+                self.jails.insert(name.clone(), Arc::clone(rules));
+                self.command(Command::Jail(Arc::clone(rules))).await;
+            }
+        }
+    }
+
+    /// The resolver looks up the names of all ignore lists.
+    fn tell_names(&self) {
+        let jails = self.jails.values().flat_map(|rules| &rules.ignore);
+        let names: BTreeSet<String> = jails
+            .chain(&self.parameters.ignore)
+            .filter_map(|entry| match entry {
+                IgnoreEntry::Name(name) => Some(name.clone()),
+                IgnoreEntry::Network(_) => None,
+            })
+            .collect();
+        self.names.send_if_modified(|known| {
+            let changed = *known != names;
+            *known = names;
+            changed
+        });
+    }
+
+    /// Stops the followers that nobody wants, or wants otherwise.
+    fn stop_followers(&mut self, wanted: &BTreeMap<FollowerKey, FollowerSpec>) {
+        for (key, running) in &self.followers {
+            let wanted = wanted.get(key).is_some_and(|spec| spec.same_as(&running.spec));
+            if !wanted {
+                running.cancel.cancel();
+            }
+        }
+        self.followers.retain(|key, running| !running.ended || wanted.contains_key(key));
+    }
+
+    /// Starts a follower, unless it runs, has not ended yet, or has nothing new to read.
+    fn start_follower(&mut self, key: FollowerKey, spec: FollowerSpec) {
+        let Some(known) = self.containers.get(&spec.container) else { return };
+        let Some(engine) = self.engine.engine().cloned() else { return };
+        let container = known.container.clone();
+        if let Some(running) = self.followers.get(&key) {
+            let again = container.started != running.started || !running.spec.same_as(&spec);
+            if !running.ended || !again {
+                return;
+            }
+        }
+        let came = self.take_progress(&key);
+        let (state, states) = watch::channel(FollowerState::default());
+        let cancel = self.parameters.cancel.child_token();
+        let running = Running {
+            spec: spec.clone(),
+            started: container.started,
+            state: states,
+            cancel: cancel.clone(),
+            ended: false,
+        };
+        let start = Start {
+            space: path_space(&container, self.own()),
+            zone: self.parameters.zone.clone(),
+            reports: self.parameters.reports.clone(),
+            jail: key.jail.clone(),
+            came,
+            container,
+            engine,
+            spec,
+            state,
+            cancel,
+        };
+        let ended = key.clone();
+        self.tasks.spawn(async move { (ended, start.run().await) });
+        self.followers.insert(key, running);
+    }
+
+    /// What the jail is known to have read of the follower's sources.
+    fn take_progress(&mut self, key: &FollowerKey) -> Came {
+        let Some(came) = self.came.get_mut(&key.jail) else { return Came::new() };
+        match &key.target {
+            Target::Output(id) => {
+                let source = SourceId::Output(id.clone());
+                came.remove(&source).map(|progress| (source, progress)).into_iter().collect()
+            }
+            // Which files the patterns match is found out by their reader.
+            Target::Files(_) => came
+                .iter()
+                .filter(|(source, _)| matches!(source, SourceId::File(_)))
+                .map(|(source, progress)| (source.clone(), progress.clone()))
+                .collect(),
+        }
+    }
+
+    async fn follower_ended(
+        &mut self,
+        ended: Result<(FollowerKey, Came), tokio::task::JoinError>,
+    ) {
+        let (key, came) = match ended {
+            Ok(ended) => ended,
+            Err(error) => {
+                tracing::error!("a follower died: {error}");
+                return;
+            }
+        };
+        self.came.entry(key.jail.clone()).or_default().extend(came);
+        if let Some(running) = self.followers.get_mut(&key) {
+            running.ended = true;
+            if running.cancel.is_cancelled() {
+                self.followers.remove(&key);
+            }
+        }
+        if let Target::Output(id) = &key.target
+            && !self.containers.contains_key(id)
+        {
+            self.forget_output(&key.jail, id).await;
+        }
+        if !self.parameters.cancel.is_cancelled() && self.networks_known {
+            self.reconcile().await;
+        }
+    }
+
+    /// A container's output is gone with the container.
+    async fn forget_output(&mut self, jail: &JailName, id: &ContainerId) {
+        let source = SourceId::Output(id.clone());
+        if let Some(came) = self.came.get_mut(jail) {
+            came.remove(&source);
+        }
+        // The warden ends only after this task did.
+        let _ = self
+            .parameters
+            .reports
+            .send(Report::SourceGone { jail: jail.clone(), source })
+            .await;
+    }
+
+    /// Containers that went while guard was away.
+    async fn forget_old_outputs(&mut self) {
+        let mut gone = Vec::new();
+        for (jail, came) in &self.came {
+            for source in came.keys() {
+                if let SourceId::Output(id) = source
+                    && !self.containers.contains_key(id)
+                {
+                    gone.push((jail.clone(), id.clone()));
+                }
+            }
+        }
+        for (jail, id) in gone {
+            self.forget_output(&jail, &id).await;
+        }
+    }
+
+    async fn stop(&mut self) {
+        for running in self.followers.values() {
+            running.cancel.cancel();
+        }
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+/// All that a follower's task begins with.
+struct Start {
+    engine: Engine,
+    container: Container,
+    space: PathSpace,
+    zone: TimeZone,
+    jail: JailName,
+    spec: FollowerSpec,
+    came: Came,
+    reports: mpsc::Sender<Report>,
+    state: watch::Sender<FollowerState>,
+    cancel: CancellationToken,
+}
+
+impl Start {
+    async fn run(self) -> Came {
+        let zone = match &self.spec.what {
+            // Docker gives the time of a container's line.
+            What::Output(_) => self.zone,
+            What::Files(_) => {
+                let container = &self.container;
+                let jail = &self.spec.jail;
+                log_zone(&self.engine, container, jail.log_zone.as_ref(), self.zone).await
+            }
+        };
+        let follower = Follower {
+            jail: self.jail,
+            filter: Arc::clone(&self.spec.jail.filter),
+            find_time: self.spec.jail.limits.find_time,
+            zone,
+            reports: self.reports,
+            state: self.state,
+            cancel: self.cancel,
+        };
+        match self.spec.what {
+            What::Output(choice) => {
+                let choice = match choice {
+                    StreamChoice::Both => OutputChoice::Both,
+                    StreamChoice::Stdout => OutputChoice::Stdout,
+                    StreamChoice::Stderr => OutputChoice::Stderr,
+                };
+                let known = self.came.into_values().next();
+                follower.output(self.engine, self.container, choice, known).await
+            }
+            What::Files(patterns) => {
+                let reader = FileReader::new(self.space, patterns, self.came.clone());
+                follower.files(reader, self.came).await
+            }
+        }
+    }
+}
+
+/// The zone of a file's dates that name none: the label's, else the container's
+/// own (`TZ`, `/etc/localtime`), else guard's.
+async fn log_zone(
+    engine: &Engine,
+    container: &Container,
+    label: Option<&TimeZone>,
+    own: TimeZone,
+) -> TimeZone {
+    if let Some(zone) = label {
+        return zone.clone();
+    }
+    if container.own {
+        return own;
+    }
+    if let Some(text) = &container.timezone {
+        let name = text.strip_prefix(':').unwrap_or(text);
+        match TimeZone::get(name).or_else(|_| TimeZone::posix(name)) {
+            Ok(zone) => return zone,
+            Err(error) => tracing::warn!("{}: TZ={text:?} is no zone: {error}", container.name),
+        }
+    }
+    match engine.time_zone(&container.id).await {
+        Ok(Some(zone)) => zone,
+        Ok(None) => own,
+        Err(error) => {
+            let why = error.sentence();
+            tracing::info!("{}: its time zone can't be read: {why}", container.name);
+            own
+        }
+    }
+}
+
+fn path_space(container: &Container, own: Option<&Container>) -> PathSpace {
+    let mounts = mounts::path_space(container, own).into_iter().map(|mount| SpaceMount {
+        destination: mount.destination,
+        host: mount.host,
+        here: mount.here,
+        remedy: mount.remedy,
+    });
+    PathSpace::new(mounts.collect())
+}
+
+/// Where a path of a container lies on the host; a path on no mount is the
+/// container's alone.
+fn located(container: &Container, own: Option<&Container>, path: &str) -> String {
+    let covers = |destination: &str| {
+        path.strip_prefix(destination)
+            .filter(|rest| rest.is_empty() || rest.starts_with('/') || destination.ends_with('/'))
+            .map(str::to_owned)
+    };
+    mounts::path_space(container, own)
+        .into_iter()
+        .filter_map(|mount| {
+            let rest = covers(&mount.destination)?;
+            Some((mount.destination.len(), format!("{}/{rest}", mount.host)))
+        })
+        .max()
+        .map_or_else(|| format!("{}:{path}", container.id), |(_, located)| {
+            located.replace("//", "/")
+        })
+}

@@ -1,0 +1,480 @@
+//! Answers guardctl: gathers what the warden, the jails' task, the firewall and
+//! the store know, and hands bans and unbans to the warden.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::jails::{AskJails, EngineState, FollowerView};
+use super::pump::Ask;
+use crate::control::protocol::{
+    BanRefused, BanView, Counter, EngineView, FirewallView, Health, InForce, JailState, JailStatus,
+    JailSummary, Options, Overview, Refusal, RefusedKind, Reply, Request, SourceKind, SourceState,
+    SourceStatus, StoreView, Which,
+};
+use crate::control::server::Asked;
+use crate::files::FileStatus;
+use crate::firewall;
+use crate::labels::{self, Complaint, Severity};
+use crate::model::{Ban, BanTime, JailName, Network, ServiceId, Timestamp};
+use crate::store::Store;
+use crate::warden::{
+    BanRequest, BanState, JailView, NoSuchJail, Standing, UnbanRequest, UnbanWhich, Warden,
+};
+
+/// guard is stopping: nobody answers any more.
+struct Stopping;
+
+/// Answers requests; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Operator {
+    pub(crate) warden: Ask,
+    pub(crate) jails: AskJails,
+    pub(crate) firewall: Arc<firewall::Handle>,
+    pub(crate) store: Store,
+    /// What the start had to say.
+    pub(crate) notes: Vec<String>,
+    pub(crate) started: Timestamp,
+}
+
+/// What the jails' task knows of one jail.
+struct Watched {
+    followers: Vec<FollowerView>,
+    complaints: Vec<Complaint>,
+}
+
+/// What the warden knows of one jail.
+struct Judged {
+    name: JailName,
+    service: ServiceId,
+    live: bool,
+    failed_now: u64,
+    found: u64,
+    banned_now: u64,
+    banned: u64,
+    options: Options,
+    warnings: Vec<String>,
+    dropped: Vec<Counter>,
+}
+
+impl Operator {
+    /// Answers until nobody asks any more; a slow answer keeps no other waiting.
+    pub(crate) async fn run(self, mut questions: mpsc::Receiver<Asked>) {
+        while let Some(Asked { request, answer }) = questions.recv().await {
+            let operator = self.clone();
+            tokio::spawn(async move {
+                let reply = operator.answer(request).await.unwrap_or_else(|Stopping| {
+                    Reply::refused(RefusedKind::Busy, "guard is stopping")
+                });
+                // The client may have gone.
+                let _ = answer.send(reply);
+            });
+        }
+    }
+
+    async fn answer(&self, request: Request) -> Result<Reply, Stopping> {
+        match request {
+            Request::Ping => Ok(Reply::Pong(self.health().await?)),
+            Request::Version => Ok(Reply::Version { guard: env!("CARGO_PKG_VERSION").to_owned() }),
+            Request::Status { jail: None } => self.overview().await,
+            Request::Status { jail: Some(jail) } => self.jail_status(&jail).await,
+            Request::Banned { network } => self.banned(network).await,
+            Request::Ban { networks, jail, time, force } => {
+                self.ban(networks, jail, time, force).await
+            }
+            Request::Unban { which, jail } => self.unban(which, jail).await,
+            Request::Flush => self.flush().await,
+            // The server itself tells events; the request never comes here.
+            Request::Watch => Ok(Reply::Watching),
+        }
+    }
+
+    async fn health(&self) -> Result<Health, Stopping> {
+        let firewall = self.firewall.status().borrow().clone();
+        let problem = firewall.problems.first().cloned();
+        let engine = self.engine().await?;
+        Ok(Health {
+            firewall_problem: (!firewall.healthy)
+                .then(|| problem.unwrap_or_else(|| "not all bans are in the kernel yet".into())),
+            engine_problem: (!engine.connected).then_some(engine.words),
+            store_problem: self.store.status().borrow().problem.clone(),
+        })
+    }
+
+    async fn engine(&self) -> Result<EngineView, Stopping> {
+        let state = self.jails.look(|jails| jails.engine().clone()).await.ok_or(Stopping)?;
+        Ok(match state {
+            EngineState::Connecting => {
+                EngineView { connected: false, words: "not reached yet".into() }
+            }
+            EngineState::Connected(engine) => {
+                let info = engine.info();
+                let words = format!("Docker {} (API {})", info.version, info.api_version);
+                EngineView { connected: true, words }
+            }
+            EngineState::Lost(_, why) => EngineView { connected: false, words: why },
+        })
+    }
+
+    async fn overview(&self) -> Result<Reply, Stopping> {
+        let judged = self.warden.look(|warden| warden.jails().map(judged).collect::<Vec<_>>());
+        let mut summaries = Vec::new();
+        for jail in judged.await.ok_or(Stopping)? {
+            let watched = self.watched(&jail.name).await?;
+            summaries.push(self.summary(jail, &watched));
+        }
+        let complaints = self.jails.look(|jails| jails.complaints().to_vec());
+        let firewall = self.firewall.status().borrow().clone();
+        let store = self.store.status().borrow().clone();
+        let uptime = Timestamp::now().duration_since(self.started).as_secs();
+        Ok(Reply::Status(Overview {
+            guard: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime: u64::try_from(uptime).unwrap_or_default(),
+            engine: self.engine().await?,
+            firewall: FirewallView {
+                backend: firewall.backend.clone(),
+                healthy: firewall.healthy,
+                problems: firewall.problems.clone(),
+                repairs: firewall.repairs,
+            },
+            store: StoreView {
+                path: store.path.display().to_string(),
+                healthy: store.healthy(),
+                problem: store.problem.clone(),
+            },
+            jails: summaries,
+            refused: complaints.await.ok_or(Stopping)?.iter().map(refusal).collect(),
+            notes: self.notes.iter().chain(&store.notes).cloned().collect(),
+        }))
+    }
+
+    fn summary(&self, jail: Judged, watched: &Watched) -> JailSummary {
+        JailSummary {
+            state: state(&jail, watched),
+            warnings: self.warnings(&jail, watched),
+            service: jail.service.to_string(),
+            found: jail.found,
+            failed_now: jail.failed_now,
+            banned_now: jail.banned_now,
+            banned_total: jail.banned,
+            dry_run: jail.options.dryrun,
+            name: jail.name,
+        }
+    }
+
+    async fn watched(&self, jail: &JailName) -> Result<Watched, Stopping> {
+        let jail = jail.clone();
+        let look = self.jails.look(move |jails| Watched {
+            followers: jails.followers(&jail),
+            complaints: jails
+                .complaints()
+                .iter()
+                .filter(|complaint| complaint.jail.as_ref() == Some(&jail))
+                .cloned()
+                .collect(),
+        });
+        look.await.ok_or(Stopping)
+    }
+
+    /// All that is wrong with a jail, a sentence each.
+    fn warnings(&self, jail: &Judged, watched: &Watched) -> Vec<String> {
+        let firewall = self.firewall.status().borrow().clone();
+        let mut warnings = jail.warnings.clone();
+        warnings.extend(watched.complaints.iter().map(Complaint::one_line));
+        for follower in &watched.followers {
+            let state = &follower.state;
+            if let Some(problem) = &state.problem {
+                warnings.push(format!("output of {}: {problem}", follower.container));
+            }
+            for file in &state.files {
+                if let FileStatus::Refused(why) | FileStatus::Unreachable(why) = &file.status {
+                    warnings.push(format!("{} in {}: {why}", file.shown, follower.container));
+                }
+            }
+            if let Some(hint) = &state.zone_hint {
+                warnings.push(zone_warning(&follower.container, hint.offset_seconds));
+            }
+        }
+        if let Some(chain) = firewall.jails.get(&jail.name) {
+            warnings.extend(chain.problems.iter().cloned());
+        }
+        warnings
+    }
+
+    async fn jail_status(&self, asked: &str) -> Result<Reply, Stopping> {
+        let name = match self.jail_named(asked).await? {
+            Ok(name) => name,
+            Err(refused) => return Ok(refused),
+        };
+        let look = {
+            let name = name.clone();
+            self.warden.look(move |warden| {
+                warden.jail(&name).map(|jail| (judged(jail), oldest_first(jail.bans())))
+            })
+        };
+        let Some((jail, banned)) = look.await.ok_or(Stopping)? else {
+            return Ok(not_found(asked));
+        };
+        let watched = self.watched(&name).await?;
+        let firewall = self.firewall.status().borrow().clone();
+        Ok(Reply::Jail(Box::new(JailStatus {
+            state: state(&jail, &watched),
+            warnings: self.warnings(&jail, &watched),
+            service: jail.service.to_string(),
+            sources: watched.followers.iter().flat_map(sources).collect(),
+            failed_now: jail.failed_now,
+            found_total: jail.found,
+            banned_now: jail.banned_now,
+            banned_total: jail.banned,
+            banned,
+            options: jail.options,
+            firewall_chain: firewall.jails.get(&name).map(|jail| jail.chain.clone()),
+            dropped: jail.dropped,
+            name,
+        })))
+    }
+
+    async fn banned(&self, network: Option<Network>) -> Result<Reply, Stopping> {
+        let look = self.warden.look(move |warden| match network {
+            Some(network) => oldest_first(warden.bans_on(network)),
+            None => oldest_first(warden.jails().flat_map(JailView::bans)),
+        });
+        Ok(Reply::Banned { network, bans: look.await.ok_or(Stopping)? })
+    }
+
+    async fn ban(
+        &self,
+        networks: Vec<Network>,
+        jail: Option<String>,
+        time: Option<BanTime>,
+        force: bool,
+    ) -> Result<Reply, Stopping> {
+        let jail = match self.optional_jail(jail).await? {
+            Ok(jail) => jail,
+            Err(refused) => return Ok(refused),
+        };
+        let asked = networks.clone();
+        let request = BanRequest { networks, jail, time, force };
+        let said = self.warden.ban(request).await.ok_or(Stopping)?;
+        let (mut made, mut refused) = (Vec::new(), Vec::new());
+        for (network, said) in asked.into_iter().zip(said.answers) {
+            match said {
+                Ok(ban) => made.push(ban),
+                Err(why) => refused.push(BanRefused { network, message: why.to_string() }),
+            }
+        }
+        let look = self.warden.look(move |warden| views(warden, &made));
+        let banned = look.await.ok_or(Stopping)?;
+        Ok(Reply::Ban { banned, refused, only_in_memory: said.only_in_memory })
+    }
+
+    async fn unban(&self, which: Which, jail: Option<String>) -> Result<Reply, Stopping> {
+        let jail = match self.optional_jail(jail).await? {
+            Ok(jail) => jail,
+            Err(refused) => return Ok(refused),
+        };
+        let which = match which {
+            Which::All => UnbanWhich::All,
+            Which::Networks(networks) => UnbanWhich::Networks(networks),
+        };
+        let said = self.warden.unban(UnbanRequest { which, jail }).await.ok_or(Stopping)?;
+        Ok(match said.answers {
+            Ok(unbanned) => Reply::Unban {
+                lifted: unbanned.lifted.iter().map(lifted).collect(),
+                absent: unbanned.not_banned,
+                covered: unbanned
+                    .covered
+                    .iter()
+                    .map(|covered| BanRefused {
+                        network: covered.network,
+                        message: covered.to_string(),
+                    })
+                    .collect(),
+                only_in_memory: said.only_in_memory,
+            },
+            Err(NoSuchJail(jail)) => not_found(jail.as_str()),
+        })
+    }
+
+    async fn flush(&self) -> Result<Reply, Stopping> {
+        let request = UnbanRequest { which: UnbanWhich::All, jail: None };
+        let said = self.warden.unban(request).await.ok_or(Stopping)?;
+        let lifted = said.answers.map_or(0, |unbanned| unbanned.lifted.len());
+        Ok(Reply::Flushed { lifted: lifted as u64, only_in_memory: said.only_in_memory })
+    }
+
+    async fn optional_jail(
+        &self,
+        jail: Option<String>,
+    ) -> Result<Result<Option<JailName>, Reply>, Stopping> {
+        match jail {
+            None => Ok(Ok(None)),
+            Some(jail) => Ok(self.jail_named(&jail).await?.map(Some)),
+        }
+    }
+
+    /// The jail of that name, or the only one of the service of that name.
+    async fn jail_named(&self, asked: &str) -> Result<Result<JailName, Reply>, Stopping> {
+        let look = self.warden.look(|warden| {
+            let all = warden.jails();
+            all.map(|jail| (jail.name().clone(), jail.rules().service.clone())).collect::<Vec<_>>()
+        });
+        let all = look.await.ok_or(Stopping)?;
+        if let Some((name, _)) = all.iter().find(|(name, _)| name.as_str() == asked) {
+            return Ok(Ok(name.clone()));
+        }
+        let of_service: BTreeSet<_> =
+            all.iter().filter(|(_, service)| service.short() == asked).map(|(name, _)| name).collect();
+        let mut of_service = of_service.into_iter();
+        Ok(match (of_service.next(), of_service.next()) {
+            (Some(only), None) => Ok(only.clone()),
+            (Some(first), Some(second)) => Err(Reply::refused(
+                RefusedKind::NotFound,
+                format!("several jails belong to `{asked}` ({first}, {second}, …): name one of them"),
+            )),
+            (None, _) => {
+                let names = all.iter().map(|(name, _)| name.as_str());
+                Err(match labels::nearest(asked, names) {
+                    Some(near) => Reply::refused(
+                        RefusedKind::NotFound,
+                        format!("there is no jail `{asked}`; did you mean `{near}`?"),
+                    ),
+                    None => not_found(asked),
+                })
+            }
+        })
+    }
+}
+
+fn not_found(jail: &str) -> Reply {
+    let message =
+        format!("Sorry but the jail '{jail}' does not exist; `guardctl status` lists those that do");
+    Reply::refused(RefusedKind::NotFound, message)
+}
+
+fn state(jail: &Judged, watched: &Watched) -> JailState {
+    let refused =
+        watched.complaints.iter().any(|complaint| complaint.severity == Severity::Error);
+    match (jail.live, refused) {
+        (true, _) => JailState::Watching,
+        (false, true) => JailState::Refused,
+        (false, false) => JailState::NoContainers,
+    }
+}
+
+fn judged(jail: JailView<'_>) -> Judged {
+    let rules = jail.rules();
+    let count = |what: &str, count: u64| {
+        (count > 0).then(|| Counter { what: what.to_owned(), count })
+    };
+    let dropped = jail.dropped();
+    Judged {
+        name: jail.name().clone(),
+        service: rules.service.clone(),
+        // guard's own jail has no containers to wait for.
+        live: jail.is_live() || rules.service == ServiceId::BuiltIn,
+        failed_now: jail.failed_now() as u64,
+        found: jail.found(),
+        banned_now: jail.banned_now() as u64,
+        banned: jail.banned(),
+        options: Options::from(rules.as_ref()),
+        warnings: jail
+            .hidden()
+            .map(|hidden| format!("{} ({} times). {}", hidden.what(), hidden.count, hidden.cure()))
+            .collect(),
+        dropped: [
+            count("failures of addresses that are never banned", jail.ignored()),
+            count("addresses with one failure, forgotten for want of room", dropped.once),
+            count("addresses with several failures, forgotten for want of room", dropped.more),
+        ]
+        .into_iter()
+        .flatten()
+        .collect(),
+    }
+}
+
+fn oldest_first<'a>(bans: impl Iterator<Item = &'a Standing>) -> Vec<BanView> {
+    let mut views: Vec<_> = bans.map(view).collect();
+    views.sort_by_key(|view| (view.since, view.network));
+    views
+}
+
+fn views(warden: &Warden, bans: &[Ban]) -> Vec<BanView> {
+    bans.iter()
+        .map(|ban| {
+            let jail = warden.jail(&ban.jail);
+            let standing = jail.and_then(|jail| {
+                jail.bans_on(ban.network).find(|standing| standing.ban.network == ban.network)
+            });
+            standing.map_or_else(|| BanView::new(ban, InForce::Pending), view)
+        })
+        .collect()
+}
+
+fn view(standing: &Standing) -> BanView {
+    BanView::new(
+        &standing.ban,
+        match standing.state {
+            BanState::InForce => InForce::Yes,
+            BanState::Pending | BanState::HeldBack => InForce::Pending,
+            BanState::DryRun => InForce::DryRun,
+        },
+    )
+}
+
+fn lifted(ban: &Ban) -> BanView {
+    BanView::new(ban, InForce::Yes)
+}
+
+fn refusal(complaint: &Complaint) -> Refusal {
+    Refusal {
+        container: complaint.container.clone(),
+        label: complaint.label.clone(),
+        complaint: complaint.render(),
+    }
+}
+
+fn sources(follower: &FollowerView) -> Vec<SourceStatus> {
+    if follower.output {
+        let state = &follower.state;
+        let (source_state, reason) = match &state.problem {
+            Some(problem) => (SourceState::Refused, Some(problem.clone())),
+            None if state.ended => (SourceState::Waiting, Some("the container stopped".to_owned())),
+            None => (SourceState::Following, None),
+        };
+        return vec![SourceStatus {
+            shown: follower.container.to_string(),
+            kind: SourceKind::Output,
+            state: source_state,
+            reason,
+            behind: 0,
+        }];
+    }
+    let files = follower.state.files.iter().map(|file| {
+        let (state, reason) = match &file.status {
+            FileStatus::Following => (SourceState::Following, None),
+            FileStatus::Waiting => (SourceState::Waiting, Some("no such file yet".to_owned())),
+            FileStatus::Refused(why) | FileStatus::Unreachable(why) => {
+                (SourceState::Refused, Some(why.clone()))
+            }
+        };
+        let (kind, shown) = (SourceKind::File, file.shown.clone());
+        SourceStatus { shown, kind, state, reason, behind: file.behind }
+    });
+    files.collect()
+}
+
+fn zone_warning(container: &str, offset: i64) -> String {
+    let minutes = offset.abs() / 60;
+    let (direction, sign) = if offset > 0 { ("ahead", '+') } else { ("behind", '-') };
+    format!(
+        "dates in the log of {container} are {}:{:02} h {direction}; lines count as just written. \
+         Set guard.logtimezone to the zone that the log is written in, such as Europe/Paris or \
+         UTC{sign}{:02}{:02}",
+        minutes / 60,
+        minutes % 60,
+        minutes / 60,
+        minutes % 60,
+    )
+}

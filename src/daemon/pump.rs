@@ -1,0 +1,345 @@
+//! The warden's task: the one owner of counts and bans, between the channels.
+//!
+//! After every thing that happened the warden's effects are drained and handed
+//! on: orders to the firewall, records to the store in one write (and so in one
+//! transaction), events to the log and to watchers. Neither hand-over waits.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+use crate::firewall::{self, Order, Told};
+use crate::model::{
+    Ban, Event, Failure, JailName, JailRules, News, Progress, Record, SourceId, Timestamp,
+};
+use crate::store::Store;
+use crate::warden::{
+    BanRefusal, BanRequest, Effect, FoundBan, NoSuchJail, Outcome, Surroundings, UnbanRequest,
+    Unbanned, Warden,
+};
+
+/// Never sleep longer: the wall clock may be set.
+const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+/// An answer waits so long for the kernel and the disk.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Reports judged before anything else is looked at again.
+const REPORTS_AT_ONCE: usize = 256;
+
+/// What followers tell.
+pub(crate) enum Report {
+    /// A line matched.
+    Failure(Failure),
+    /// A source was judged so far.
+    Progress { jail: JailName, source: SourceId, progress: Progress },
+    /// A source is gone for good.
+    SourceGone { jail: JailName, source: SourceId },
+}
+
+/// What the rest of the daemon tells.
+pub(crate) enum Command {
+    /// A jail came, or its rules changed.
+    Jail(Arc<JailRules>),
+    /// The last container of a jail is gone.
+    JailLeft(JailName),
+    /// The host's addresses, Docker's networks or DNS names changed.
+    Surroundings(Surroundings),
+    /// All jails that there are have been told: what is left of others may go.
+    AllTold,
+}
+
+/// A look at the warden's state; what it gives goes its own way.
+pub(crate) type Look = Box<dyn FnOnce(&Warden) + Send>;
+
+/// Answers to bans by hand, in the order of the request.
+type BanAnswers = Vec<Result<Ban, BanRefusal>>;
+/// The answer to an unban.
+type UnbanAnswer = Result<Unbanned, NoSuchJail>;
+
+/// An answer that was given after the commit.
+pub(crate) struct Said<T> {
+    pub(crate) answers: T,
+    /// Why it would not survive a restart; none: it is on disk.
+    pub(crate) only_in_memory: Option<String>,
+}
+
+/// What people ask.
+pub(crate) enum Question {
+    Ban(BanRequest, oneshot::Sender<Said<BanAnswers>>),
+    Unban(UnbanRequest, oneshot::Sender<Said<UnbanAnswer>>),
+    Look(Look),
+}
+
+/// The ways to the warden's task.
+#[derive(Clone)]
+pub(crate) struct Ask(mpsc::Sender<Question>);
+
+impl Ask {
+    /// Runs `look` in the warden's task; `None` when guard is stopping.
+    pub(crate) async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Warden) -> T + Send + 'static,
+    ) -> Option<T> {
+        let (answer, answered) = oneshot::channel();
+        let look: Look = Box::new(move |warden| {
+            // The asker may have gone.
+            let _ = answer.send(look(warden));
+        });
+        self.0.send(Question::Look(look)).await.ok()?;
+        answered.await.ok()
+    }
+
+    /// Bans by hand; answered when it is in the kernel and on disk.
+    pub(crate) async fn ban(&self, request: BanRequest) -> Option<Said<BanAnswers>> {
+        let (answer, answered) = oneshot::channel();
+        self.0.send(Question::Ban(request, answer)).await.ok()?;
+        answered.await.ok()
+    }
+
+    /// Lifts bans by hand; answered when it is in the kernel and on disk.
+    pub(crate) async fn unban(&self, request: UnbanRequest) -> Option<Said<UnbanAnswer>> {
+        let (answer, answered) = oneshot::channel();
+        self.0.send(Question::Unban(request, answer)).await.ok()?;
+        answered.await.ok()
+    }
+}
+
+/// The receiving ends of the warden's task.
+pub(crate) struct Inbox {
+    pub(crate) reports: mpsc::Receiver<Report>,
+    pub(crate) commands: mpsc::Receiver<Command>,
+    pub(crate) told: mpsc::Receiver<Told>,
+    questions: mpsc::Receiver<Question>,
+}
+
+/// The sending ends, each for one kind of teller.
+pub(crate) struct Outboxes {
+    pub(crate) reports: mpsc::Sender<Report>,
+    pub(crate) commands: mpsc::Sender<Command>,
+    pub(crate) told: mpsc::Sender<Told>,
+    pub(crate) ask: Ask,
+}
+
+/// Makes the channels of the warden's task.
+pub(crate) fn channels() -> (Outboxes, Inbox) {
+    let (reports, reports_in) = mpsc::channel(1024);
+    let (commands, commands_in) = mpsc::channel(64);
+    let (told, told_in) = mpsc::channel(64);
+    let (questions, questions_in) = mpsc::channel(64);
+    (
+        Outboxes { reports, commands, told, ask: Ask(questions) },
+        Inbox {
+            reports: reports_in,
+            commands: commands_in,
+            told: told_in,
+            questions: questions_in,
+        },
+    )
+}
+
+/// Where the warden's effects go.
+pub(crate) struct Pump {
+    pub(crate) warden: Warden,
+    pub(crate) firewall: Arc<firewall::Handle>,
+    pub(crate) store: Store,
+    pub(crate) events: broadcast::Sender<Event>,
+}
+
+/// A batch of drained effects.
+#[derive(Default)]
+pub(crate) struct Drained {
+    pub(crate) orders: Vec<Order>,
+    pub(crate) records: Vec<Record>,
+    pub(crate) events: Vec<Event>,
+}
+
+/// Takes all effects that wait.
+pub(crate) fn drain(warden: &mut Warden) -> Drained {
+    let mut drained = Drained::default();
+    while let Some(effect) = warden.poll_effect() {
+        match effect {
+            Effect::Install(rules) => drained.orders.push(Order::Install(rules)),
+            Effect::Uninstall(jail) => drained.orders.push(Order::Uninstall(jail)),
+            Effect::Block(ban) => drained.orders.push(Order::Block(ban)),
+            Effect::Release(jail, network) => drained.orders.push(Order::Release(jail, network)),
+            Effect::Remember(record) => drained.records.push(record),
+            Effect::Tell(event) => drained.events.push(event),
+        }
+    }
+    drained
+}
+
+impl Pump {
+    /// Runs until all reports and commands are judged and their senders are gone.
+    pub(crate) async fn run(mut self, mut inbox: Inbox) -> Warden {
+        let mut reports = Vec::with_capacity(REPORTS_AT_ONCE);
+        let (mut reporting, mut commanding) = (true, true);
+        while reporting || commanding {
+            let sleep = tokio::time::sleep(self.sleep());
+            tokio::select! {
+                biased;
+                Some(question) = inbox.questions.recv() => self.answer(question),
+                Some(told) = inbox.told.recv() => self.told(told),
+                command = inbox.commands.recv(), if commanding => match command {
+                    Some(command) => self.command(command),
+                    None => commanding = false,
+                },
+                count = inbox.reports.recv_many(&mut reports, REPORTS_AT_ONCE), if reporting => {
+                    reporting = count > 0;
+                    for report in reports.drain(..) {
+                        self.report(report);
+                    }
+                }
+                () = sleep => {}
+            }
+            // After each round, or a flood of failures would starve the releases.
+            self.warden.handle_time(Timestamp::now());
+            self.flush();
+        }
+        self.warden
+    }
+
+    fn sleep(&self) -> Duration {
+        let Some(wakeup) = self.warden.next_wakeup() else { return LONGEST_SLEEP };
+        let wait = wakeup.duration_since(Timestamp::now());
+        Duration::try_from(wait).unwrap_or(Duration::ZERO).min(LONGEST_SLEEP)
+    }
+
+    fn flush(&mut self) {
+        let Drained { orders, records, events } = drain(&mut self.warden);
+        if !orders.is_empty() {
+            self.firewall.order(orders);
+        }
+        if !records.is_empty() {
+            self.store.write(records);
+        }
+        for event in events {
+            announce(&self.events, event);
+        }
+    }
+
+    fn report(&mut self, report: Report) {
+        let now = Timestamp::now();
+        match report {
+            Report::Failure(failure) => self.warden.handle_failure(now, failure),
+            Report::Progress { jail, source, progress } => {
+                self.warden.handle_progress(now, &jail, source, progress);
+            }
+            Report::SourceGone { jail, source } => {
+                self.warden.handle_source_gone(now, &jail, source);
+            }
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        let now = Timestamp::now();
+        match command {
+            Command::Jail(rules) => self.warden.handle_jail(now, rules),
+            Command::JailLeft(jail) => self.warden.handle_jail_left(now, &jail),
+            Command::Surroundings(all) => self.warden.handle_surroundings(now, all),
+            Command::AllTold => {
+                // Jails that were remembered and that nobody has any more.
+                let waiting = self.warden.jails().filter(|jail| !jail.is_live());
+                let gone: Vec<_> = waiting.map(|jail| jail.name().clone()).collect();
+                for jail in gone {
+                    self.warden.handle_jail_left(now, &jail);
+                }
+                self.flush();
+                self.firewall.clean_up_unknown();
+            }
+        }
+    }
+
+    fn told(&mut self, told: Told) {
+        let now = Timestamp::now();
+        match told {
+            Told::Outcome { in_force, held_back } => {
+                self.warden.handle_outcome(now, Outcome { in_force, held_back });
+            }
+            Told::Found(found) => {
+                let found = found
+                    .into_iter()
+                    .map(|(jail, network, until)| FoundBan { jail, network, until })
+                    .collect();
+                self.warden.handle_found(now, found);
+            }
+            Told::News(news) => announce(&self.events, Event { at: now, news }),
+        }
+    }
+
+    fn answer(&mut self, question: Question) {
+        let now = Timestamp::now();
+        match question {
+            Question::Look(look) => look(&self.warden),
+            Question::Ban(request, answer) => {
+                let answers = self.warden.handle_ban(now, request);
+                self.answer_after_commit(answer, answers);
+            }
+            Question::Unban(request, answer) => {
+                let lifted = self.warden.handle_unban(now, request);
+                self.answer_after_commit(answer, lifted);
+            }
+        }
+    }
+
+    /// A ban or unban is true when it is in the kernel and on disk; where that
+    /// takes long, it holds in memory and the answer says so.
+    fn answer_after_commit<T: Send + 'static>(
+        &mut self,
+        answer: oneshot::Sender<Said<T>>,
+        answers: T,
+    ) {
+        self.flush();
+        let (firewall, store) = (Arc::clone(&self.firewall), self.store.clone());
+        tokio::spawn(async move {
+            let both = async { tokio::join!(firewall.settled(), store.committed()).1 };
+            let only_in_memory = match tokio::time::timeout(PATIENCE, both).await {
+                Ok(Ok(())) => None,
+                Ok(Err(why)) => Some(why),
+                Err(_) => Some("the kernel or the disk does not answer".to_owned()),
+            };
+            // The asker may have gone.
+            let _ = answer.send(Said { answers, only_in_memory });
+        });
+    }
+}
+
+/// Writes an event to the log and hands it to watchers.
+pub(crate) fn announce(watchers: &broadcast::Sender<Event>, event: Event) {
+    match &event.news {
+        News::Found { jail, network, count, line_time } => {
+            tracing::info!("[{jail}] Found {network} - {line_time} ({count} now)");
+        }
+        News::Ignored { jail, network, reason } => {
+            tracing::info!("[{jail}] Ignore {network}: {reason}");
+        }
+        News::Banned { ban, dry_run: false } => tracing::warn!(
+            "[{}] Ban {} until {} ({} failures)",
+            ban.jail,
+            ban.network,
+            ban.until,
+            ban.failures
+        ),
+        News::Banned { ban, dry_run: true } => tracing::warn!(
+            "[{}] Would ban {} until {} (dry run, {} failures)",
+            ban.jail,
+            ban.network,
+            ban.until,
+            ban.failures
+        ),
+        News::Prolonged { ban } => {
+            tracing::warn!("[{}] {} stays banned until {}", ban.jail, ban.network, ban.until);
+        }
+        News::Unbanned { jail, network, by_hand } => {
+            let how = if *by_hand { " by hand" } else { "" };
+            tracing::warn!("[{jail}] Unban {network}{how}");
+        }
+        News::JailStarted { jail } => tracing::info!("[{jail}] Jail started"),
+        News::JailStopped { jail } => tracing::info!("[{jail}] Jail stopped"),
+        News::Repaired { what } => tracing::warn!("firewall repaired: {what}"),
+        News::Trouble { what, over: false } => tracing::error!("{what}"),
+        News::Trouble { what, over: true } => tracing::info!("well again: {what}"),
+    }
+    // Nobody may be watching.
+    let _ = watchers.send(event);
+}

@@ -1,0 +1,252 @@
+//! (pure) From all containers with their labels to the jails and followers there should be.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::labels::{Complaint, Jail, PortsWanted, Reading, Severity, Sources, StreamChoice};
+use crate::model::{
+    Container, ContainerId, JailName, JailRules, MANUAL_JAIL, PortRange, Protocol, ServiceId,
+};
+
+/// A container, and what its labels say.
+pub(crate) struct Known {
+    pub(crate) container: Container,
+    pub(crate) reading: Reading,
+}
+
+/// What the containers ask for, taken together.
+#[derive(Default)]
+pub(crate) struct Wanted {
+    /// The jails.
+    pub(crate) jails: BTreeMap<JailName, Arc<JailRules>>,
+    /// The followers, each with the container and the jail that it is for.
+    pub(crate) followers: BTreeMap<FollowerKey, FollowerSpec>,
+    /// All that is wrong with labels.
+    pub(crate) complaints: Vec<Complaint>,
+}
+
+/// What tells one follower from another.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct FollowerKey {
+    pub(crate) jail: JailName,
+    pub(crate) target: Target,
+}
+
+/// What a follower reads.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Target {
+    /// A container's output.
+    Output(ContainerId),
+    /// Files, by the paths of their patterns on the host: replicas that share
+    /// a volume share the follower, or each failure would count several times.
+    Files(Vec<String>),
+}
+
+/// How to follow.
+#[derive(Clone)]
+pub(crate) struct FollowerSpec {
+    pub(crate) container: ContainerId,
+    pub(crate) jail: Arc<Jail>,
+    pub(crate) what: What,
+}
+
+/// What to follow, of a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    /// Its output.
+    Output(StreamChoice),
+    /// Files, as the container names them.
+    Files(Vec<String>),
+}
+
+impl FollowerSpec {
+    /// Would the two judge the same lines in the same way?
+    pub(crate) fn same_as(&self, other: &FollowerSpec) -> bool {
+        self.what == other.what
+            && Arc::ptr_eq(&self.jail.filter, &other.jail.filter)
+            && self.jail.limits.find_time == other.jail.limits.find_time
+            && self.jail.log_zone == other.jail.log_zone
+    }
+}
+
+/// One container that asks for a jail.
+struct Claim<'a> {
+    container: &'a Container,
+    jail: &'a Jail,
+}
+
+/// What all `containers` together ask for. `before` are the rules in force, kept
+/// where a service's published ports can't be told at the moment; `locate` tells
+/// where a path of a container lies on the host.
+pub(crate) fn wanted(
+    containers: &BTreeMap<ContainerId, Known>,
+    before: &BTreeMap<JailName, Arc<JailRules>>,
+    locate: impl Fn(&Container, &str) -> String,
+) -> Wanted {
+    let mut wanted = Wanted::default();
+    for known in containers.values() {
+        wanted.complaints.extend(known.reading.complaints.iter().cloned());
+    }
+    for (name, mut claims) in claims(containers) {
+        if let Some(complaint) = conflict(&name, &claims) {
+            wanted.complaints.push(complaint);
+            continue;
+        }
+        // The newest container's labels count: a service is being recreated.
+        claims.sort_by_key(|claim| (claim.container.running, claim.container.created));
+        let Some(newest) = claims.last() else { continue };
+        match rules(newest, containers, before.get(&name)) {
+            Ok(Some(rules)) => {
+                wanted.jails.insert(name.clone(), rules);
+            }
+            Ok(None) => continue,
+            Err(complaint) => {
+                wanted.complaints.push(*complaint);
+                continue;
+            }
+        }
+        for claim in &claims {
+            let (key, spec) = follower(&name, claim, &locate);
+            wanted.followers.insert(key, spec);
+        }
+    }
+    wanted.complaints = without_repeats(wanted.complaints, containers);
+    wanted
+}
+
+fn claims(containers: &BTreeMap<ContainerId, Known>) -> BTreeMap<JailName, Vec<Claim<'_>>> {
+    let mut claims: BTreeMap<JailName, Vec<Claim<'_>>> = BTreeMap::new();
+    for Known { container, reading } in containers.values() {
+        for jail in &reading.jails {
+            claims.entry(jail.name.clone()).or_default().push(Claim { container, jail });
+        }
+    }
+    claims
+}
+
+/// Two services can't have one jail, and `manual` is guard's own.
+fn conflict(name: &JailName, claims: &[Claim<'_>]) -> Option<Complaint> {
+    let services: BTreeSet<&ServiceId> = claims.iter().map(|claim| &claim.jail.service).collect();
+    let reserved = name.as_str() == MANUAL_JAIL;
+    if services.len() < 2 && !reserved {
+        return None;
+    }
+    let what = if reserved {
+        format!("`{MANUAL_JAIL}` is the name of guard's own jail for bans by hand")
+    } else {
+        let names: Vec<_> = services.iter().map(|service| format!("`{service}`")).collect();
+        format!("the services {} want the same jail name `{name}`", names.join(" and "))
+    };
+    let containers: Vec<&str> = claims.iter().map(|claim| &*claim.container.name).collect();
+    Some(Complaint {
+        severity: Severity::Error,
+        jail: Some(name.clone()),
+        container: containers.join(", "),
+        label: "guard.name".to_owned(),
+        value: name.to_string(),
+        span: 0..name.as_str().len(),
+        in_key: false,
+        what,
+        remedy: Some("give each its own `guard.name`".to_owned()),
+    })
+}
+
+/// The rules of a jail; `None`: nothing runs that could say which ports are published.
+fn rules(
+    claim: &Claim<'_>,
+    containers: &BTreeMap<ContainerId, Known>,
+    before: Option<&Arc<JailRules>>,
+) -> Result<Option<Arc<JailRules>>, Box<Complaint>> {
+    let published = match &claim.jail.ports {
+        PortsWanted::Published { service, protocols } => {
+            let mut ports = published(claim.container, service.as_deref(), containers);
+            ports.retain(|(protocol, _)| protocols.contains(protocol));
+            ports
+        }
+        PortsWanted::All | PortsWanted::Some(_) => BTreeSet::new(),
+    };
+    match claim.jail.rules(&published) {
+        Ok(rules) => match before {
+            Some(before) if **before == rules => Ok(Some(Arc::clone(before))),
+            _ => Ok(Some(Arc::new(rules))),
+        },
+        Err(_) if !claim.container.running => {
+            // A stopped container publishes nothing: what held before still does.
+            Ok(before.filter(|before| before.service == claim.jail.service).cloned())
+        }
+        Err(complaint) => Err(complaint),
+    }
+}
+
+/// The host's ports that lead to a service: the claimant's own, or that of a
+/// proxy, looked for in the same project first.
+fn published(
+    claimant: &Container,
+    service: Option<&str>,
+    containers: &BTreeMap<ContainerId, Known>,
+) -> BTreeSet<(Protocol, PortRange)> {
+    let project = |id: &ServiceId| match id {
+        ServiceId::Compose { project, .. } => Some(Arc::clone(project)),
+        ServiceId::Container(_) | ServiceId::BuiltIn => None,
+    };
+    let ports = |fits: &dyn Fn(&Container) -> bool| -> BTreeSet<(Protocol, PortRange)> {
+        let all = containers.values().map(|known| &known.container);
+        all.filter(|container| fits(container))
+            .flat_map(|container| &container.ports)
+            .map(|published| (published.protocol, published.port))
+            .collect()
+    };
+    let Some(service) = service else {
+        return ports(&|container| container.service == claimant.service);
+    };
+    let home = project(&claimant.service);
+    let near = ports(&|container| {
+        container.service.short() == service && project(&container.service) == home
+    });
+    if near.is_empty() {
+        ports(&|container| container.service.short() == service || &*container.name == service)
+    } else {
+        near
+    }
+}
+
+fn follower(
+    name: &JailName,
+    claim: &Claim<'_>,
+    locate: &impl Fn(&Container, &str) -> String,
+) -> (FollowerKey, FollowerSpec) {
+    let id = &claim.container.id;
+    let (target, what) = match &claim.jail.sources {
+        Sources::Output(choice) => (Target::Output(id.clone()), What::Output(*choice)),
+        Sources::Files(patterns) => {
+            let mut located: Vec<_> =
+                patterns.iter().map(|pattern| locate(claim.container, pattern)).collect();
+            located.sort();
+            (Target::Files(located), What::Files(patterns.clone()))
+        }
+    };
+    let jail = Arc::new(claim.jail.clone());
+    (FollowerKey { jail: name.clone(), target }, FollowerSpec { container: id.clone(), jail, what })
+}
+
+/// Replicas have the same labels: each mistake is told once.
+fn without_repeats(
+    complaints: Vec<Complaint>,
+    containers: &BTreeMap<ContainerId, Known>,
+) -> Vec<Complaint> {
+    let service = |container: &str| {
+        let mut all = containers.values().map(|known| &known.container);
+        all.find(|known| &*known.name == container).map(|known| known.service.clone())
+    };
+    let mut seen = BTreeSet::new();
+    complaints
+        .into_iter()
+        .filter(|complaint| {
+            let whose = service(&complaint.container)
+                .map_or_else(|| complaint.container.clone(), |service| service.to_string());
+            let place = (complaint.span.start, complaint.span.end, complaint.in_key);
+            seen.insert((whose, complaint.label.clone(), place, complaint.what.clone()))
+        })
+        .collect()
+}
