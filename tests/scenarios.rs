@@ -355,9 +355,10 @@ fn show_news(news: &News) -> String {
         News::Ignored { jail, network, reason } => format!("ignored {jail} {network}: {reason}"),
         News::Banned { ban, dry_run } => {
             let dry = if *dry_run { " (dry run)" } else { "" };
-            format!("banned {} since {}{dry}", show_ban(ban), second(ban.since))
+            let (since, failures) = (second(ban.since), ban.failures);
+            format!("banned {} since {since} after {failures}{dry}", show_ban(ban))
         }
-        News::Prolonged { ban } => format!("prolonged {}", show_ban(ban)),
+        News::Prolonged { ban } => format!("prolonged {} after {}", show_ban(ban), ban.failures),
         News::Unbanned { jail, network, by_hand } => {
             format!("unbanned {jail} {network}{}", if *by_hand { " by hand" } else { "" })
         }

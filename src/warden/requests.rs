@@ -100,7 +100,7 @@ fn unban(
             jail.forgot(counted, out);
             was_there = true;
         }
-        if was_there || (floors == Floors::Everywhere && !jail.is_manual()) {
+        if was_there || floors == Floors::Everywhere {
             jail.set_floor(now, network, now, out);
         }
         if let Some(wider) = jail.bans.covering(network).next() {
