@@ -104,7 +104,7 @@ impl Client {
     pub fn watch(mut self) -> Result<Watched, ClientError> {
         match self.ask_once(&Request::Watch)? {
             Reply::Watching => Ok(Watched::Events(self)),
-            reply => Ok(Watched::Refused(reply)),
+            reply => Ok(Watched::Refused(Box::new(reply))),
         }
     }
 
@@ -129,7 +129,7 @@ pub enum Watched {
     /// Events come: iterate.
     Events(Client),
     /// guard does not want to.
-    Refused(Reply),
+    Refused(Box<Reply>),
 }
 
 impl Iterator for Client {

@@ -1,7 +1,7 @@
 //! The socket between guardctl and guard.
 //!
 //! Requests and replies are JSON, a line each ([`protocol`]); [`server`] is
-//! guard's end of the socket, [`client`] guardctl's, and [`print`] makes text for
+//! guard's end of the socket, [`client`] guardctl's, and [`mod@print`] makes text for
 //! people of replies. Nothing here knows what a request does: [`server::serve`]
 //! hands each to the daemon with a place for the answer.
 

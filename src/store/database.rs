@@ -10,12 +10,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::ToSpan;
-use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags};
 
-use super::batch::{Batch, Changes};
-use super::rows::{self, nanoseconds, until_nanoseconds};
+use super::batch::Batch;
+use super::rows::{self, nanoseconds};
 use super::schema;
-use crate::model::{Ban, JailName, Memory, Timestamp};
+use crate::model::{Memory, Timestamp};
 
 /// The file's name in the data directory.
 pub(super) const FILE: &str = "guard.db";
@@ -79,8 +79,11 @@ impl Database {
         schema::migrate(&mut connection).map_err(told)?;
         let identity = identity(path).map_err(|error| cannot(path, &error))?;
         let database = Database { connection, path: path.to_owned(), identity };
-        database.purge(now)?;
-        Ok(database)
+        match database.purge(now) {
+            Err(trouble @ Trouble::Broken(_)) => Err(trouble),
+            // A full disk must not keep the bans from being read; the next write will tell.
+            Ok(()) | Err(_) => Ok(database),
+        }
     }
 
     /// Reads all that is remembered; rows that make no sense are left out, with a note.
@@ -97,7 +100,8 @@ impl Database {
                 return Err(Trouble::Failing { why, sound: false });
             }
         }
-        write(&mut self.connection, batch).map_err(|error| trouble(&self.path, &error))
+        super::write::write(&mut self.connection, batch)
+            .map_err(|error| trouble(&self.path, &error))
     }
 
     /// Deletes history that is too old.
@@ -111,23 +115,42 @@ impl Database {
     }
 }
 
-/// Reads what is remembered from a file system that can't be written, so that
-/// at least the bans stand. `immutable` because SQLite can't make its shared
-/// memory file there; sound only where no log waits to be merged in.
+/// Reads what is remembered where nothing can be written, so that at least the
+/// bans stand.
 pub(super) fn read_only(path: &Path) -> Option<(Memory, Vec<String>)> {
+    read_full(path).or_else(|| read_immutable(path))
+}
+
+/// On a full disk there is no room for SQLite's shared memory file; a connection
+/// that wants the database for itself needs none.
+fn read_full(path: &Path) -> Option<(Memory, Vec<String>)> {
+    let connection =
+        Connection::open_with_flags(path, flags(OpenFlags::SQLITE_OPEN_READ_WRITE)).ok()?;
+    connection.pragma_update(None, "locking_mode", "EXCLUSIVE").ok()?;
+    read_current(&connection, path)
+}
+
+/// On a read-only file system SQLite must be told that nothing changes; sound
+/// only where no log waits to be merged in.
+fn read_immutable(path: &Path) -> Option<(Memory, Vec<String>)> {
     let name = path.to_str().filter(|name| !name.contains(['?', '#', '%']))?;
-    let log_waits = fs::metadata(beside(path, "-wal")).is_ok_and(|log| log.len() > 0);
-    let immutable = if log_waits { "" } else { "?immutable=1" };
+    if fs::metadata(beside(path, "-wal")).is_ok_and(|log| log.len() > 0) {
+        return None;
+    }
     let connection = Connection::open_with_flags(
-        format!("file:{name}{immutable}"),
+        format!("file:{name}?immutable=1"),
         flags(OpenFlags::SQLITE_OPEN_READ_ONLY) | OpenFlags::SQLITE_OPEN_URI,
     )
     .ok()?;
-    check(&connection, path).ok()?;
-    if schema::version(&connection).ok()? != schema::CURRENT {
+    read_current(&connection, path)
+}
+
+fn read_current(connection: &Connection, path: &Path) -> Option<(Memory, Vec<String>)> {
+    check(connection, path).ok()?;
+    if schema::version(connection).ok()? != schema::CURRENT {
         return None;
     }
-    rows::load(&connection).ok()
+    rows::load(connection).ok()
 }
 
 /// Renames a broken database, with its log, and says to what. Never overwrites anything.
@@ -263,114 +286,6 @@ fn cannot(path: &Path, error: &io::Error) -> Trouble {
         ),
     };
     Trouble::Failing { why, sound: false }
-}
-
-fn write(connection: &mut Connection, batch: &Batch) -> rusqlite::Result<()> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    if batch.anew {
-        for table in ["jails", "bans", "failures", "floors", "progress"] {
-            transaction.execute(&format!("DELETE FROM {table}"), [])?;
-        }
-    }
-    for (name, changes) in &batch.jails {
-        write_jail(&transaction, name, changes)?;
-    }
-    for ban in &batch.history {
-        write_ban(&transaction, "history", ban)?;
-    }
-    transaction.commit()
-}
-
-fn write_jail(
-    transaction: &Transaction<'_>,
-    name: &JailName,
-    changes: &Changes,
-) -> rusqlite::Result<()> {
-    let jail = name.as_str();
-    let run = |sql: &str, values: &[&dyn rusqlite::ToSql]| {
-        transaction.prepare_cached(sql)?.execute(values).map(drop)
-    };
-    if changes.gone {
-        run("DELETE FROM jails WHERE name = ?1", &[&jail])?;
-        for table in ["bans", "failures", "floors", "progress"] {
-            run(&format!("DELETE FROM {table} WHERE jail = ?1"), &[&jail])?;
-        }
-    }
-    if let Some(memory) = &changes.memory {
-        run(
-            "INSERT OR REPLACE INTO jails VALUES (?1, ?2, ?3, ?4)",
-            &[
-                &jail,
-                &rows::to_json(&*memory.rules)?,
-                &rows::total(memory.found),
-                &rows::total(memory.banned),
-            ],
-        )?;
-    }
-    for (network, ban) in &changes.bans {
-        match ban {
-            Some(ban) => write_ban(transaction, "bans", ban)?,
-            None => run(
-                "DELETE FROM bans WHERE jail = ?1 AND network = ?2",
-                &[&jail, &network.to_string()],
-            )?,
-        }
-    }
-    for (network, times) in &changes.failures {
-        let network = network.to_string();
-        if times.is_empty() {
-            run("DELETE FROM failures WHERE jail = ?1 AND network = ?2", &[&jail, &network])?;
-        } else {
-            let times = rows::times_to_json(times)?;
-            run("INSERT OR REPLACE INTO failures VALUES (?1, ?2, ?3)", &[&jail, &network, &times])?;
-        }
-    }
-    for (network, at) in &changes.floors {
-        let network = network.to_string();
-        match at {
-            Some(at) => run(
-                "INSERT OR REPLACE INTO floors VALUES (?1, ?2, ?3)",
-                &[&jail, &network, &nanoseconds(*at)],
-            )?,
-            None => run("DELETE FROM floors WHERE jail = ?1 AND network = ?2", &[&jail, &network])?,
-        }
-    }
-    for (source, progress) in &changes.progress {
-        let source = rows::to_json(source)?;
-        match progress {
-            Some(progress) => run(
-                "INSERT OR REPLACE INTO progress VALUES (?1, ?2, ?3, ?4)",
-                &[
-                    &jail,
-                    &source,
-                    &rows::to_json(&progress.resume)?,
-                    &rows::to_json(&progress.judged)?,
-                ],
-            )?,
-            None => run("DELETE FROM progress WHERE jail = ?1 AND source = ?2", &[&jail, &source])?,
-        }
-    }
-    Ok(())
-}
-
-/// Both tables of bans have the same columns. A ban that began is told once,
-/// however often a batch is tried, so history replaces too.
-fn write_ban(transaction: &Transaction<'_>, table: &str, ban: &Ban) -> rusqlite::Result<()> {
-    let sql = format!(
-        "INSERT OR REPLACE INTO {table} (jail, network, since, until, origin, failures)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
-    );
-    transaction
-        .prepare_cached(&sql)?
-        .execute((
-            ban.jail.as_str(),
-            ban.network.to_string(),
-            nanoseconds(ban.since),
-            until_nanoseconds(ban.until),
-            rows::origin_name(ban.origin),
-            ban.failures,
-        ))
-        .map(drop)
 }
 
 #[cfg(test)]

@@ -20,8 +20,10 @@
 
 mod batch;
 mod database;
+mod inbox;
 mod rows;
 mod schema;
+mod write;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -31,7 +33,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::model::{Memory, Record, Timestamp};
-use writer::{Shared, Thread, Writer};
+use inbox::{EndOnDrop, Shared};
+use writer::{Thread, Writer};
 
 /// How long [`Store::committed`] waits for a disk that does not answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -98,7 +101,7 @@ pub struct Store {
     shared: Arc<Shared>,
     thread: Arc<Mutex<Option<Thread>>>,
     /// Ends the thread when the last clone is dropped.
-    _end: Arc<writer::EndOnDrop>,
+    _end: Arc<EndOnDrop>,
 }
 
 /// Opens `guard.db` in `directory` and reads what it remembers. Blocks; call it
@@ -111,7 +114,7 @@ pub fn open(directory: &Path) -> Result<Opened, OpenError> {
     let (memory, notes) = writer.start(Timestamp::now())?;
     let thread = Thread::spawn(writer).map_err(OpenError::Thread)?;
     let store = Store {
-        _end: Arc::new(writer::EndOnDrop(Arc::clone(&shared))),
+        _end: Arc::new(EndOnDrop(Arc::clone(&shared))),
         thread: Arc::new(Mutex::new(Some(thread))),
         shared,
     };

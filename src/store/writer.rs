@@ -2,15 +2,14 @@
 //! when the disk fails.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, PoisonError, mpsc};
 use std::time::{Duration, Instant};
-
-use tokio::sync::watch;
 
 use super::batch::{Batch, Mirror};
 use super::database::{self, Database, Trouble};
+use super::inbox::Shared;
 use super::{OpenError, Status, schema};
-use crate::model::{Memory, Record, Timestamp};
+use crate::model::{Memory, Timestamp};
 
 /// Under load commits begin at most this often: each costs an fsync, and one
 /// for many records costs no more than one for one.
@@ -31,113 +30,6 @@ const MAX_SET_ASIDE: u32 = 10;
 
 /// Most notes kept in the status.
 const MAX_NOTES: usize = 20;
-
-/// What the store's clones and its thread share.
-#[derive(Debug)]
-pub(super) struct Shared {
-    inbox: Mutex<Inbox>,
-    wake: Condvar,
-    pub(super) commits: watch::Sender<Committed>,
-    pub(super) status: watch::Sender<Arc<Status>>,
-}
-
-#[derive(Debug, Default)]
-struct Inbox {
-    batch: Batch,
-    /// Calls of `write` so far.
-    number: u64,
-    /// Calls of `committed` so far that had to wait.
-    asked: u64,
-    /// One of them waits: don't wait for more to come.
-    urgent: bool,
-    stop: bool,
-}
-
-/// How far the thread has come.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Committed {
-    /// This many writes are on disk.
-    pub(super) number: u64,
-    /// This many questions were answered by an attempt that began after them.
-    answered: u64,
-    /// Why the last attempt failed.
-    pub(super) problem: Option<String>,
-}
-
-/// A question whether all written so far is on disk.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Ticket {
-    /// Writes that must be on disk.
-    pub(super) number: u64,
-    asked: u64,
-}
-
-impl Ticket {
-    pub(super) fn is_answered(self, now: &Committed) -> bool {
-        now.number >= self.number || now.answered >= self.asked
-    }
-}
-
-impl Shared {
-    pub(super) fn new(path: PathBuf) -> Shared {
-        let status = Status { path, problem: None, dropped_history: 0, notes: Vec::new() };
-        Shared {
-            inbox: Mutex::default(),
-            wake: Condvar::new(),
-            commits: watch::Sender::default(),
-            status: watch::Sender::new(Arc::new(status)),
-        }
-    }
-
-    fn inbox(&self) -> MutexGuard<'_, Inbox> {
-        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn put(&self, records: Vec<Record>) {
-        let mut inbox = self.inbox();
-        records.into_iter().for_each(|record| inbox.batch.add(record));
-        inbox.number += 1;
-        drop(inbox);
-        self.wake.notify_one();
-    }
-
-    /// Asks for a commit now; `None` when all is on disk already.
-    pub(super) fn ask(&self) -> Option<Ticket> {
-        let mut inbox = self.inbox();
-        if self.commits.borrow().number >= inbox.number {
-            return None;
-        }
-        inbox.asked += 1;
-        inbox.urgent = true;
-        let ticket = Ticket { number: inbox.number, asked: inbox.asked };
-        drop(inbox);
-        self.wake.notify_one();
-        Some(ticket)
-    }
-
-    pub(super) fn end(&self) {
-        self.inbox().stop = true;
-        self.wake.notify_one();
-    }
-
-    /// Why something is not on disk.
-    pub(super) fn unwritten(&self) -> Option<String> {
-        let written = self.inbox().number;
-        let commits = self.commits.borrow();
-        (commits.number < written)
-            .then(|| commits.problem.clone().unwrap_or_else(|| "the store has ended".into()))
-    }
-}
-
-/// Ends the thread when it is dropped.
-#[derive(Debug)]
-pub(super) struct EndOnDrop(pub(super) Arc<Shared>);
-
-impl Drop for EndOnDrop {
-    fn drop(&mut self) {
-        self.0.end();
-    }
-}
 
 /// The running thread.
 #[derive(Debug)]

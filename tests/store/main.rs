@@ -1,7 +1,7 @@
 //! The store against real SQLite on real file systems: what was committed is
 //! there after any end, and whatever the disk does, guard goes on.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "in a test a panic is the report")]
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{FileExt, PermissionsExt};
@@ -16,11 +16,10 @@ use guard::model::{
     Protocol, Record, ServiceId, SourceId, StreamMark, Timestamp, Until,
 };
 use guard::store::{self, OpenError, Opened};
-use proptest::prelude::*;
 use rusqlite::Connection;
 
-/// Set in a copy of this program that a test started for itself.
-const INNER: &str = "GUARD_TEST_INNER";
+mod disks;
+mod meaning;
 
 fn jail(name: &str) -> JailName {
     name.parse().unwrap()
@@ -96,39 +95,6 @@ fn wait_for_health(store: &store::Store, healthy: bool) -> Arc<store::Status> {
         let changed = tokio::time::timeout(Duration::from_secs(60), changed).await;
         changed.expect("the store's health changes within a minute").unwrap().clone()
     })
-}
-
-/// Says that a test was skipped; panics where that may not be.
-fn skip(name: &str, need: &str) {
-    let required = std::env::var("GUARD_TEST_REQUIRE").unwrap_or_default();
-    assert!(!required.split(',').any(|word| word == need), "{name}: {need} is required");
-    eprintln!("SKIPPED {name}: needs {need}");
-}
-
-/// Runs `test` in a copy of this program with a mount namespace of its own,
-/// where it may mount what it likes; whatever happens, the mounts vanish with it.
-fn in_own_mounts(name: &str, test: fn(&Path)) {
-    if !rustix::process::geteuid().is_root() {
-        return skip(name, "root");
-    }
-    if std::env::var_os(INNER).is_some() {
-        return test(tempfile::tempdir().unwrap().path());
-    }
-    let status = Command::new("unshare")
-        .args(["--mount", "--propagation", "private"])
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", name, "--nocapture"])
-        .env(INNER, "1")
-        .status()
-        .unwrap();
-    assert!(status.success(), "{name} in its own mount namespace: {status}");
-}
-
-fn mount(options: &str, directory: &Path) {
-    let mut mount = Command::new("mount");
-    let output =
-        mount.args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(directory).output().unwrap();
-    assert!(output.status.success(), "mount -o {options}: {output:?}");
 }
 
 #[test]
@@ -498,226 +464,4 @@ fn a_database_that_breaks_under_guard_is_set_aside_and_written_anew() {
     store.stop().unwrap();
     assert_eq!(bans(&remembered(directory.path())), [net("192.0.2.1"), net("192.0.2.2")]);
     assert!(!set_aside(directory.path()).is_empty());
-}
-
-#[test]
-fn a_full_disk_is_survived() {
-    in_own_mounts("a_full_disk_is_survived", |directory| {
-        mount("size=512k", directory);
-        let store = open(directory).store;
-        store.write(vec![Record::Ban(ban("web", "192.0.2.1"))]);
-        committed(&store).unwrap();
-
-        let ballast = directory.join("ballast");
-        let mut file = fs::File::create(&ballast).unwrap();
-        while std::io::Write::write_all(&mut file, &[1; 1024]).is_ok() {}
-        drop(file);
-        let address = |n: u32| std::net::Ipv4Addr::from(0x0a00_0000 + n).to_string();
-        store.write((0..500).map(|n| Record::Ban(ban("web", &address(n)))).collect());
-        let why = committed(&store).unwrap_err();
-        assert!(why.contains("is full: free some space"), "{why}");
-        let gone = (1..500).map(|n| Record::BanGone(jail("web"), net(&address(n))));
-        store.write(gone.collect());
-        assert!(!wait_for_health(&store, false).healthy());
-
-        fs::remove_file(ballast).unwrap();
-        committed(&store).unwrap();
-        assert_eq!(wait_for_health(&store, true).notes, Vec::<String>::new());
-        store.stop().unwrap();
-        assert_eq!(bans(&remembered(directory)), [net("10.0.0.0"), net("192.0.2.1")]);
-    });
-}
-
-#[test]
-fn a_read_only_disk_is_survived_and_still_read() {
-    in_own_mounts("a_read_only_disk_is_survived_and_still_read", |directory| {
-        mount("size=4m", directory);
-        let store = open(directory).store;
-        store.write(vec![Record::Ban(ban("web", "192.0.2.1"))]);
-        store.stop().unwrap();
-
-        mount("remount,ro", directory);
-        let Opened { store, memory, notes } = open(directory);
-        assert_eq!(bans(&memory), [net("192.0.2.1")]);
-        assert!(notes[0].contains("writable"), "{notes:?}");
-        store.write(vec![Record::Ban(ban("web", "192.0.2.2"))]);
-        committed(&store).unwrap_err();
-
-        mount("remount,rw", directory);
-        committed(&store).unwrap();
-        wait_for_health(&store, true);
-        store.stop().unwrap();
-        assert_eq!(bans(&remembered(directory)), [net("192.0.2.1"), net("192.0.2.2")]);
-    });
-}
-
-/// What the records mean, applied one by one.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Naive {
-    jails: BTreeMap<JailName, JailMemory>,
-    bans: BTreeMap<(JailName, Network), Ban>,
-    failures: BTreeMap<(JailName, Network), Vec<Timestamp>>,
-    floors: BTreeMap<(JailName, Network), Timestamp>,
-    progress: BTreeMap<(JailName, SourceId), Progress>,
-}
-
-impl Naive {
-    fn apply(&mut self, record: Record) {
-        match record {
-            Record::Jail(memory) => drop(self.jails.insert(memory.rules.name.clone(), memory)),
-            Record::JailGone(jail) => {
-                self.jails.remove(&jail);
-                self.bans.retain(|key, _| key.0 != jail);
-                self.failures.retain(|key, _| key.0 != jail);
-                self.floors.retain(|key, _| key.0 != jail);
-                self.progress.retain(|key, _| key.0 != jail);
-            }
-            Record::Ban(ban) => drop(self.bans.insert((ban.jail.clone(), ban.network), ban)),
-            Record::BanGone(jail, network) => drop(self.bans.remove(&(jail, network))),
-            Record::History(_) => {}
-            Record::Failures(jail, network, times) if times.is_empty() => {
-                self.failures.remove(&(jail, network));
-            }
-            Record::Failures(jail, network, times) => {
-                self.failures.insert((jail, network), times);
-            }
-            Record::Floor(jail, network, at) => drop(self.floors.insert((jail, network), at)),
-            Record::FloorGone(jail, network) => drop(self.floors.remove(&(jail, network))),
-            Record::Progress(jail, source, progress) => {
-                self.progress.insert((jail, source), progress);
-            }
-            Record::SourceGone(jail, source) => drop(self.progress.remove(&(jail, source))),
-        }
-    }
-}
-
-impl From<Memory> for Naive {
-    fn from(memory: Memory) -> Naive {
-        let mut naive = Naive::default();
-        memory.jails.into_iter().map(Record::Jail).for_each(|record| naive.apply(record));
-        memory.bans.into_iter().map(Record::Ban).for_each(|record| naive.apply(record));
-        for (jail, network, times) in memory.failures {
-            naive.apply(Record::Failures(jail, network, times));
-        }
-        for (jail, network, at) in memory.floors {
-            naive.apply(Record::Floor(jail, network, at));
-        }
-        for (jail, source, progress) in memory.progress {
-            naive.apply(Record::Progress(jail, source, progress));
-        }
-        naive
-    }
-}
-
-fn any_time() -> impl Strategy<Value = Timestamp> {
-    any::<i64>().prop_map(nano)
-}
-
-/// One of three jails and one of four networks: few, so that records meet.
-fn any_key() -> impl Strategy<Value = (JailName, Network)> {
-    let networks = vec!["2001:db8::/64", "192.0.2.1", "192.0.2.0/24", "2001:db8::1"];
-    (prop::sample::select(vec!["a", "b", "manual"]), prop::sample::select(networks))
-        .prop_map(|(name, network)| (jail(name), net(network)))
-}
-
-fn any_ban() -> impl Strategy<Value = Ban> {
-    (any_key(), any_time(), prop::option::of(any_time()), any::<u32>()).prop_map(
-        |((jail, network), since, until, failures)| {
-            let until = until.map_or(Until::Forever, Until::Time);
-            Ban { jail, network, since, until, origin: BanOrigin::Adopted, failures }
-        },
-    )
-}
-
-fn any_progress() -> impl Strategy<Value = (JailName, SourceId, Progress)> {
-    (any_key(), any_time(), any::<u64>(), 0..4_u32).prop_map(|((jail, _), at, offset, number)| {
-        let (source, judged) = if number % 2 == 0 {
-            let mark = FileMark { device: 1, inode: offset, offset, head: 3, head_len: 4 };
-            (SourceId::File(format!("/{number}\n\"'").into()), Position::File(Some(mark)))
-        } else {
-            let stderr = Some(StreamMark { at, seen: number });
-            let id = ContainerId(number.to_string().into());
-            (SourceId::Output(id), Position::Output { stdout: None, stderr })
-        };
-        (jail, source, Progress { resume: judged.clone(), judged })
-    })
-}
-
-fn any_record() -> impl Strategy<Value = Record> {
-    let times = prop::collection::vec(any_time(), 0..4);
-    prop_oneof![
-        2 => (prop::sample::select(vec!["a", "b", "c"]), any::<u32>())
-            .prop_map(|(name, found)| Record::Jail(memory_of(name, found.into()))),
-        1 => any_key().prop_map(|(jail, _)| Record::JailGone(jail)),
-        5 => any_ban().prop_map(Record::Ban),
-        3 => any_key().prop_map(|(jail, network)| Record::BanGone(jail, network)),
-        1 => any_ban().prop_map(Record::History),
-        5 => (any_key(), times).prop_map(|((jail, network), mut times)| {
-            times.sort();
-            Record::Failures(jail, network, times)
-        }),
-        3 => (any_key(), any_time())
-            .prop_map(|((jail, network), at)| Record::Floor(jail, network, at)),
-        2 => any_key().prop_map(|(jail, network)| Record::FloorGone(jail, network)),
-        4 => any_progress()
-            .prop_map(|(jail, source, progress)| Record::Progress(jail, source, progress)),
-        2 => any_progress().prop_map(|(jail, source, _)| Record::SourceGone(jail, source)),
-    ]
-}
-
-/// What happens between two writes.
-#[derive(Clone, Copy, Debug)]
-enum Between {
-    Nothing,
-    Commit,
-    Restart,
-    /// Someone deletes the database.
-    Removal,
-}
-
-fn any_between() -> impl Strategy<Value = Between> {
-    prop_oneof![
-        6 => Just(Between::Nothing),
-        2 => Just(Between::Commit),
-        1 => Just(Between::Restart),
-        1 => Just(Between::Removal),
-    ]
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
-
-    #[test]
-    fn after_a_restart_it_remembers_what_the_records_mean(
-        writes in prop::collection::vec(
-            (prop::collection::vec(any_record(), 0..8), any_between()), 0..12)
-    ) {
-        let directory = tempfile::tempdir().unwrap();
-        let mut naive = Naive::default();
-        let mut store = open(directory.path()).store;
-        for (records, then) in writes {
-            records.iter().cloned().for_each(|record| naive.apply(record));
-            store.write(records);
-            match then {
-                Between::Nothing => {}
-                Between::Commit => committed(&store).unwrap(),
-                Between::Restart => {
-                    store.stop().unwrap();
-                    let opened = open(directory.path());
-                    prop_assert_eq!(&Naive::from(opened.memory), &naive);
-                    store = opened.store;
-                }
-                Between::Removal => {
-                    committed(&store).unwrap();
-                    for entry in fs::read_dir(directory.path()).unwrap() {
-                        fs::remove_file(entry.unwrap().path()).unwrap();
-                    }
-                    // It is noticed at the next write, so there must be one.
-                    store.write(vec![Record::FloorGone(jail("x"), net("192.0.2.9"))]);
-                }
-            }
-        }
-        store.stop().unwrap();
-        prop_assert_eq!(Naive::from(remembered(directory.path())), naive);
-    }
 }
