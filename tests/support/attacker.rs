@@ -150,7 +150,13 @@ pub struct Client<'a> {
     host: IpAddr,
 }
 
-impl Client<'_> {
+impl<'a> Client<'a> {
+    /// The same machine at another of its addresses of this family.
+    pub fn sibling(&self, n: u16) -> Self {
+        let family = if self.address.is_ipv6() { Family::V6 } else { Family::V4 };
+        self.attacker.at(self.attacker.address(family, n))
+    }
+
     /// Opens a connection to a port of the host.
     pub fn open(&self, port: u16) -> Result<Connection, Outcome> {
         let to = SocketAddr::new(self.host, port);

@@ -9,11 +9,15 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use super::host::{signal, tail};
-use super::{Host, Namespace, ensure, eventually, within};
+use super::namespace::command_in;
+use super::{Host, ensure, eventually, within};
 
 /// The daemon in a host's network, and its client. Killed when dropped.
-pub struct Guard<'a> {
-    namespace: &'a Namespace,
+pub struct Guard {
+    /// The file of the host's network.
+    network: String,
+    /// What comes before the daemon on its command line.
+    wrapper: Vec<String>,
     folder: PathBuf,
     environment: Vec<(String, String)>,
     daemon: Option<Child>,
@@ -45,14 +49,24 @@ pub struct JailStatus {
     pub list: Vec<String>,
 }
 
-impl<'a> Guard<'a> {
+impl Guard {
     /// Starts guard with further variables, which win over the usual ones, and waits
     /// until it can be talked to.
-    pub fn start(host: &'a Host, environment: &[(&str, &str)]) -> Guard<'a> {
+    pub fn start(host: &Host, environment: &[(&str, &str)]) -> Guard {
+        Guard::start_by(host, &[], environment)
+    }
+
+    /// [`Guard::start`] by another program, such as one that takes capabilities away.
+    pub fn start_by(host: &Host, wrapper: &[&str], environment: &[(&str, &str)]) -> Guard {
         let folder = host.folder().join("guard");
         fs::create_dir_all(&folder).expect("the host's folder can be written");
-        let mut guard =
-            Guard { namespace: host.namespace(), folder, environment: Vec::new(), daemon: None };
+        let mut guard = Guard {
+            network: host.namespace().path(),
+            wrapper: wrapper.iter().map(|&word| word.to_owned()).collect(),
+            folder,
+            environment: Vec::new(),
+            daemon: None,
+        };
         let path = host.engine().path();
         guard.set("PATH", path.to_str().expect("PATH is text"));
         guard.set("DOCKER_HOST", &host.docker_host());
@@ -78,8 +92,11 @@ impl<'a> Guard<'a> {
         assert!(self.daemon.is_none(), "guard runs already");
         let log = File::options().create(true).append(true).open(self.log_path());
         let log = log.expect("the host's folder can be written");
-        let mut daemon = self.namespace.command(env!("CARGO_BIN_EXE_guard"));
+        let guard = env!("CARGO_BIN_EXE_guard").to_owned();
+        let line: Vec<&String> = self.wrapper.iter().chain([&guard]).collect();
+        let mut daemon = command_in(&self.network, line[0]);
         daemon
+            .args(&line[1..])
             .env_clear()
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
@@ -252,7 +269,7 @@ impl JailStatus {
     }
 }
 
-impl Drop for Guard<'_> {
+impl Drop for Guard {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("the end of guard's log:\n{}", self.log());

@@ -1,5 +1,6 @@
 //! Network namespaces: the machines of the test bed.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::AsFd;
@@ -71,12 +72,9 @@ impl Namespace {
             .unwrap_or_else(|error| panic!("{path}: {error}"));
     }
 
-    /// A command that runs in it. The file systems stay those of the machine: Docker
-    /// needs its cgroups, which `ip netns exec` would hide.
-    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
-        let mut command = Command::new("nsenter");
-        command.arg(format!("--net={}", self.path())).arg("--").arg(program);
-        command
+    /// A command that runs in it.
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        command_in(&self.path(), program)
     }
 
     /// Does something on a thread in it. Sockets made there stay in it.
@@ -92,6 +90,14 @@ impl Namespace {
             thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })
     }
+}
+
+/// A command that runs in the namespace of this file. The file systems stay those of
+/// the machine: Docker needs its cgroups, which `ip netns exec` would hide.
+pub fn command_in(path: &str, program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("nsenter");
+    command.arg(format!("--net={path}")).arg("--").arg(program);
+    command
 }
 
 impl Drop for Namespace {
