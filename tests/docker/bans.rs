@@ -78,7 +78,7 @@ fn is_banned_and_freed(
 
     attacker.fail(port, 1);
     attacker.is_refused(port);
-    guard.has_banned(jail, attacker.address);
+    guard.has_banned(jail, &attacker.address);
     assert!(is_cut(&mut running), "{attacker:?}: the running connection goes on");
     alice.is_still_served(port);
     let status = guard.jail(jail).expect("it was just there");
@@ -90,7 +90,7 @@ fn is_banned_and_freed(
     // What was sent on it while it was cut arrives now: the kernel kept on trying.
     let (outcome, _) = running.answer(PATIENCE);
     assert_eq!(outcome, Outcome::Answered(200), "the running connection after the unban");
-    guard.has_unbanned(jail, attacker.address);
+    guard.has_unbanned(jail, &attacker.address);
 
     // Its old failures are forgiven.
     attacker.fail(port, 1);
@@ -135,7 +135,7 @@ fn a_ban_ends_by_itself() {
             mallory.is_refused(8080);
             assert_eq!(mallory.ping(9000), Outcome::Refused, "UDP is closed, too");
             mallory.is_served(8080);
-            guard.has_unbanned("web", mallory.address);
+            guard.has_unbanned("web", &mallory.address);
         }
         guard.until("web", "two bans in all", |status| status.total_banned == 2);
 
@@ -146,7 +146,7 @@ fn a_ban_ends_by_itself() {
         guard.kill9();
         mallory.is_served(8080);
         guard.start_again();
-        guard.has_unbanned("web", mallory.address);
+        guard.has_unbanned("web", &mallory.address);
         mallory.is_still_served(8080);
     });
 }

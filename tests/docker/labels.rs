@@ -102,6 +102,6 @@ fn two_jails_of_one_service_close_a_port_each() {
             user.is_still_served(8081);
         }
         // With two jails, the service's name alone could mean either.
-        guard.has_banned("shop-web-admin", mallory.address(Family::V6, 10));
+        guard.has_banned("shop-web-admin", &mallory.address(Family::V6, 10));
     });
 }

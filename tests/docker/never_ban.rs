@@ -71,7 +71,7 @@ fn docker_s_own_addresses_are_never_banned() {
             alice.log(8080, &flask_line("192.168.32.1"));
             alice.log(8080, &flask_line("192.168.32.6"));
         }
-        guard.has_banned("web", "192.168.32.6");
+        guard.has_banned("web", &"192.168.32.6");
         let status = guard.jail("web").expect("it is there");
         assert!(!status.list.contains(&"192.168.32.1".to_owned()), "{status:?}");
     });

@@ -28,8 +28,8 @@ fn a_service_recreated_under_attack_keeps_counts_and_bans() {
         second.fail(8080, 1);
         second.is_refused(8080);
         // The service's name alone will do, there is only one of it.
-        guard.has_banned("web", first.address);
-        guard.has_banned("web", second.address);
+        guard.has_banned("web", &first.address);
+        guard.has_banned("web", &second.address);
 
         // Other labels: from now on, one failure is enough.
         recreate(&host, &guarded.clone().guarded(&[("maxretry", "1")]));

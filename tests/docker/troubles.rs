@@ -98,7 +98,7 @@ fn the_tools_may_come_late() {
             }
         }
         mallory.is_refused(8080);
-        guard.has_banned("web", mallory.address);
+        guard.has_banned("web", &mallory.address);
         eventually("it is well", || {
             let ping = guard.ctl(&["ping"]);
             ensure(ping.code == Some(0), ping)
@@ -158,7 +158,7 @@ fn without_permission_it_says_which() {
         mallory.is_refused(8080);
         mode(0o666);
         guard.has_jail("web");
-        guard.has_banned("web", mallory.address);
+        guard.has_banned("web", &mallory.address);
         let late = mallory.sibling(40);
         late.fail(8080, 2);
         late.is_refused(8080);

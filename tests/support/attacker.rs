@@ -233,5 +233,6 @@ impl<'a> Client<'a> {
 
 /// Does an open connection get no answer any more?
 pub fn is_cut(connection: &mut Connection) -> bool {
-    !connection.request("GET /", "", SILENCE).0.is_answer()
+    let (outcome, _) = connection.request("GET /", "", SILENCE);
+    !outcome.is_answer()
 }

@@ -78,7 +78,7 @@ fn missing() -> Option<(&'static str, String)> {
     }
     let engine_given = std::env::var("GUARD_TEST_ENGINES").is_ok_and(|list| !list.is_empty());
     for program in ["docker", "dockerd", "ip", "nsenter", "iptables"] {
-        if !(engine_given && program == "dockerd") && !in_path(program) {
+        if !(in_path(program) || engine_given && program == "dockerd") {
             return Some(("docker", format!("no `{program}` in PATH")));
         }
     }

@@ -225,14 +225,14 @@ impl Guard {
 
     /// Waits until a jail says that it bans this address.
     #[track_caller]
-    pub fn has_banned(&self, jail: &str, address: impl ToString) {
+    pub fn has_banned(&self, jail: &str, address: &impl ToString) {
         let address = address.to_string();
         self.until(jail, &format!("{address} banned"), |status| status.list.contains(&address));
     }
 
     /// Waits until a jail does not ban this address.
     #[track_caller]
-    pub fn has_unbanned(&self, jail: &str, address: impl ToString) {
+    pub fn has_unbanned(&self, jail: &str, address: &impl ToString) {
         let address = address.to_string();
         self.until(jail, &format!("{address} free"), |status| !status.list.contains(&address));
     }

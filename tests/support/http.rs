@@ -2,9 +2,10 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rustix::net::{AddressFamily, SocketType, sockopt};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketType};
 
 /// How a request ended, as the client sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,15 +24,19 @@ impl Outcome {
         matches!(self, Outcome::Answered(_))
     }
 
-    /// What an error of a socket means.
+    /// What an error of a socket means. Panics where it says nothing of the firewall
+    /// or the service, but of a mistake in the bed.
     fn of(error: &std::io::Error) -> Outcome {
         match error.kind() {
-            // A connect that times out says "in progress".
             ErrorKind::WouldBlock | ErrorKind::TimedOut => Outcome::Silent,
-            _ if error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => {
-                Outcome::Silent
-            }
-            _ => Outcome::Refused,
+            ErrorKind::ConnectionRefused
+            | ErrorKind::ConnectionReset
+            | ErrorKind::ConnectionAborted
+            | ErrorKind::BrokenPipe
+            | ErrorKind::UnexpectedEof
+            | ErrorKind::HostUnreachable
+            | ErrorKind::NetworkUnreachable => Outcome::Refused,
+            other => panic!("{other:?}: {error}"),
         }
     }
 }
@@ -40,13 +45,14 @@ impl Outcome {
 #[derive(Debug)]
 pub struct Connection {
     stream: TcpStream,
+    deadline: Instant,
 }
 
 impl Connection {
     /// Connects from an address of this namespace.
     pub fn open(from: IpAddr, to: SocketAddr, timeout: Duration) -> Result<Connection, Outcome> {
         let stream = connect(from, to, timeout).map_err(|error| Outcome::of(&error))?;
-        Ok(Connection { stream })
+        Ok(Connection { stream, deadline: Instant::now() })
     }
 
     /// Sends a request (`GET /`) and waits so long for the answer.
@@ -61,15 +67,17 @@ impl Connection {
 
     /// Waits for an answer that is still to come.
     pub fn answer(&mut self, timeout: Duration) -> (Outcome, String) {
-        let read = self.stream.set_read_timeout(Some(timeout)).and_then(|()| self.read_answer());
-        read.unwrap_or_else(|error| (Outcome::of(&error), String::new()))
+        // A refusal of the past says nothing of what comes.
+        let _ = self.stream.take_error();
+        self.deadline = Instant::now() + timeout;
+        self.read_answer().unwrap_or_else(|error| (Outcome::of(&error), String::new()))
     }
 
     fn read_answer(&mut self) -> std::io::Result<(Outcome, String)> {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             let mut byte = [0];
-            self.stream.read_exact(&mut byte)?;
+            self.read_exact(&mut byte)?;
             head.push(byte[0]);
         }
         let head = String::from_utf8_lossy(&head).to_ascii_lowercase();
@@ -82,21 +90,57 @@ impl Connection {
             return Err(std::io::Error::other(format!("no HTTP: {head}")));
         };
         let mut body = vec![0; length];
-        self.stream.read_exact(&mut body)?;
+        self.read_exact(&mut body)?;
         Ok((Outcome::Answered(status), String::from_utf8_lossy(&body).into_owned()))
+    }
+}
+
+impl Read for Connection {
+    /// Reads until the deadline, or until an ICMP message refuses what was sent. The
+    /// kernel takes that for a passing trouble on an open connection and goes on trying;
+    /// for us the packet was refused.
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        loop {
+            match self.stream.read(buffer) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                done => return done,
+            }
+            if let Some(refusal) = self.stream.take_error()? {
+                return Err(refusal);
+            }
+            if Instant::now() >= self.deadline {
+                return Err(ErrorKind::TimedOut.into());
+            }
+        }
     }
 }
 
 /// `TcpStream::connect_timeout` from a chosen address.
 fn connect(from: IpAddr, to: SocketAddr, timeout: Duration) -> std::io::Result<TcpStream> {
+    let deadline = Instant::now() + timeout;
     let family = if to.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
     let socket = rustix::net::socket(family, SocketType::STREAM, None)?;
-    // Connecting is sending, as far as the kernel's time limits go.
-    sockopt::set_socket_timeout(&socket, sockopt::Timeout::Send, Some(timeout))?;
     rustix::net::bind(&socket, &SocketAddr::new(from, 0))?;
-    rustix::net::connect(&socket, &to)?;
     let stream = TcpStream::from(socket);
+    stream.set_nonblocking(true)?;
+    match rustix::net::connect(&stream, &to) {
+        Ok(()) | Err(Errno::INPROGRESS) => {}
+        Err(error) => return Err(error.into()),
+    }
+    // A refusal comes back so fast, between namespaces, that the kernel is still busy
+    // with the socket and only notes it: a blocking connect would notice a second later.
+    while stream.peer_addr().is_err() {
+        if let Some(refusal) = stream.take_error()? {
+            return Err(refusal);
+        }
+        if Instant::now() >= deadline {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    stream.set_nonblocking(false)?;
     stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(Duration::from_millis(2)))?;
     Ok(stream)
 }
 

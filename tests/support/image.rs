@@ -4,7 +4,7 @@ use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 use super::{leftovers, run};
 
@@ -15,7 +15,7 @@ pub const IMAGE: &str = "login-service";
 /// compiler has changed.
 pub fn archive() -> PathBuf {
     static BUILDING: Mutex<()> = Mutex::new(());
-    let _one_at_a_time = BUILDING.lock().unwrap_or_else(|broken| broken.into_inner());
+    let _one_at_a_time = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/login-service/service.rs");
     let archive = leftovers::testbed().join(format!("login-service-{:016x}.tar", key(&source)));
     if !archive.exists() {

@@ -65,16 +65,27 @@ pub fn within<T>(
     what: &str,
     mut attempt: impl FnMut() -> Result<T, String>,
 ) -> T {
-    let deadline = Instant::now() + patience;
+    let start = Instant::now();
     loop {
         let complaint = match attempt() {
-            Ok(found) => return found,
+            Ok(found) => {
+                tell_of_delay(start, what);
+                return found;
+            }
             Err(complaint) => complaint,
         };
-        if Instant::now() >= deadline {
+        if start.elapsed() >= patience {
             panic!("not within {patience:?}: {what}; at last: {complaint}");
         }
         std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Says where a test's time goes, to those who look at its output.
+fn tell_of_delay(start: Instant, what: &str) {
+    let time = start.elapsed();
+    if time > Duration::from_secs(1) {
+        eprintln!("  {:.1} s until {what}", time.as_secs_f32());
     }
 }
 

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::process::{Command, Stdio};
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
@@ -24,7 +24,7 @@ impl Namespace {
     /// Makes one, with its loopback up and IPv6 addresses usable at once.
     pub fn new(name: &str) -> Namespace {
         {
-            let _one_at_a_time = ADDING.lock().unwrap_or_else(|broken| broken.into_inner());
+            let _one_at_a_time = ADDING.lock().unwrap_or_else(PoisonError::into_inner);
             run(Command::new("ip").args(["netns", "add", name]));
         }
         let namespace = Namespace { name: name.to_owned() };
