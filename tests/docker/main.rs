@@ -18,5 +18,6 @@ mod labels;
 mod never_ban;
 mod restarts;
 mod services;
+mod shipped;
 mod troubles;
 mod zones;

@@ -1,7 +1,7 @@
 //! Other machines on the host's network.
 
 use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::time::Duration;
 
 use super::http::{Connection, Outcome, datagrams, ping};
@@ -195,9 +195,14 @@ impl<'a> Client<'a> {
 
     /// One datagram and its echo.
     pub fn ping(&self, port: u16) -> Outcome {
+        ping(&self.datagrams(port, SILENCE))
+    }
+
+    /// A socket for datagrams to a port of the host, on which each waits so long.
+    pub fn datagrams(&self, port: u16, timeout: Duration) -> UdpSocket {
         let to = SocketAddr::new(self.host, port);
-        let socket = self.attacker.namespace.enter(|| datagrams(self.address, to, SILENCE));
-        ping(&socket.expect("the attacker's own address"))
+        let socket = self.attacker.namespace.enter(|| datagrams(self.address, to, timeout));
+        socket.expect("the attacker's own address")
     }
 
     /// Waits until the service answers.

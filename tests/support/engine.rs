@@ -32,6 +32,13 @@ impl Engine {
         std::env::join_paths(folders).expect("no folder in PATH has a colon in its name")
     }
 
+    /// The folder of its `dockerd`.
+    pub fn folder(&self) -> PathBuf {
+        let path = self.path();
+        let mut folders = std::env::split_paths(&path);
+        folders.find(|folder| is_file(&folder.join("dockerd"))).expect("it is in the path")
+    }
+
     /// The engine's `dockerd`, as a command.
     pub fn dockerd(&self) -> PathBuf {
         self.folder.as_ref().map_or("dockerd".into(), |folder| folder.join("dockerd"))

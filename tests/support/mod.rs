@@ -34,7 +34,7 @@ pub use attacker::{Attacker, Client, Echo, Family, is_cut};
 pub use engine::{Engine, engines};
 pub use guard::{Ctl, Guard, JailStatus};
 pub use host::Host;
-pub use http::{Connection, Outcome};
+pub use http::{Connection, Outcome, ping};
 pub use namespace::Namespace;
 pub use service::{FLASK, FLASK_REGEX, OWNCLOUD, OWNCLOUD_REGEX, Service};
 
