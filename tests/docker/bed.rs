@@ -28,3 +28,26 @@ fn attackers_are_seen_with_their_own_addresses() {
         alice.v4().is_still_served(8080);
     });
 }
+
+/// An engine that was stopped and started again serves as before.
+#[test]
+fn an_engine_starts_again() {
+    on_every_engine("an_engine_starts_again", |engine| {
+        let mut host = Host::start(engine);
+        let alice = host.attacker();
+        let web = Service::new("web").dual().publish("8080:80").option("--restart", "always");
+        web.run(&host);
+        for family in Family::ALL {
+            alice.of(family).is_served(8080);
+        }
+        host.stop_engine();
+        eventually("its containers are gone", || {
+            let outcome = alice.v4().visit(8080);
+            ensure(!outcome.is_answer(), outcome)
+        });
+        host.start_engine();
+        for family in Family::ALL {
+            alice.of(family).is_served(8080);
+        }
+    });
+}

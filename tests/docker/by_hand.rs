@@ -17,6 +17,8 @@ fn a_person_bans_unbans_and_looks() {
             ensure(ping.code == Some(0), ping)
         });
 
+        let watch = guard.watch();
+        watch_has_begun(&guard, &watch);
         for family in Family::ALL {
             let attacker = mallory.of(family);
             let address = attacker.address.to_string();
@@ -35,6 +37,7 @@ fn a_person_bans_unbans_and_looks() {
             guard.ctl_ok(&["ban", &address, "--jail", "web"]);
             attacker.is_still_refused(8080);
             guard.has_banned("web", &address);
+            watch.sees(&["banned", "web", &address]);
             // The same in JSON, for programs.
             for arguments in [&["status", "web"][..], &["banned"], &["status"]] {
                 let json = guard.json(arguments).to_string();
@@ -70,5 +73,15 @@ fn a_person_bans_unbans_and_looks() {
         guard.sigterm();
         let ctl = guard.ctl(&["status"]);
         assert_eq!(ctl.code, Some(3), "{ctl:?}");
+    });
+}
+
+/// Bans and frees someone until the watcher tells of it: it sees what happens from
+/// now on, and nobody knows when its now is.
+fn watch_has_begun(guard: &Guard, watch: &Watch) {
+    eventually("watch tells of something", || {
+        guard.ctl_ok(&["ban", "203.0.113.200"]);
+        guard.ctl_ok(&["unban", "203.0.113.200"]);
+        ensure(watch.has_seen("203.0.113.200"), "nothing yet")
     });
 }

@@ -1,46 +1,56 @@
 //! Dates without a zone are read in the zone of the container that wrote them.
 
 use std::fmt::Write;
+use std::path::Path;
 
-use jiff::{Span, Zoned};
+use jiff::tz::{TimeZone, offset};
+use jiff::{Span, Timestamp};
 
 use crate::support::*;
 
-/// A service that logs to a file: its name, the options of its container that say
-/// where its clock is, its label if it has one, and the zone of its lines.
-type Clock =
-    (&'static str, &'static [(&'static str, &'static str)], Option<&'static str>, &'static str);
+/// Where a container's clock stands, and how guard can know.
+#[derive(Clone, Copy, Debug)]
+enum Clock {
+    /// Its variable `TZ`.
+    Variable(&'static str),
+    /// Its `/etc/localtime`, of [`INDIA`].
+    LocalTime,
+    /// Nothing is said. libc takes UTC then, and so do most programs.
+    Unsaid,
+    /// guard's label says so, whatever the container says.
+    Label(&'static str),
+}
 
-const CLOCKS: [Clock; 5] = [
-    ("utc", &[("--env", "TZ=UTC")], None, "UTC"),
-    ("paris", &[("--env", "TZ=Europe/Paris")], None, "Europe/Paris"),
-    // libc takes UTC where nothing is said, and so do most programs.
-    ("nothing", &[], None, "UTC"),
-    (
-        "localtime",
-        &[("--volume", "/usr/share/zoneinfo/Asia/Kolkata:/etc/localtime:ro")],
-        None,
-        "Asia/Kolkata",
-    ),
-    ("label", &[("--env", "TZ=UTC")], Some("America/New_York"), "America/New_York"),
+/// The services, each with a name.
+const CLOCKS: [(&str, Clock); 5] = [
+    ("utc", Clock::Variable("UTC")),
+    ("paris", Clock::Variable("Europe/Paris")),
+    ("india", Clock::LocalTime),
+    ("unsaid", Clock::Unsaid),
+    ("label", Clock::Label("America/New_York")),
 ];
 
+/// Hours and minutes east of Greenwich.
+const INDIA: (i8, i8) = (5, 30);
+
 /// All lines are there before guard starts: it takes live ones to be of now when they
-/// are far off, whatever their zone. Those of two minutes ago must count; those of
-/// half an hour ago must not, which they would if they were read in a zone west of
-/// their own.
+/// are far off, whatever their zone. Those of two minutes ago must count, and would
+/// not if they were read in a zone east of their own; those of half an hour ago must
+/// not, and would if they were read in a zone west of it.
 #[test]
 fn dates_are_read_in_the_zone_of_their_container() {
     on_every_engine("dates_are_read_in_the_zone_of_their_container", |engine| {
         let host = Host::start(engine);
-        for (n, clock) in CLOCKS.iter().enumerate() {
-            run_service(&host, clock, 8080 + n);
+        let local_time = host.folder().join("localtime");
+        std::fs::write(&local_time, zone_file()).expect("the host's folder can be written");
+        for (n, (name, clock)) in CLOCKS.into_iter().enumerate() {
+            run_service(&host, name, clock, &format!("{}:80", 8080 + n));
         }
         for guards_own in ["Europe/Paris", "UTC", "America/New_York"] {
             let data = host.folder().join(guards_own.replace('/', "-"));
             let data = data.display().to_string();
             let guard = Guard::start(&host, &[("TZ", guards_own), ("GUARD_DATA", &data)]);
-            for (jail, ..) in CLOCKS {
+            for (jail, _) in CLOCKS {
                 eventually(&format!("{jail}, with guard in {guards_own}"), || {
                     let status = guard.jail(jail)?;
                     ensure(status.list == ["203.0.113.2"], status)
@@ -50,36 +60,59 @@ fn dates_are_read_in_the_zone_of_their_container() {
     });
 }
 
-fn run_service(host: &Host, &(name, options, label, zone): &Clock, port: usize) {
+fn run_service(host: &Host, name: &str, clock: Clock, ports: &str) {
     let volume = format!("{name}-logs");
-    let mut service = Service::new(name)
-        .publish(&format!("{port}:80"))
+    let service = Service::new(name)
+        .publish(ports)
         .mount(&format!("{volume}:/logs"))
         .guarded(&[("failregex", FLASK_REGEX), ("maxretry", "3"), ("findtime", "10m")])
         .guarded(&[("logpath", "/logs/login.log"), ("bantime", "1h")]);
-    for (option, value) in options {
-        service = service.option(option, value);
-    }
-    if let Some(zone) = label {
-        service = service.guarded(&[("logtimezone", zone)]);
-    }
+    let local_time = host.folder().join("localtime").display().to_string();
+    let (service, zone) = match clock {
+        Clock::Variable(zone) => (service.option("--env", &format!("TZ={zone}")), named(zone)),
+        Clock::LocalTime => (
+            service.mount(&format!("{local_time}:/etc/localtime:ro")),
+            TimeZone::fixed(offset(INDIA.0).saturating_add(Span::new().minutes(INDIA.1))),
+        ),
+        Clock::Unsaid => (service, TimeZone::UTC),
+        Clock::Label(zone) => (service.guarded(&[("logtimezone", zone)]), named(zone)),
+    };
     service.run(host);
     let folder = host.docker(&["volume", "inspect", &volume, "--format", "{{.Mountpoint}}"]);
-    let log = std::path::Path::new(&folder).join("login.log");
-    std::fs::write(log, lines(zone)).expect("the volume is there");
+    std::fs::write(Path::new(&folder).join("login.log"), lines(&zone))
+        .expect("the volume is there");
+}
+
+fn named(zone: &str) -> TimeZone {
+    TimeZone::get(zone).expect("the database has it")
 }
 
 /// Three failures of half an hour ago, and three of two minutes ago.
-fn lines(zone: &str) -> String {
-    let now = Zoned::now().in_tz(zone).expect("a zone of the database");
+fn lines(zone: &TimeZone) -> String {
     let mut text = String::new();
     for (minutes, address) in [(30, "203.0.113.30"), (2, "203.0.113.2")] {
-        let time = now.checked_sub(Span::new().minutes(minutes)).expect("not at the dawn of time");
+        let time = Timestamp::now() - Span::new().minutes(minutes);
+        let time = time.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string();
         for _ in 0..3 {
-            let time = time.strftime("%Y-%m-%d %H:%M:%S");
-            let line = format!("{time},050 WARNING: Login failed for user 'aaa' [IP: {address}]");
-            writeln!(text, "{line}").expect("a string takes all");
+            writeln!(text, "{time},050 WARNING: Login failed for user 'aaa' [IP: {address}]")
+                .expect("a string takes all");
         }
     }
     text
+}
+
+/// An `/etc/localtime` (RFC 8536) of [`INDIA`], so that none need be installed here.
+fn zone_file() -> Vec<u8> {
+    let seconds = i32::from(INDIA.0) * 3600 + i32::from(INDIA.1) * 60;
+    // The same block twice, first for readers of version 1: no changes of time, one
+    // kind of it, and its name.
+    let mut block = b"TZif2".to_vec();
+    block.extend([0; 15]);
+    for count in [0_u32, 0, 0, 0, 1, 4] {
+        block.extend(count.to_be_bytes());
+    }
+    block.extend(seconds.to_be_bytes());
+    block.extend([0, 0]);
+    block.extend(b"IST\0");
+    [block.clone(), block, b"\nIST-5:30\n".to_vec()].concat()
 }

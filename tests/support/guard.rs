@@ -1,9 +1,11 @@
 //! guard itself, on a host.
 
 use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -32,6 +34,12 @@ pub struct Ctl {
     pub out: String,
     /// What it complained of.
     pub err: String,
+}
+
+/// A running `guardctl watch --json`.
+pub struct Watch {
+    child: Child,
+    lines: mpsc::Receiver<String>,
 }
 
 /// What `guardctl status JAIL` says, in fail2ban's shape.
@@ -193,6 +201,22 @@ impl Guard {
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {text}"))
     }
 
+    /// `guardctl watch --json`, until it is dropped.
+    pub fn watch(&self) -> Watch {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_guardctl"))
+            .args(["watch", "--json"])
+            .env("GUARD_SOCKET", self.folder.join("guard.sock"))
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("guardctl starts");
+        let out = BufReader::new(child.stdout.take().expect("it is piped"));
+        let (sender, lines) = mpsc::channel();
+        std::thread::spawn(move || {
+            out.lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
+        });
+        Watch { child, lines }
+    }
+
     /// `guardctl status JAIL`, read; `Err` when there is no such jail.
     pub fn jail(&self, jail: &str) -> Result<JailStatus, String> {
         let ctl = self.ctl(&["status", jail]);
@@ -248,6 +272,32 @@ impl Guard {
             let said = words.iter().all(|word| lower.contains(&word.to_lowercase()));
             if said { Ok(out) } else { Err(out) }
         })
+    }
+}
+
+impl Watch {
+    /// Was there an event with this word, since it was last asked?
+    pub fn has_seen(&self, word: &str) -> bool {
+        self.lines.try_iter().any(|line| line.contains(word))
+    }
+
+    /// Waits for an event that says all these words.
+    #[track_caller]
+    pub fn sees(&self, words: &[&str]) {
+        let mut seen = Vec::new();
+        eventually(&format!("watch tells of {words:?}"), || {
+            seen.extend(self.lines.try_iter());
+            let told =
+                seen.iter().any(|line: &String| words.iter().all(|word| line.contains(word)));
+            ensure(told, &seen)
+        });
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

@@ -32,7 +32,7 @@ use std::time::{Duration, Instant};
 
 pub use attacker::{Attacker, Client, Echo, Family, is_cut};
 pub use engine::{Engine, engines};
-pub use guard::{Ctl, Guard, JailStatus};
+pub use guard::{Ctl, Guard, JailStatus, Watch};
 pub use host::Host;
 pub use http::{Connection, Outcome, ping};
 pub use namespace::Namespace;
