@@ -49,7 +49,10 @@ fn a_service_recreated_under_attack_keeps_counts_and_bans() {
             let status = guard.ctl(&["status", "shop-web"]);
             ensure(status.code == Some(1), status)
         });
-        assert!(!host.rules("iptables", "DOCKER-USER").iter().any(|rule| rule.contains("shop")));
+        eventually("so is its chain", || {
+            let rules = host.rules("iptables", "DOCKER-USER");
+            ensure(!rules.iter().any(|rule| rule.contains("shop")), rules)
+        });
     });
 }
 

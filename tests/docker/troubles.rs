@@ -1,7 +1,6 @@
 //! What guard needs is missing, and comes back.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::Path;
 
 use crate::support::*;
 
@@ -93,7 +92,7 @@ fn the_tools_may_come_late() {
         assert_eq!(complaints(&log), 1, "{log}");
 
         for tool in TOOLS {
-            if let Some(found) = which(tool) {
+            if let Some(found) = find(tool) {
                 symlink(found, tools.join(tool)).expect("a new link");
             }
         }
@@ -106,11 +105,6 @@ fn the_tools_may_come_late() {
         let log = guard.whole_log();
         assert_eq!(complaints(&log), 1, "{log}");
     });
-}
-
-fn which(tool: &str) -> Option<std::path::PathBuf> {
-    let folders = ["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin"];
-    folders.iter().map(|folder| Path::new(folder).join(tool)).find(|path| path.exists())
 }
 
 #[test]

@@ -106,11 +106,6 @@ impl Attacker {
         self.at(self.first(family))
     }
 
-    /// Its namespace.
-    pub fn namespace(&self) -> &Namespace {
-        &self.namespace
-    }
-
     /// Serves: whatever comes on a connection goes back.
     pub fn echo(&self, family: Family) -> Echo {
         let listener = self

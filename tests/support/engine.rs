@@ -3,9 +3,9 @@
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use super::run;
+/// Folders that root's PATH lacks on some machines.
+const SYSTEM: [&str; 2] = ["/usr/sbin", "/sbin"];
 
 /// A Docker engine: where its programs are.
 #[derive(Clone, Debug)]
@@ -27,8 +27,7 @@ impl Engine {
         }
         let path = std::env::var_os("PATH").unwrap_or_default();
         folders.extend(std::env::split_paths(&path));
-        // Root's PATH lacks them on some machines.
-        folders.extend(["/usr/sbin", "/sbin"].map(PathBuf::from));
+        folders.extend(SYSTEM.map(PathBuf::from));
         std::env::join_paths(folders).expect("no folder in PATH has a colon in its name")
     }
 
@@ -42,16 +41,6 @@ impl Engine {
     /// The engine's `dockerd`, as a command.
     pub fn dockerd(&self) -> PathBuf {
         self.folder.as_ref().map_or("dockerd".into(), |folder| folder.join("dockerd"))
-    }
-
-    /// The first number of its version: 20, 26, 28, …
-    pub fn major(&self) -> u32 {
-        let text = run(Command::new(self.dockerd()).arg("--version").env("PATH", self.path()));
-        text.split_whitespace()
-            .nth(2)
-            .and_then(|version| version.split('.').next())
-            .and_then(|major| major.parse().ok())
-            .unwrap_or_else(|| panic!("no version in `{text}`"))
     }
 }
 
@@ -85,18 +74,20 @@ fn missing() -> Option<(&'static str, String)> {
     }
     let engine_given = std::env::var("GUARD_TEST_ENGINES").is_ok_and(|list| !list.is_empty());
     for program in ["docker", "dockerd", "ip", "nsenter", "iptables"] {
-        if !(in_path(program) || engine_given && program == "dockerd") {
+        if find(program).is_none() && !(engine_given && program == "dockerd") {
             return Some(("docker", format!("no `{program}` in PATH")));
         }
     }
     None
 }
 
-fn in_path(program: &str) -> bool {
+/// Where a program is, for root.
+pub fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
-        .chain(["/usr/sbin", "/sbin"].map(PathBuf::from))
-        .any(|folder| is_file(&folder.join(program)))
+        .chain(SYSTEM.map(PathBuf::from))
+        .map(|folder| folder.join(program))
+        .find(|path| is_file(path))
 }
 
 fn is_file(path: &Path) -> bool {

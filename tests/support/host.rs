@@ -60,6 +60,9 @@ impl Host {
         let namespace = host.namespace.insert(Namespace::new(&name));
         namespace.set("ipv4/ip_forward", "1");
         namespace.set("ipv6/conf/all/forwarding", "1");
+        // Else the kernel refuses an attacker six times and then is silent for a second.
+        namespace.set("ipv4/icmp_ratelimit", "0");
+        namespace.set("ipv6/icmp/ratelimit", "0");
         host
     }
 

@@ -31,7 +31,7 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 pub use attacker::{Attacker, Client, Echo, Family, is_cut};
-pub use engine::{Engine, engines};
+pub use engine::{Engine, engines, find};
 pub use guard::{Ctl, Guard, JailStatus, Watch};
 pub use host::Host;
 pub use http::{Connection, Outcome, ping};
@@ -86,18 +86,6 @@ fn tell_of_delay(start: Instant, what: &str) {
     let time = start.elapsed();
     if time > Duration::from_secs(1) {
         eprintln!("  {:.1} s until {what}", time.as_secs_f32());
-    }
-}
-
-/// Checks that `holds` for as long as `time`: for what must not happen.
-#[track_caller]
-pub fn throughout(time: Duration, what: &str, mut holds: impl FnMut() -> Result<(), String>) {
-    let end = Instant::now() + time;
-    while Instant::now() < end {
-        if let Err(complaint) = holds() {
-            panic!("{what}: {complaint}");
-        }
-        std::thread::sleep(Duration::from_millis(50));
     }
 }
 

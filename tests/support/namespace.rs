@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
+use super::engine::find;
 use super::run;
 
 /// A network namespace under `/run/netns`; deleted when dropped.
@@ -95,7 +96,8 @@ impl Namespace {
 /// A command that runs in the namespace of this file. The file systems stay those of
 /// the machine: Docker needs its cgroups, which `ip netns exec` would hide.
 pub fn command_in(path: &str, program: impl AsRef<OsStr>) -> Command {
-    let mut command = Command::new("nsenter");
+    // By its path: a command whose PATH is changed is looked up in the new one.
+    let mut command = Command::new(find("nsenter").expect("the engines need it, too"));
     command.arg(format!("--net={path}")).arg("--").arg(program);
     command
 }
