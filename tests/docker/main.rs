@@ -1,0 +1,23 @@
+//! guard on real Docker engines, attacked with real packets from other machines.
+//!
+//! Each test has a host of its own (see `support`) on each engine, and groups what
+//! can share it: a host costs two seconds. What a test needs to be sure of is asked
+//! of the packets first, of the kernel second, and of `guardctl` third. Bans close
+//! the whole host to an address unless `guard.port` says otherwise, so each case
+//! attacks from addresses of its own.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod bans;
+mod bed;
+mod by_hand;
+mod firewall;
+mod host_network;
+mod labels;
+mod never_ban;
+mod restarts;
+mod services;
+mod shipped;
+mod troubles;
+mod zones;

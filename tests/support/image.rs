@@ -1,0 +1,54 @@
+//! The image of the login service: one static program, and nothing else.
+
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+
+use super::{leftovers, run};
+
+/// The image's name in every host.
+pub const IMAGE: &str = "login-service";
+
+/// The image as a tar archive for `docker import`; compiled when its source or the
+/// compiler has changed.
+pub fn archive() -> PathBuf {
+    static BUILDING: Mutex<()> = Mutex::new(());
+    let _one_at_a_time = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/login-service/service.rs");
+    let archive = leftovers::testbed().join(format!("login-service-{:016x}.tar", key(&source)));
+    if !archive.exists() {
+        build(&source, &archive);
+    }
+    archive
+}
+
+/// Says "same source, same compiler".
+fn key(source: &Path) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    fs::read(source).expect("the source is in the package").hash(&mut hasher);
+    run(Command::new(rustc()).arg("-vV")).hash(&mut hasher);
+    hasher.finish()
+}
+
+fn rustc() -> String {
+    std::env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned())
+}
+
+/// Compiles and packs beside the target, then moves: another test program may look on.
+fn build(source: &Path, archive: &Path) {
+    let folder = archive.with_extension(std::process::id().to_string());
+    let root = folder.join("root");
+    fs::create_dir_all(&root).expect("the target folder can be written");
+    let options = "--edition 2024 -O -C target-feature=+crt-static -C strip=symbols -C panic=abort";
+    run(Command::new(rustc())
+        .args(options.split(' '))
+        .arg("-o")
+        .arg(root.join("login-service"))
+        .arg(source));
+    let packed = folder.join("image.tar");
+    run(Command::new("tar").arg("-C").arg(&root).arg("-cf").arg(&packed).arg("."));
+    fs::rename(&packed, archive).expect("the same file system");
+    let _ = fs::remove_dir_all(&folder);
+}
