@@ -210,12 +210,10 @@ impl Jails {
             .iter()
             .filter(|(key, _)| key.jail == *jail)
             .map(|(_, running)| FollowerView {
-                container: self
-                    .containers
-                    .get(&running.spec.container)
-                    .map_or_else(|| running.spec.container.short().into(), |known| {
-                        Arc::clone(&known.container.name)
-                    }),
+                container: self.containers.get(&running.spec.container).map_or_else(
+                    || running.spec.container.short().into(),
+                    |known| Arc::clone(&known.container.name),
+                ),
                 output: matches!(running.spec.what, What::Output(_)),
                 state: running.state.borrow().clone(),
             })
@@ -430,10 +428,7 @@ impl Jails {
         }
     }
 
-    async fn follower_ended(
-        &mut self,
-        ended: Result<(FollowerKey, Came), tokio::task::JoinError>,
-    ) {
+    async fn follower_ended(&mut self, ended: Result<(FollowerKey, Came), tokio::task::JoinError>) {
         let (key, came) = match ended {
             Ok(ended) => ended,
             Err(error) => {
@@ -465,11 +460,8 @@ impl Jails {
             came.remove(&source);
         }
         // The warden ends only after this task did.
-        let _ = self
-            .parameters
-            .reports
-            .send(Report::SourceGone { jail: jail.clone(), source })
-            .await;
+        let _ =
+            self.parameters.reports.send(Report::SourceGone { jail: jail.clone(), source }).await;
     }
 
     /// Containers that went while guard was away.
@@ -606,7 +598,8 @@ fn located(container: &Container, own: Option<&Container>, path: &str) -> String
             Some((mount.destination.len(), format!("{}/{rest}", mount.host)))
         })
         .max()
-        .map_or_else(|| format!("{}:{path}", container.id), |(_, located)| {
-            located.replace("//", "/")
-        })
+        .map_or_else(
+            || format!("{}:{path}", container.id),
+            |(_, located)| located.replace("//", "/"),
+        )
 }

@@ -32,12 +32,12 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use self::settings::Settings;
+use crate::control::server::{BindError, Server};
+use crate::docker::{self, Discovery};
 use crate::firewall;
 use crate::model::{Event, News, Timestamp};
-use crate::control::server::{BindError, Server};
 use crate::store::{self, Opened, Store};
-use crate::warden::{self, Warden};
-use crate::docker::{self, Discovery};
+use crate::warden::{self, JailView, Warden};
 
 /// Docker kills after 10 s; guard is done in half of it.
 const GRACE: Duration = Duration::from_secs(5);
@@ -91,8 +91,8 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Result<(), Fatal> {
     // First: where another guard runs, nothing of its may be touched.
     let server = Server::bind(&settings.socket).await?;
-    let opened = store::open(&settings.data)
-        .map_err(|error| Fatal::Store(settings.data.clone(), error))?;
+    let opened =
+        store::open(&settings.data).map_err(|error| Fatal::Store(settings.data.clone(), error))?;
     let Opened { store, memory, notes } = opened;
     for note in &notes {
         tracing::warn!("{note}");
@@ -113,13 +113,12 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Resu
     );
     let first = pump::drain(&mut warden);
     store.write(first.records);
-    let restored = warden.jails().map(|jail| jail.banned_now()).sum::<usize>();
+    let restored = warden.jails().map(JailView::banned_now).sum::<usize>();
     let told = outboxes.told.clone();
-    let firewall =
-        Arc::new(firewall::start(settings.firewall, first.orders, move |message| {
-            // Blocks the firewall's own thread only, and the warden never waits for it.
-            let _ = told.blocking_send(message);
-        }));
+    let firewall = Arc::new(firewall::start(settings.firewall, first.orders, move |message| {
+        // Blocks the firewall's own thread only, and the warden never waits for it.
+        let _ = told.blocking_send(message);
+    }));
     for event in first.events {
         pump::announce(&events, event);
     }
@@ -160,8 +159,7 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Resu
     let control = tokio::spawn(server.run(asked, events.clone(), cancel.child_token()));
     let operator = tokio::spawn(operator.run(questions));
     let (changes, changes_in) = mpsc::channel(64);
-    let discovery =
-        tokio::spawn(docker::discover(discovery, changes, cancel.child_token()));
+    let discovery = tokio::spawn(docker::discover(discovery, changes, cancel.child_token()));
     let trouble = tokio::spawn(tell_trouble(store.status(), events, cancel.child_token()));
     let jails = tokio::spawn(jails.run(changes_in));
 

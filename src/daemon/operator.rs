@@ -324,14 +324,19 @@ impl Operator {
         if let Some((name, _)) = all.iter().find(|(name, _)| name.as_str() == asked) {
             return Ok(Ok(name.clone()));
         }
-        let of_service: BTreeSet<_> =
-            all.iter().filter(|(_, service)| service.short() == asked).map(|(name, _)| name).collect();
+        let of_service: BTreeSet<_> = all
+            .iter()
+            .filter(|(_, service)| service.short() == asked)
+            .map(|(name, _)| name)
+            .collect();
         let mut of_service = of_service.into_iter();
         Ok(match (of_service.next(), of_service.next()) {
             (Some(only), None) => Ok(only.clone()),
             (Some(first), Some(second)) => Err(Reply::refused(
                 RefusedKind::NotFound,
-                format!("several jails belong to `{asked}` ({first}, {second}, …): name one of them"),
+                format!(
+                    "several jails belong to `{asked}` ({first}, {second}, …): name one of them"
+                ),
             )),
             (None, _) => {
                 let names = all.iter().map(|(name, _)| name.as_str());
@@ -348,14 +353,14 @@ impl Operator {
 }
 
 fn not_found(jail: &str) -> Reply {
-    let message =
-        format!("Sorry but the jail '{jail}' does not exist; `guardctl status` lists those that do");
+    let message = format!(
+        "Sorry but the jail '{jail}' does not exist; `guardctl status` lists those that do"
+    );
     Reply::refused(RefusedKind::NotFound, message)
 }
 
 fn state(jail: &Judged, watched: &Watched) -> JailState {
-    let refused =
-        watched.complaints.iter().any(|complaint| complaint.severity == Severity::Error);
+    let refused = watched.complaints.iter().any(|complaint| complaint.severity == Severity::Error);
     match (jail.live, refused) {
         (true, _) => JailState::Watching,
         (false, true) => JailState::Refused,
@@ -365,9 +370,8 @@ fn state(jail: &Judged, watched: &Watched) -> JailState {
 
 fn judged(jail: JailView<'_>) -> Judged {
     let rules = jail.rules();
-    let count = |what: &str, count: u64| {
-        (count > 0).then(|| Counter { what: what.to_owned(), count })
-    };
+    let count =
+        |what: &str, count: u64| (count > 0).then(|| Counter { what: what.to_owned(), count });
     let dropped = jail.dropped();
     Judged {
         name: jail.name().clone(),

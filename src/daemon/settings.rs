@@ -152,8 +152,8 @@ impl Reader {
             ..firewall::Settings::default()
         };
         Settings {
-            data: self.path("DATA", raw.data, "/var/lib/guard"),
-            socket: self.path("SOCKET", raw.socket, "/run/guard/guard.sock"),
+            data: self.path("DATA", raw.data.as_deref(), "/var/lib/guard"),
+            socket: self.path("SOCKET", raw.socket.as_deref(), "/run/guard/guard.sock"),
             defaults: self.defaults(&prefix, raw.rest),
             firewall,
             ignore: self.ignore(raw.ignoreip),
@@ -184,8 +184,8 @@ impl Reader {
         default
     }
 
-    fn path(&mut self, name: &str, value: Option<String>, default: &str) -> PathBuf {
-        let path = PathBuf::from(value.as_deref().unwrap_or(default));
+    fn path(&mut self, name: &str, value: Option<&str>, default: &str) -> PathBuf {
+        let path = PathBuf::from(value.unwrap_or(default));
         if !path.is_absolute() {
             self.wrong(name, format!("`{}` is no absolute path", shown(&path.to_string_lossy())));
         }
@@ -234,10 +234,8 @@ impl Reader {
         let (defaults, complaints) = Defaults::new(prefix, &options);
         for complaint in complaints {
             let remedy = complaint.remedy.map(|remedy| format!("; {remedy}")).unwrap_or_default();
-            self.mistakes.push(Mistake {
-                variable: complaint.label,
-                what: complaint.what + &remedy,
-            });
+            self.mistakes
+                .push(Mistake { variable: complaint.label, what: complaint.what + &remedy });
         }
         defaults
     }

@@ -90,7 +90,10 @@ enum State {
     /// To be attached, not before this time.
     Detached(Instant),
     /// The container runs; its log is followed.
-    Following { raw: Raw, since: Instant },
+    Following {
+        raw: Raw,
+        since: Instant,
+    },
     /// The container stands; its log is read to the end.
     Draining(Raw),
     Ended,

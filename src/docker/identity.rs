@@ -42,7 +42,8 @@ fn ids(cgroup: &str, mountinfo: &str) -> Vec<String> {
 }
 
 fn id(text: &str) -> Option<String> {
-    let is_id = text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    let is_id =
+        text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
     is_id.then(|| text.to_owned())
 }
 
@@ -74,7 +75,8 @@ mod tests {
         };
         let own = line(&format!("/var/lib/docker/containers/{A}/hostname"), "/etc/hostname");
         check("0::/\n", &own, &[A]);
-        let podman = line(&format!("/x/overlay-containers/{A}/userdata/resolv.conf"), "/etc/resolv.conf");
+        let podman =
+            line(&format!("/x/overlay-containers/{A}/userdata/resolv.conf"), "/etc/resolv.conf");
         check("0::/\n", &podman, &[A]);
         // The host sees the folders of others, but not mounted on its own files.
         let host = line("/", &format!("/var/lib/docker/containers/{A}/mounts/shm"));

@@ -76,15 +76,13 @@ impl Engine {
 
     /// Connects to the engine at `host`; over TLS where `tls` says so.
     pub(crate) async fn connect_to(host: &str, tls: bool) -> Result<Engine, DockerError> {
-        let docker = open(host, tls)
-            .map_err(|error| setup_error(&error, host))?
-            .with_timeout(ANSWER_TIME);
+        let docker =
+            open(host, tls).map_err(|error| setup_error(&error, host))?.with_timeout(ANSWER_TIME);
         // Before any clone: bollard's clones keep the version they were made with.
         let docker = timed("/version", docker.negotiate_version())
             .await?
             .map_err(|error| DockerError::from_bollard(&error, "/version", host))?;
-        let mut engine =
-            Engine { docker, host: host.to_owned(), info: std::sync::Arc::default() };
+        let mut engine = Engine { docker, host: host.to_owned(), info: std::sync::Arc::default() };
         engine.info = std::sync::Arc::new(engine.describe().await?);
         Ok(engine)
     }
@@ -129,8 +127,7 @@ impl Engine {
         match self.ask("/info", self.docker.info()).await {
             Ok(told) => {
                 info.name = told.name.as_deref().map(error::shorten);
-                info.firewall_backend =
-                    told.firewall_backend.and_then(|firewall| firewall.driver);
+                info.firewall_backend = told.firewall_backend.and_then(|firewall| firewall.driver);
                 info.rootless = told
                     .security_options
                     .unwrap_or_default()
@@ -199,10 +196,7 @@ fn setup_error(error: &bollard::errors::Error, host: &str) -> DockerError {
     }
 }
 
-async fn timed<T>(
-    what: &'static str,
-    question: impl Future<Output = T>,
-) -> Result<T, DockerError> {
+async fn timed<T>(what: &'static str, question: impl Future<Output = T>) -> Result<T, DockerError> {
     tokio::time::timeout(ANSWER_TIME, question).await.map_err(|_| DockerError::Timeout(what))
 }
 

@@ -58,7 +58,10 @@ impl Follower {
         self.generations.push_back(generation);
         self.status = FileStatus::Following;
         if self.generations.len() > MAX_GENERATIONS {
-            tracing::warn!(path = self.path, "it is replaced faster than it can be read: some of it is lost");
+            tracing::warn!(
+                path = self.path,
+                "it is replaced faster than it can be read: some of it is lost"
+            );
             self.generations.pop_front();
         }
     }
@@ -79,7 +82,12 @@ impl Follower {
 
     /// Lines that are there now, for one turn, and whether the end of their file
     /// had been reached before.
-    pub(super) fn read(&mut self, space: &PathSpace, pace: &Pace, now: Instant) -> (Vec<Line>, bool) {
+    pub(super) fn read(
+        &mut self,
+        space: &PathSpace,
+        pace: &Pace,
+        now: Instant,
+    ) -> (Vec<Line>, bool) {
         let mut lines = Vec::new();
         let mut index = 0;
         // A file may be truncated as fast as it is read: not more than once a turn.

@@ -194,7 +194,8 @@ impl FileReader {
 
     /// Why a pattern matches nothing: its directory can't be seen, or is just empty.
     fn why_none(&self, pattern: &str) -> FileStatus {
-        let fixed: Vec<&str> = pattern.split('/').take_while(|part| !glob::is_pattern(part)).collect();
+        let fixed: Vec<&str> =
+            pattern.split('/').take_while(|part| !glob::is_pattern(part)).collect();
         match self.space.list(&fixed.join("/")) {
             Err(error) if error.is_unreachable() => FileStatus::Unreachable(error.to_string()),
             Err(error) if !error.is_missing() => FileStatus::Refused(error.to_string()),
@@ -232,7 +233,12 @@ impl FileReader {
             let over = follower.generations.is_empty() && follower.status == FileStatus::Waiting;
             if over && !self.patterns.contains(&follower.path) {
                 let follower = self.followers.remove(index);
-                return Some(FileBatch { source: follower.source, lines: Vec::new(), live, gone: true });
+                return Some(FileBatch {
+                    source: follower.source,
+                    lines: Vec::new(),
+                    live,
+                    gone: true,
+                });
             }
         }
         None
