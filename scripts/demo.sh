@@ -128,6 +128,11 @@ echo "   both get it"
 step "The attacker guesses passwords: $MAXRETRY times, as guard.maxretry says"
 for n in $(seq "$MAXRETRY"); do
     status=$(wrong_login "$ATTACKER" "guess$n")
+    # The last one is often cut off before its answer: the ban is quicker.
+    if [ "$status" = 000 ] && [ "$n" = "$MAXRETRY" ]; then
+        echo "   guess $n: no answer any more"
+        continue
+    fi
     [ "$status" = 401 ] || fail "guess $n was answered with $status instead of 401"
     echo "   guess $n: wrong"
 done

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use guard::daemon::settings::{LogFormat, Settings};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 /// Wrong usage or settings (sysexits.h).
 const EX_USAGE: u8 = 64;
@@ -83,7 +84,13 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
 }
 
 fn start_log(settings: &Settings) -> Result<(), String> {
-    let filter = EnvFilter::try_new(&settings.log)
+    // A bare level is meant for guard. The Docker client's debug lines would show
+    // the environment, and so the secrets, of every container.
+    let filter = match settings.log.parse::<LevelFilter>() {
+        Ok(level) => format!("warn,guard={level}"),
+        Err(_) => settings.log.clone(),
+    };
+    let filter = EnvFilter::try_new(&filter)
         .map_err(|error| format!("`{}` is no level or filter: {error}", settings.log))?;
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);

@@ -45,14 +45,11 @@ fn a_service_recreated_under_attack_keeps_counts_and_bans() {
         first.is_still_refused(8080);
         guard.ctl_ok(&["unban", "--all"]);
         first.is_served(8080);
-        eventually("the jail is gone", || {
-            let status = guard.ctl(&["status", "shop-web"]);
-            ensure(status.code == Some(1), status)
-        });
-        eventually("so is its chain", || {
-            let rules = host.rules("iptables", "DOCKER-USER");
-            ensure(!rules.iter().any(|rule| rule.contains("shop")), rules)
-        });
+        // It stays for findtime: were the labels back by then, what was unbanned must
+        // not be banned again for what it did before.
+        let status = guard.ctl_ok(&["status", "shop-web"]);
+        assert!(status.contains("no containers"), "{status}");
+        assert!(status.contains("Currently banned:\t0"), "{status}");
     });
 }
 
