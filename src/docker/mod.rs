@@ -74,8 +74,9 @@ impl Engine {
         Self::connect_to(host.as_deref().unwrap_or(DEFAULT_HOST), verify).await
     }
 
-    /// Connects to the engine at `host`; over TLS where `tls` says so.
-    pub(crate) async fn connect_to(host: &str, tls: bool) -> Result<Engine, DockerError> {
+    /// Connects to the engine at `host`, written as in `DOCKER_HOST`; over TLS with
+    /// the keys in `DOCKER_CERT_PATH` where `tls` says so, or `https://` does.
+    pub async fn connect_to(host: &str, tls: bool) -> Result<Engine, DockerError> {
         let docker = open(host, tls)
             .map_err(|error| setup_error(&error, host))?
             .with_timeout(ANSWER_TIME);
