@@ -112,6 +112,9 @@ pub struct FileReader {
     next_look: Instant,
     /// When to match the patterns again.
     next_expand: Instant,
+    /// Not sooner, however often a hint comes: other people make them.
+    earliest_look: Instant,
+    earliest_expand: Instant,
     last_moved: Instant,
 }
 
@@ -138,6 +141,8 @@ impl FileReader {
             wake: Wake::default(),
             next_look: now,
             next_expand: now,
+            earliest_look: now,
+            earliest_expand: now,
             last_moved: now,
         }
     }
@@ -194,7 +199,8 @@ impl FileReader {
 
     /// Why a pattern matches nothing: its directory can't be seen, or is just empty.
     fn why_none(&self, pattern: &str) -> FileStatus {
-        let fixed: Vec<&str> = pattern.split('/').take_while(|part| !glob::is_pattern(part)).collect();
+        let fixed: Vec<&str> =
+            pattern.split('/').take_while(|part| !glob::is_pattern(part)).collect();
         match self.space.list(&fixed.join("/")) {
             Err(error) if error.is_unreachable() => FileStatus::Unreachable(error.to_string()),
             Err(error) if !error.is_missing() => FileStatus::Refused(error.to_string()),
@@ -209,8 +215,8 @@ impl FileReader {
                 self.last_moved = now;
                 let soon = Instant::now() + GATHER;
                 if moved == Moved::Names {
-                    self.next_look = self.next_look.min(soon);
-                    self.next_expand = self.next_look;
+                    self.next_look = self.next_look.min(soon.max(self.earliest_look));
+                    self.next_expand = self.next_expand.min(self.earliest_expand);
                 }
                 // Dropped here: the hint is lost, the tick comes all the same.
                 sleep_until(soon).await;
@@ -232,7 +238,12 @@ impl FileReader {
             let over = follower.generations.is_empty() && follower.status == FileStatus::Waiting;
             if over && !self.patterns.contains(&follower.path) {
                 let follower = self.followers.remove(index);
-                return Some(FileBatch { source: follower.source, lines: Vec::new(), live, gone: true });
+                return Some(FileBatch {
+                    source: follower.source,
+                    lines: Vec::new(),
+                    live,
+                    gone: true,
+                });
             }
         }
         None
@@ -243,6 +254,7 @@ impl FileReader {
         if now >= self.next_expand {
             self.expand();
             self.next_expand = now + self.pace.idle;
+            self.earliest_expand = now + self.pace.busy;
         }
         let opened: Vec<Result<Opened, OpenError>> =
             self.followers.iter().map(|follower| self.space.open(&follower.path)).collect();
@@ -268,6 +280,7 @@ impl FileReader {
         // A thousand files take a few milliseconds to look at.
         let pause = Duration::from_millis(2) * self.followers.len() as u32;
         self.next_look = now + if busy { self.pace.busy } else { self.pace.idle }.max(pause);
+        self.earliest_look = now + GATHER.max(pause);
     }
 
     fn expand(&mut self) {
