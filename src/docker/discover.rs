@@ -59,6 +59,8 @@ const MAX_CONTAINERS: usize = 20_000;
 pub struct Discovery {
     /// What guard's labels begin with, such as `guard.`; case does not matter.
     pub prefix: String,
+    /// Where the engine is, instead of where `DOCKER_HOST` says.
+    pub host: Option<String>,
 }
 
 /// What happened at the engine.
@@ -102,6 +104,7 @@ pub async fn discover(
 ) {
     let mut watch = Watch {
         prefix: discovery.prefix,
+        host: discovery.host,
         own: identity::own_ids(),
         changes,
         containers: HashMap::new(),
@@ -113,6 +116,7 @@ pub async fn discover(
 /// What was told so far.
 struct Watch {
     prefix: String,
+    host: Option<String>,
     /// Ids that may be guard's own container's.
     own: Vec<String>,
     changes: mpsc::Sender<Change>,
@@ -135,7 +139,11 @@ impl Watch {
         let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(15));
         let mut told: Option<String> = None;
         loop {
-            let stop = match Engine::connect().await {
+            let connected = match &self.host {
+                Some(host) => Engine::connect_to(host, false).await,
+                None => Engine::connect().await,
+            };
+            let stop = match connected {
                 Ok(engine) => {
                     let since = Instant::now();
                     let stop = self.watch(engine, &mut told).await;
@@ -388,6 +396,7 @@ mod tests {
     ) -> (usize, bool, bool, bool) {
         let watch = Watch {
             prefix: "guard.".into(),
+            host: None,
             own: vec!["own".into()],
             changes: mpsc::channel(1).0,
             containers: HashMap::new(),
@@ -425,7 +434,7 @@ mod tests {
     async fn it_ends_when_nobody_listens() {
         let (changes, listener) = mpsc::channel(1);
         drop(listener);
-        let discovery = Discovery { prefix: "guard.".into() };
+        let discovery = Discovery { prefix: "guard.".into(), host: None };
         let end = discover(discovery, changes, CancellationToken::new());
         tokio::time::timeout(Duration::from_secs(60), end).await.unwrap();
     }

@@ -112,6 +112,9 @@ pub struct FileReader {
     next_look: Instant,
     /// When to match the patterns again.
     next_expand: Instant,
+    /// Not sooner, however often a hint comes: other people make them.
+    earliest_look: Instant,
+    earliest_expand: Instant,
     last_moved: Instant,
 }
 
@@ -138,6 +141,8 @@ impl FileReader {
             wake: Wake::default(),
             next_look: now,
             next_expand: now,
+            earliest_look: now,
+            earliest_expand: now,
             last_moved: now,
         }
     }
@@ -210,8 +215,8 @@ impl FileReader {
                 self.last_moved = now;
                 let soon = Instant::now() + GATHER;
                 if moved == Moved::Names {
-                    self.next_look = self.next_look.min(soon);
-                    self.next_expand = self.next_look;
+                    self.next_look = self.next_look.min(soon.max(self.earliest_look));
+                    self.next_expand = self.next_expand.min(self.earliest_expand);
                 }
                 // Dropped here: the hint is lost, the tick comes all the same.
                 sleep_until(soon).await;
@@ -249,6 +254,7 @@ impl FileReader {
         if now >= self.next_expand {
             self.expand();
             self.next_expand = now + self.pace.idle;
+            self.earliest_expand = now + self.pace.busy;
         }
         let opened: Vec<Result<Opened, OpenError>> =
             self.followers.iter().map(|follower| self.space.open(&follower.path)).collect();
@@ -274,6 +280,7 @@ impl FileReader {
         // A thousand files take a few milliseconds to look at.
         let pause = Duration::from_millis(2) * self.followers.len() as u32;
         self.next_look = now + if busy { self.pace.busy } else { self.pace.idle }.max(pause);
+        self.earliest_look = now + GATHER.max(pause);
     }
 
     fn expand(&mut self) {
