@@ -132,7 +132,7 @@ pub enum Told {
     Outcome {
         /// Now in the kernel, in front of the jail's services.
         in_force: Vec<(JailName, Network)>,
-        /// Not in force yet; retried.
+        /// Not in force yet; retried. With IPv6 off, all IPv6 bans.
         held_back: Vec<(JailName, Network)>,
     },
     /// Bans that an earlier guard left in an installed jail's chain or set and
@@ -293,8 +293,8 @@ impl Handle {
         self.status.clone()
     }
 
-    /// Does what is still ordered, then what [`OnStop`] says, and waits for the
-    /// thread's end, at most 3 seconds.
+    /// Does what [`OnStop`] says and waits for the thread's end, at most 3 seconds.
+    /// Blocks: not to be called on an async thread.
     pub fn stop(self) {
         self.shared.change(|inbox| inbox.stop = true);
         if self.ended.recv_timeout(STOP_WITHIN) == Err(mpsc::RecvTimeoutError::Timeout) {

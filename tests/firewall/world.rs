@@ -2,7 +2,7 @@
 //! attacker and a bystander outside, a container behind.
 
 use std::io::{Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -354,6 +354,47 @@ pub(crate) fn serve(namespace: &Namespace, port: u16) {
             });
         }
     });
+}
+
+/// Sends datagrams back, for as long as the test runs.
+pub(crate) fn serve_udp(namespace: &Namespace, port: u16) {
+    // One socket for each address: a reply must come from where it was asked.
+    for own in HOST {
+        let socket = namespace.inside(|| UdpSocket::bind((own, port)).unwrap());
+        thread::spawn(move || {
+            let mut buffer = [0; 64];
+            while let Ok((length, from)) = socket.recv_from(&mut buffer) {
+                let _ = socket.send_to(&buffer[..length], from);
+            }
+        });
+    }
+}
+
+/// A client that sends datagrams from one port, as one flow.
+pub(crate) struct UdpClient(UdpSocket);
+
+impl UdpClient {
+    pub(crate) fn new(from: From<'_>, to: (&str, u16)) -> UdpClient {
+        UdpClient(from.0.inside(|| {
+            let socket = UdpSocket::bind((from.1, 0)).unwrap();
+            socket.connect(to).unwrap();
+            socket
+        }))
+    }
+
+    pub(crate) fn echoes(&self) -> bool {
+        self.echoes_within(DEADLINE)
+    }
+
+    pub(crate) fn is_cut(&self) -> bool {
+        !self.echoes_within(PATIENCE)
+    }
+
+    fn echoes_within(&self, patience: Duration) -> bool {
+        self.0.set_read_timeout(Some(patience)).unwrap();
+        let mut buffer = [0; 64];
+        self.0.send(b"ping").is_ok() && matches!(self.0.recv(&mut buffer), Ok(1..))
+    }
 }
 
 /// Connects from one address of a namespace.
