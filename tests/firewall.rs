@@ -7,6 +7,7 @@ mod world;
 
 use guard::firewall::{BackendChoice, Ipv6, OnStop, Settings, Told};
 use guard::model::{BlockType, Chain, News, Ports, Protocol, Until};
+use rustix::thread::CapabilitySet;
 use world::*;
 
 fn settings(backend: BackendChoice) -> Settings {
@@ -463,4 +464,58 @@ fn guard_follows_docker_from_one_kind_of_iptables_to_the_other() {
     assert!(!world.saved(4).contains("guard"), "nothing is left in the other kind");
     firewall.stop();
     assert!(reaches((&world.outside, ATTACKER[0]), container));
+}
+
+#[test]
+fn without_the_capabilities_guard_says_which() {
+    if !is_root("without_the_capabilities_guard_says_which") {
+        return;
+    }
+    let world = World::new(Kind::Nft);
+    let check = |dropped: CapabilitySet| {
+        for backend in [BackendChoice::Auto, BackendChoice::Ipset] {
+            let install = install("web", Chain::Input, Ports::All, BlockType::Reject);
+            let orders = vec![install, block("web", ATTACKER[0], 600)];
+            let firewall = world.firewall_without(dropped, settings(backend), orders);
+            let status = firewall.status();
+            assert!(!status.healthy);
+            let cure = "give guard cap_add: [NET_ADMIN, NET_RAW]";
+            assert!(status.problems.iter().any(|what| what.contains(cure)), "{status:?}");
+            firewall.hear("trouble", |told| match told {
+                Told::News(News::Trouble { what, over: false }) => {
+                    what.contains(cure).then_some(())
+                }
+                _ => None,
+            });
+            assert_eq!(firewall.in_force("web", ATTACKER[0]), Some(false));
+            firewall.abandon();
+        }
+    };
+    check(CapabilitySet::NET_ADMIN | CapabilitySet::NET_RAW);
+    check(CapabilitySet::NET_RAW);
+}
+
+#[test]
+fn a_jail_that_the_kernel_refuses_keeps_no_other_out() {
+    if !is_root("a_jail_that_the_kernel_refuses_keeps_no_other_out") {
+        return;
+    }
+    let world = World::new(Kind::Nft);
+    // A base chain that iptables does not show: nothing can jump to it.
+    let chain = "{ type filter hook input priority 5; }";
+    world.host.run("nft", &["add", "chain", "ip", "filter", "f2b-odd", chain]);
+    let jails = ["odd", "ssh", "web"];
+    let mut orders: Vec<_> =
+        jails.map(|jail| install(jail, Chain::Input, Ports::All, BlockType::Reject)).into();
+    orders.extend(jails.map(|jail| block(jail, ATTACKER[0], 600)));
+    let firewall = world.firewall(settings(BackendChoice::Auto), orders);
+    for (jail, stands) in [("odd", false), ("ssh", true), ("web", true)] {
+        assert_eq!(firewall.in_force(jail, ATTACKER[0]), Some(stands), "{jail}");
+        assert_eq!(firewall.status().jails[&name(jail)].problems.is_empty(), stands, "{jail}");
+    }
+    assert!(!firewall.status().healthy);
+    world.host.run("nft", &["delete", "chain", "ip", "filter", "f2b-odd"]);
+    firewall.check_until("well again", |status| status.healthy);
+    assert_eq!(firewall.in_force("odd", ATTACKER[0]), Some(true));
+    firewall.stop();
 }

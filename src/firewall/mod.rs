@@ -19,7 +19,8 @@
 //! | `rules`, `plan`, `kind` | a listing read; what to change in it; legacy or nft (pure) |
 //! | `netlink` | the bytes of the ipset protocol (pure) |
 //! | `iptables`, `socket`, `sets` | the tools and the netlink socket |
-//! | `keeper`, `structure`, `elements` | the thread: chains and sets, then who is in them |
+//! | `keeper` | the thread's state, and one turn of its loop |
+//! | `look`, `structure`, `elements`, `teardown` | the parts of a turn, in their order |
 //! | `status` | what people are told |
 //!
 //! Invariants: guard changes no rule without its mark, and no set that is not
@@ -31,6 +32,7 @@ mod elements;
 mod iptables;
 mod keeper;
 mod kind;
+mod look;
 mod names;
 mod netlink;
 mod plan;
@@ -40,6 +42,7 @@ mod shape;
 mod socket;
 mod status;
 mod structure;
+mod teardown;
 mod wanted;
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};

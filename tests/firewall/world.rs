@@ -9,6 +9,8 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::thread::CapabilitySet;
+
 use guard::firewall::{Handle, Order, Settings, Status, Told, start};
 use guard::model::Timestamp;
 use guard::model::{
@@ -182,18 +184,43 @@ impl World {
     }
 
     pub(crate) fn firewall(&self, settings: Settings, initial: Vec<Order>) -> Firewall {
+        self.firewall_without(CapabilitySet::empty(), settings, initial)
+    }
+
+    /// A firewall whose thread and tools lack some capabilities.
+    pub(crate) fn firewall_without(
+        &self,
+        dropped: CapabilitySet,
+        settings: Settings,
+        initial: Vec<Order>,
+    ) -> Firewall {
         let heard = Arc::new(Heard::default());
         let listener = Arc::clone(&heard);
         let tell = move |told| {
             listener.told.lock().unwrap().push(told);
             listener.more.notify_all();
         };
-        let handle = self.host.inside(move || start(settings, initial, tell));
+        let handle = self.host.inside(move || {
+            drop_capabilities(dropped);
+            start(settings, initial, tell)
+        });
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let firewall = Firewall { handle, heard, runtime };
         firewall.settle();
         firewall
     }
+}
+
+/// Takes capabilities from this thread and from what it starts.
+fn drop_capabilities(dropped: CapabilitySet) {
+    for capability in dropped.iter() {
+        rustix::thread::remove_capability_from_bounding_set(capability).unwrap();
+    }
+    let mut sets = rustix::thread::capabilities(None).unwrap();
+    sets.effective -= dropped;
+    sets.permitted -= dropped;
+    sets.inheritable -= dropped;
+    rustix::thread::set_capabilities(None, sets).unwrap();
 }
 
 pub(crate) fn docker_chains() -> String {
