@@ -1,11 +1,13 @@
 //! The firewall on a real kernel: each test in network namespaces of its own,
 //! with real packets.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 #[path = "firewall/world.rs"]
 mod world;
 
 use guard::firewall::{BackendChoice, Ipv6, OnStop, Settings, Told};
 use guard::model::{BlockType, Chain, News, Ports, Protocol, Until};
+use rustix::thread::CapabilitySet;
 use world::*;
 
 fn settings(backend: BackendChoice) -> Settings {
@@ -42,6 +44,7 @@ everywhere! {
 
 fn a_jail_on_input(world: &World, backend: BackendChoice) {
     serve(&world.host, 2222);
+    serve_udp(&world.host, 2222);
     serve(&world.host, 8000);
     serve(&world.outside, 5000);
     let untouched = [world.saved(4), world.saved(6)];
@@ -53,11 +56,14 @@ fn a_jail_on_input(world: &World, backend: BackendChoice) {
             ((&world.outside, ATTACKER[at]), (&world.outside, BYSTANDER[at]));
         let mut running = open(attacker, (host, 2222));
         let mut own = open((&world.host, host), (ATTACKER[at], 5000));
+        let datagrams = UdpClient::new(attacker, (host, 2222));
+        assert!(datagrams.echoes());
         assert!(echoes(&mut running) && echoes(&mut own));
 
         firewall.order(vec![block("ssh", ATTACKER[at], 600)]);
         assert_eq!(firewall.in_force("ssh", ATTACKER[at]), Some(true), "{:?}", firewall.status());
         assert!(is_cut(&mut running), "an open connection is cut");
+        assert!(datagrams.is_cut(), "UDP too");
         assert!(is_kept_out(attacker, (host, 2222)), "a new one is refused");
         assert!(reaches(attacker, (host, 8000)), "another port is open");
         assert!(reaches(bystander, (host, 2222)), "another address is served");
@@ -428,4 +434,88 @@ fn rules_may_stay_and_rules_may_change() {
     assert!(!world.saved(4).contains("guard"), "{}", world.saved(4));
     assert_eq!(world.host.run("ipset", &["list", "-n"]), "");
     last.stop();
+}
+
+#[test]
+fn guard_follows_docker_from_one_kind_of_iptables_to_the_other() {
+    if !is_root("guard_follows_docker_from_one_kind_of_iptables_to_the_other") {
+        return;
+    }
+    let mut world = World::new(Kind::Nft);
+    serve(&world.container, 80);
+    let (attacker, container) = ((&world.outside, ATTACKER[0]), (CONTAINER[0], 80));
+    let install = install("web", Chain::DockerUser, Ports::All, BlockType::Reject);
+    let orders = vec![install, block("web", ATTACKER[0], 600)];
+    let firewall = world.firewall(settings(BackendChoice::Auto), orders);
+    assert_eq!(firewall.status().backend, "ipset, iptables-nft");
+    let legacy =
+        world.host.inside(|| std::fs::read_to_string("/proc/thread-self/net/ip_tables_names"));
+    assert!(!legacy.unwrap_or_default().contains("filter"), "guard makes no legacy tables");
+
+    world.filter(4, "-D FORWARD -j DOCKER-USER");
+    world.kind = Kind::Legacy;
+    world.restore(4, &docker_chains());
+    firewall.check_until("legacy is used", |status| {
+        status.healthy && status.backend == "ipset, iptables-legacy, ip6tables-nft"
+    });
+    assert!(is_kept_out(attacker, container));
+    assert!(world.saved(4).contains("-A DOCKER-USER -m comment --comment guard -j f2b-web"));
+    world.kind = Kind::Nft;
+    assert!(!world.saved(4).contains("guard"), "nothing is left in the other kind");
+    firewall.stop();
+    assert!(reaches((&world.outside, ATTACKER[0]), container));
+}
+
+#[test]
+fn without_the_capabilities_guard_says_which() {
+    if !is_root("without_the_capabilities_guard_says_which") {
+        return;
+    }
+    let world = World::new(Kind::Nft);
+    let check = |dropped: CapabilitySet| {
+        for backend in [BackendChoice::Auto, BackendChoice::Ipset] {
+            let install = install("web", Chain::Input, Ports::All, BlockType::Reject);
+            let orders = vec![install, block("web", ATTACKER[0], 600)];
+            let firewall = world.firewall_without(dropped, settings(backend), orders);
+            let status = firewall.status();
+            assert!(!status.healthy);
+            let cure = "give guard cap_add: [NET_ADMIN, NET_RAW]";
+            assert!(status.problems.iter().any(|what| what.contains(cure)), "{status:?}");
+            firewall.hear("trouble", |told| match told {
+                Told::News(News::Trouble { what, over: false }) => {
+                    what.contains(cure).then_some(())
+                }
+                _ => None,
+            });
+            assert_eq!(firewall.in_force("web", ATTACKER[0]), Some(false));
+            firewall.abandon();
+        }
+    };
+    check(CapabilitySet::NET_ADMIN | CapabilitySet::NET_RAW);
+    check(CapabilitySet::NET_RAW);
+}
+
+#[test]
+fn a_jail_that_the_kernel_refuses_keeps_no_other_out() {
+    if !is_root("a_jail_that_the_kernel_refuses_keeps_no_other_out") {
+        return;
+    }
+    let world = World::new(Kind::Nft);
+    // A base chain that iptables does not show: nothing can jump to it.
+    let chain = "{ type filter hook input priority 5; }";
+    world.host.run("nft", &["add", "chain", "ip", "filter", "f2b-odd", chain]);
+    let jails = ["odd", "ssh", "web"];
+    let mut orders: Vec<_> =
+        jails.map(|jail| install(jail, Chain::Input, Ports::All, BlockType::Reject)).into();
+    orders.extend(jails.map(|jail| block(jail, ATTACKER[0], 600)));
+    let firewall = world.firewall(settings(BackendChoice::Auto), orders);
+    for (jail, stands) in [("odd", false), ("ssh", true), ("web", true)] {
+        assert_eq!(firewall.in_force(jail, ATTACKER[0]), Some(stands), "{jail}");
+        assert_eq!(firewall.status().jails[&name(jail)].problems.is_empty(), stands, "{jail}");
+    }
+    assert!(!firewall.status().healthy);
+    world.host.run("nft", &["delete", "chain", "ip", "filter", "f2b-odd"]);
+    firewall.check_until("well again", |status| status.healthy);
+    assert_eq!(firewall.in_force("odd", ATTACKER[0]), Some(true));
+    firewall.stop();
 }

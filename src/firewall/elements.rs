@@ -164,7 +164,8 @@ impl Keeper {
         placed.applied.extend(kernel.iter().map(|(network, left)| (*network, end(*left, now))));
         placed.suspect[family as usize] = false;
         if !first && missing > 0 {
-            self.mended.push(format!("{missing} bans in set {set}"));
+            let bans = if missing == 1 { "ban" } else { "bans" };
+            self.mended.push(format!("{missing} {bans} in set {set}"));
         }
         if !strange.is_empty() {
             self.mended.push(format!("set {set} without {} that nobody ordered", strange.len()));

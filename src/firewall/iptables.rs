@@ -183,7 +183,9 @@ fn pump(child: &mut Child, input: String) -> mpsc::Receiver<(usize, Option<Strin
 }
 
 fn refusal(tool: &str, stderr: &str, otherwise: &str) -> ToolError {
-    if stderr.contains("ermission denied") || stderr.contains("not permitted") {
+    // The last is what a rule with a set says without NET_RAW.
+    let denials = ["ermission denied", "not permitted", "Can't open socket to ipset"];
+    if denials.iter().any(|denial| stderr.contains(denial)) {
         return ToolError::Denied(tool.to_owned());
     }
     // Some versions begin with their own name alone on a line.

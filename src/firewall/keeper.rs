@@ -75,8 +75,8 @@ pub(crate) struct Placed {
     pub(crate) adopted: [bool; 2],
     /// By family: `applied` may be wrong.
     pub(crate) suspect: [bool; 2],
-    /// By family: the set could not be made, so there can be no chain.
-    pub(crate) lacks_set: [bool; 2],
+    /// By family: the set or the chain could not be made.
+    pub(crate) broken: [bool; 2],
 }
 
 impl Placed {
@@ -93,7 +93,7 @@ impl Placed {
             made: [false; 2],
             adopted: [false; 2],
             suspect: [true; 2],
-            lacks_set: [false; 2],
+            broken: [false; 2],
         }
     }
 

@@ -19,7 +19,8 @@
 //! | `rules`, `plan`, `kind` | a listing read; what to change in it; legacy or nft (pure) |
 //! | `netlink` | the bytes of the ipset protocol (pure) |
 //! | `iptables`, `socket`, `sets` | the tools and the netlink socket |
-//! | `keeper`, `structure`, `elements` | the thread: chains and sets, then who is in them |
+//! | `keeper` | the thread's state, and one turn of its loop |
+//! | `look`, `structure`, `elements`, `teardown` | the parts of a turn, in their order |
 //! | `status` | what people are told |
 //!
 //! Invariants: guard changes no rule without its mark, and no set that is not
@@ -31,6 +32,7 @@ mod elements;
 mod iptables;
 mod keeper;
 mod kind;
+mod look;
 mod names;
 mod netlink;
 mod plan;
@@ -40,6 +42,7 @@ mod shape;
 mod socket;
 mod status;
 mod structure;
+mod teardown;
 mod wanted;
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
@@ -132,7 +135,7 @@ pub enum Told {
     Outcome {
         /// Now in the kernel, in front of the jail's services.
         in_force: Vec<(JailName, Network)>,
-        /// Not in force yet; retried.
+        /// Not in force yet; retried. With IPv6 off, all IPv6 bans.
         held_back: Vec<(JailName, Network)>,
     },
     /// Bans that an earlier guard left in an installed jail's chain or set and
@@ -205,7 +208,7 @@ pub struct Handle {
     shared: Arc<Shared>,
     tried: watch::Receiver<u64>,
     status: watch::Receiver<Arc<Status>>,
-    ended: Mutex<mpsc::Receiver<()>>,
+    ended: mpsc::Receiver<()>,
 }
 
 /// A clean stop takes no longer than this; what is not done by then is left.
@@ -241,7 +244,7 @@ pub fn start(
     if let Err(error) = thread {
         tracing::error!("the firewall's thread could not be started: {error}");
     }
-    Handle { shared, tried, status, ended: Mutex::new(ended) }
+    Handle { shared, tried, status, ended }
 }
 
 fn run(keeper: &mut Keeper, shared: &Shared, tried: &watch::Sender<u64>) {
@@ -293,12 +296,11 @@ impl Handle {
         self.status.clone()
     }
 
-    /// Does what is still ordered, then what [`OnStop`] says, and waits for the
-    /// thread's end, at most 3 seconds.
-    pub fn stop(&self) {
+    /// Does what [`OnStop`] says and waits for the thread's end, at most 3 seconds.
+    /// Blocks: not to be called on an async thread.
+    pub fn stop(self) {
         self.shared.change(|inbox| inbox.stop = true);
-        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
-        if ended.recv_timeout(STOP_WITHIN) == Err(mpsc::RecvTimeoutError::Timeout) {
+        if self.ended.recv_timeout(STOP_WITHIN) == Err(mpsc::RecvTimeoutError::Timeout) {
             tracing::warn!("the firewall did not stop in time; some of guard's rules may be left");
         }
     }

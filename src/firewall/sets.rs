@@ -113,7 +113,8 @@ impl Sets {
         Ok(parts.into_iter().flat_map(|part| part.elements).collect())
     }
 
-    /// Makes a set, empty.
+    /// Makes a set, empty. Refused if there is one of that name, so that the set
+    /// is of the type and family asked for: with "exist" any would do.
     pub(crate) fn create(
         &mut self,
         set: &str,

@@ -9,14 +9,12 @@ use crate::model::{Chain, JailName, JailRules, Network, Timestamp, Until};
 
 use super::iptables::{self, ToolError};
 use super::keeper::{Backend, Keeper, Placed};
-use super::kind::{self, DockerHook, Kind};
-use super::names::{Family, Names, set_family};
+use super::kind::{DockerHook, Kind};
+use super::look::Look;
+use super::names::{Family, Names};
 use super::netlink::SetHeader;
 use super::plan::{Change, Leftovers, Owner, has_marks, owner, plan};
-use super::rules::Table;
-use super::sets::Sets;
 use super::shape::{self, WantedChain, Who};
-use super::{Ipv6, iptables::has_legacy_table};
 
 /// So many moves of a jump to the head within a minute are a fight.
 const MOVES_MAX: usize = 3;
@@ -24,15 +22,6 @@ const MOVES_WITHIN: Duration = Duration::from_secs(60);
 
 /// A name that is another's is tried with so many hashes.
 const ATTEMPTS: u32 = 8;
-
-/// One family's filter table, as it was found.
-pub(crate) struct Look {
-    kind: Kind,
-    table: Table,
-    /// The table of the other kind, if it is there.
-    other: Option<Table>,
-    hook: DockerHook,
-}
 
 impl Keeper {
     /// Looks at everything but the elements, and puts it right.
@@ -69,6 +58,9 @@ impl Keeper {
             .collect();
         let Some(headers) = self.headers() else { return };
         self.name_jails(&looks, &headers);
+        for placed in self.placed.values_mut() {
+            placed.broken = [false; 2];
+        }
         self.make_sets(&looks, &headers);
         let mut whole = Family::ALL
             .iter()
@@ -83,80 +75,6 @@ impl Keeper {
             self.remove_sets(&headers);
             self.left_chains.clear();
             self.clean_up = false;
-        }
-    }
-
-    /// One family's table; `None`: the family is off, or it failed and that was noted.
-    fn look(&mut self, family: Family) -> Option<Look> {
-        let off = family == Family::V6 && !self.wants_ipv6();
-        self.families[family as usize].off = off;
-        if off {
-            self.stop_family(family);
-            return None;
-        }
-        match self.try_look(family) {
-            Ok(look) => {
-                self.families[family as usize].kind = Some(look.kind);
-                self.families[family as usize].worked = true;
-                Some(look)
-            }
-            Err(error) => {
-                self.family_failed(family, &error);
-                None
-            }
-        }
-    }
-
-    fn wants_ipv6(&mut self) -> bool {
-        match self.settings.ipv6 {
-            Ipv6::On => true,
-            Ipv6::Off => false,
-            Ipv6::Auto if iptables::has_ipv6() => true,
-            Ipv6::Auto => {
-                self.findings.notes.insert("IPv6 is left alone: this host has none".to_owned());
-                false
-            }
-        }
-    }
-
-    /// Nothing is known of the family's chains any more.
-    fn stop_family(&mut self, family: Family) {
-        self.families[family as usize].kind = None;
-        for placed in self.placed.values_mut() {
-            placed.ready[family as usize] = false;
-            placed.suspect[family as usize] = true;
-        }
-    }
-
-    fn try_look(&mut self, family: Family) -> Result<Look, ToolError> {
-        let nft = iptables::save(family, Kind::Nft);
-        let legacy = has_legacy_table(family).then(|| iptables::save(family, Kind::Legacy));
-        let legacy_table = legacy.as_ref().and_then(|legacy| legacy.as_ref().ok());
-        let kind = kind::choose(nft.as_ref().ok(), legacy_table);
-        let (chosen, other) = match (kind, legacy) {
-            (Kind::Legacy, Some(legacy)) => (legacy, nft.ok()),
-            (_, legacy) => (nft, legacy.and_then(Result::ok)),
-        };
-        let table = chosen?;
-        let hook = kind::docker_hook(family, &table);
-        Ok(Look { kind, table, other, hook })
-    }
-
-    /// Notes a failure. Where IPv6 never worked and nobody asked for it, that is
-    /// how this host is, and no reason to call guard unwell.
-    fn family_failed(&mut self, family: Family, error: &ToolError) {
-        self.stop_family(family);
-        let state = &mut self.families[family as usize];
-        let optional = family == Family::V6
-            && self.settings.ipv6 == Ipv6::Auto
-            && !state.worked
-            && !matches!(error, ToolError::Denied(_));
-        state.off = optional;
-        if optional {
-            self.findings.notes.insert(format!("IPv6 is not protected: {error}"));
-        } else {
-            self.findings.problem(&format!("{}: {error}", family.as_str()));
-            self.failed = true;
         }
     }
 
@@ -254,7 +172,6 @@ impl Keeper {
             for family in looks.keys().copied() {
                 let set = placed.names.set(family);
                 let at = family as usize;
-                placed.lacks_set[at] = false;
                 if let Some(header) = headers.get(set) {
                     placed.suspect[at] |= !count_fits(placed, family, header.elements);
                     continue;
@@ -265,7 +182,7 @@ impl Keeper {
                     self.mended.push(format!("set {set}"));
                 }
                 if let Err(error) = sets.create(set, family, self.settings.max_elements) {
-                    placed.lacks_set[at] = true;
+                    placed.broken[at] = true;
                     self.findings.jail_problem(name, error.to_string());
                     self.failed = true;
                 }
@@ -280,24 +197,27 @@ impl Keeper {
         let pinned = self.pinned(family, now);
         let left = self.left_chains.clone();
         let leftovers = if self.clean_up { Leftovers::All } else { Leftovers::These(&left) };
-        let plan = plan(&look.table, &wanted, leftovers, &pinned);
-        if !plan.lines.is_empty() {
-            iptables::restore(family, look.kind, &plan.lines)?;
+        let steps = plan(&look.table, &wanted, leftovers, &pinned);
+        if !steps.lines.is_empty()
+            && let Err(error) = iptables::restore(family, look.kind, &steps.lines)
+        {
+            return self.one_by_one(family, look, &wanted, error);
         }
-        if look.kind == Kind::Legacy && !plan.lines.is_empty() {
+        if look.kind == Kind::Legacy && !steps.lines.is_empty() {
             // Legacy tables are exchanged as a whole: whoever wrote last has won.
             let table = iptables::save(family, look.kind)?;
-            if !super::plan::plan(&table, &wanted, leftovers, &pinned).lines.is_empty() {
+            if !plan(&table, &wanted, leftovers, &pinned).lines.is_empty() {
                 return Err(ToolError::Overwritten);
             }
         }
         if let Some(other) = look.other.as_ref().filter(|other| has_marks(other)) {
-            let none = BTreeSet::new();
-            let away = super::plan::plan(other, &[], Leftovers::All, &none);
-            iptables::restore(family, look.kind.other(), &away.lines)?;
+            let away = plan(other, &[], Leftovers::All, &BTreeSet::new());
+            if let Err(error) = iptables::restore(family, look.kind.other(), &away.lines) {
+                self.findings.problem(&format!("{}: {error}", family.as_str()));
+            }
         }
-        self.note_changes(family, &plan.changes, now);
-        for (hook, rule) in plan.low {
+        self.note_changes(family, &steps.changes, now);
+        for (hook, rule) in steps.low {
             self.findings.problem(&format!(
                 "{}: another program keeps putting rules above guard's jumps in {hook}; for the next \
                  minute guard leaves them below `{rule}`",
@@ -308,13 +228,52 @@ impl Keeper {
         Ok(())
     }
 
+    /// After a restore that failed: jail by jail, so that one whose rules this
+    /// kernel refuses (a target that it lacks) does not keep the others out.
+    fn one_by_one(
+        &mut self,
+        family: Family,
+        look: &Look,
+        wanted: &[WantedChain],
+        error: ToolError,
+    ) -> Result<(), ToolError> {
+        let none = BTreeSet::new();
+        let mut refused = Vec::new();
+        for chain in wanted {
+            let one = std::slice::from_ref(chain);
+            let steps = plan(&look.table, one, Leftovers::These(&none), &none);
+            if steps.lines.is_empty() {
+                continue;
+            }
+            match iptables::restore(family, look.kind, &steps.lines) {
+                Ok(()) => {}
+                Err(error @ ToolError::Failed { .. }) => refused.push((&chain.name, error)),
+                Err(error) => return Err(error),
+            }
+        }
+        if refused.is_empty() || refused.len() == wanted.len() {
+            return Err(error);
+        }
+        for (chain, error) in refused {
+            let jail = self.placed.iter_mut().find(|(_, placed)| placed.names.chain == *chain);
+            if let Some((name, placed)) = jail {
+                placed.broken[family as usize] = true;
+                let what = format!("{}: {error}", family.as_str());
+                self.findings.jail_problem(name, what);
+            }
+        }
+        self.failed = true;
+        self.note_ready(family, &look.hook);
+        Ok(())
+    }
+
     /// Which chains are to be there, and how.
     fn wanted_chains(&self, family: Family, hook: Option<&str>) -> Vec<WantedChain> {
         let now = Timestamp::now();
         let mut chains = Vec::with_capacity(self.placed.len());
         for (name, placed) in &self.placed {
             let Some(rules) = self.rules(name) else { continue };
-            if placed.lacks_set[family as usize] {
+            if placed.broken[family as usize] {
                 continue;
             }
             let block_type = rules.block.block_type;
@@ -401,7 +360,7 @@ impl Keeper {
                 placed.applied.retain(|network, _| Family::of(*network) != family);
                 placed.applied.extend(banned.into_iter().map(|network| (network, None)));
             }
-            placed.made[family as usize] = !placed.lacks_set[family as usize];
+            placed.made[family as usize] = !placed.broken[family as usize];
             placed.ready[family as usize] =
                 placed.made[family as usize] && (!uses_docker || hook.problem.is_none());
         }
@@ -447,66 +406,6 @@ impl Keeper {
         let pinned = moves.iter().filter(|(_, times)| times.len() >= MOVES_MAX);
         pinned.map(|(hook, _)| hook.clone()).collect()
     }
-
-    /// Takes the sets away that nobody needs: their chains are gone by now.
-    fn remove_sets(&mut self, headers: &BTreeMap<String, SetHeader>) {
-        let mut away = std::mem::take(&mut self.left_sets);
-        if self.clean_up {
-            away.extend(headers.values().filter(|header| is_ours(header)).map(|h| h.name.clone()));
-        }
-        for placed in self.placed.values() {
-            away.remove(&placed.names.set4);
-            away.remove(&placed.names.set6);
-        }
-        let Some(Backend::Ipset(sets)) = &mut self.backend else { return };
-        for set in away {
-            if headers.get(&set).is_some_and(is_ours)
-                && let Err(error) = sets.destroy(&set)
-            {
-                self.findings.notes.insert(error.to_string());
-            }
-        }
-    }
-
-    /// Takes away everything that bears guard's mark, in both families and kinds.
-    pub(crate) fn dismantle(&mut self) {
-        for family in Family::ALL {
-            for kind in [Kind::Nft, Kind::Legacy] {
-                if kind == Kind::Legacy && !has_legacy_table(family) {
-                    continue;
-                }
-                // A tool that is missing can't have left anything.
-                let Ok(table) = iptables::save(family, kind) else { continue };
-                let away = plan(&table, &[], Leftovers::All, &BTreeSet::new());
-                if !away.lines.is_empty()
-                    && let Err(error) = iptables::restore(family, kind, &away.lines)
-                {
-                    tracing::warn!(
-                        "guard's {} rules could not be taken away: {error}",
-                        family.as_str()
-                    );
-                }
-            }
-        }
-        match &mut self.backend {
-            Some(Backend::Ipset(sets)) => dismantle_sets(sets),
-            Some(Backend::Iptables) | None => {}
-        }
-    }
-}
-
-fn dismantle_sets(sets: &mut Sets) {
-    let headers = sets.headers().unwrap_or_default();
-    for header in headers.values().filter(|header| is_ours(header)) {
-        if let Err(error) = sets.destroy(&header.name) {
-            tracing::warn!("{error}");
-        }
-    }
-}
-
-/// Is it a set as guard makes and names them?
-fn is_ours(header: &SetHeader) -> bool {
-    set_family(&header.name).is_some_and(|family| header.fits(family))
 }
 
 /// Can a set with so many elements hold just those that it should? Near its end

@@ -2,12 +2,14 @@
 //! attacker and a bystander outside, a container behind.
 
 use std::io::{Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use rustix::thread::CapabilitySet;
 
 use guard::firewall::{Handle, Order, Settings, Status, Told, start};
 use guard::model::Timestamp;
@@ -182,18 +184,43 @@ impl World {
     }
 
     pub(crate) fn firewall(&self, settings: Settings, initial: Vec<Order>) -> Firewall {
+        self.firewall_without(CapabilitySet::empty(), settings, initial)
+    }
+
+    /// A firewall whose thread and tools lack some capabilities.
+    pub(crate) fn firewall_without(
+        &self,
+        dropped: CapabilitySet,
+        settings: Settings,
+        initial: Vec<Order>,
+    ) -> Firewall {
         let heard = Arc::new(Heard::default());
         let listener = Arc::clone(&heard);
         let tell = move |told| {
             listener.told.lock().unwrap().push(told);
             listener.more.notify_all();
         };
-        let handle = self.host.inside(move || start(settings, initial, tell));
+        let handle = self.host.inside(move || {
+            drop_capabilities(dropped);
+            start(settings, initial, tell)
+        });
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let firewall = Firewall { handle, heard, runtime };
         firewall.settle();
         firewall
     }
+}
+
+/// Takes capabilities from this thread and from what it starts.
+fn drop_capabilities(dropped: CapabilitySet) {
+    for capability in dropped.iter() {
+        rustix::thread::remove_capability_from_bounding_set(capability).unwrap();
+    }
+    let mut sets = rustix::thread::capabilities(None).unwrap();
+    sets.effective -= dropped;
+    sets.permitted -= dropped;
+    sets.inheritable -= dropped;
+    rustix::thread::set_capabilities(None, sets).unwrap();
 }
 
 pub(crate) fn docker_chains() -> String {
@@ -354,6 +381,47 @@ pub(crate) fn serve(namespace: &Namespace, port: u16) {
             });
         }
     });
+}
+
+/// Sends datagrams back, for as long as the test runs.
+pub(crate) fn serve_udp(namespace: &Namespace, port: u16) {
+    // One socket for each address: a reply must come from where it was asked.
+    for own in HOST {
+        let socket = namespace.inside(|| UdpSocket::bind((own, port)).unwrap());
+        thread::spawn(move || {
+            let mut buffer = [0; 64];
+            while let Ok((length, from)) = socket.recv_from(&mut buffer) {
+                let _ = socket.send_to(&buffer[..length], from);
+            }
+        });
+    }
+}
+
+/// A client that sends datagrams from one port, as one flow.
+pub(crate) struct UdpClient(UdpSocket);
+
+impl UdpClient {
+    pub(crate) fn new(from: From<'_>, to: (&str, u16)) -> UdpClient {
+        UdpClient(from.0.inside(|| {
+            let socket = UdpSocket::bind((from.1, 0)).unwrap();
+            socket.connect(to).unwrap();
+            socket
+        }))
+    }
+
+    pub(crate) fn echoes(&self) -> bool {
+        self.echoes_within(DEADLINE)
+    }
+
+    pub(crate) fn is_cut(&self) -> bool {
+        !self.echoes_within(PATIENCE)
+    }
+
+    fn echoes_within(&self, patience: Duration) -> bool {
+        self.0.set_read_timeout(Some(patience)).unwrap();
+        let mut buffer = [0; 64];
+        self.0.send(b"ping").is_ok() && matches!(self.0.recv(&mut buffer), Ok(1..))
+    }
 }
 
 /// Connects from one address of a namespace.

@@ -1,0 +1,96 @@
+//! Looking at a family's filter table, and what it means if that fails.
+
+use super::Ipv6;
+use super::iptables::{self, ToolError, has_legacy_table};
+use super::keeper::Keeper;
+use super::kind::{self, DockerHook, Kind};
+use super::names::Family;
+use super::rules::Table;
+
+/// One family's filter table, as it was found.
+pub(crate) struct Look {
+    /// The kind of iptables in use.
+    pub(crate) kind: Kind,
+    /// Its table.
+    pub(crate) table: Table,
+    /// The table of the other kind, if it is there.
+    pub(crate) other: Option<Table>,
+    /// Where forwarded traffic is caught.
+    pub(crate) hook: DockerHook,
+}
+
+impl Keeper {
+    /// One family's table; `None`: the family is off, or it failed and that was noted.
+    pub(crate) fn look(&mut self, family: Family) -> Option<Look> {
+        let off = family == Family::V6 && !self.wants_ipv6();
+        self.families[family as usize].off = off;
+        if off {
+            self.stop_family(family);
+            return None;
+        }
+        match self.try_look(family) {
+            Ok(look) => {
+                self.families[family as usize].kind = Some(look.kind);
+                self.families[family as usize].worked = true;
+                Some(look)
+            }
+            Err(error) => {
+                self.family_failed(family, &error);
+                None
+            }
+        }
+    }
+
+    fn wants_ipv6(&mut self) -> bool {
+        match self.settings.ipv6 {
+            Ipv6::On => true,
+            Ipv6::Off => false,
+            Ipv6::Auto if iptables::has_ipv6() => true,
+            Ipv6::Auto => {
+                self.findings.notes.insert("IPv6 is left alone: this host has none".to_owned());
+                false
+            }
+        }
+    }
+
+    /// Nothing is known of the family's chains any more.
+    fn stop_family(&mut self, family: Family) {
+        self.families[family as usize].kind = None;
+        for placed in self.placed.values_mut() {
+            placed.ready[family as usize] = false;
+            placed.suspect[family as usize] = true;
+        }
+    }
+
+    fn try_look(&mut self, family: Family) -> Result<Look, ToolError> {
+        let nft = iptables::save(family, Kind::Nft);
+        let legacy = has_legacy_table(family).then(|| iptables::save(family, Kind::Legacy));
+        let legacy_table = legacy.as_ref().and_then(|legacy| legacy.as_ref().ok());
+        let kind = kind::choose(nft.as_ref().ok(), legacy_table);
+        let (chosen, other) = match (kind, legacy) {
+            (Kind::Legacy, Some(legacy)) => (legacy, nft.ok()),
+            (_, legacy) => (nft, legacy.and_then(Result::ok)),
+        };
+        let table = chosen?;
+        let hook = kind::docker_hook(family, &table);
+        Ok(Look { kind, table, other, hook })
+    }
+
+    /// Notes a failure. Where IPv6 never worked and nobody asked for it, that is
+    /// how this host is, and no reason to call guard unwell.
+    pub(crate) fn family_failed(&mut self, family: Family, error: &ToolError) {
+        self.stop_family(family);
+        let state = &mut self.families[family as usize];
+        let optional = family == Family::V6
+            && self.settings.ipv6 == Ipv6::Auto
+            && !state.worked
+            && !matches!(error, ToolError::Denied(_));
+        state.off = optional;
+        if optional {
+            self.findings.notes.insert(format!("IPv6 is not protected: {error}"));
+        } else {
+            self.findings.problem(&format!("{}: {error}", family.as_str()));
+            self.failed = true;
+        }
+    }
+}
