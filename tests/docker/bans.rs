@@ -1,5 +1,7 @@
 //! An attacker is banned: from output and files, over IPv4 and IPv6.
 
+use jiff::Timestamp;
+
 use crate::support::*;
 
 /// One guarded service: the name of its jail, and the port at which it is published.
@@ -92,10 +94,19 @@ fn is_banned_and_freed(
     assert_eq!(outcome, Outcome::Answered(200), "the running connection after the unban");
     guard.has_unbanned(jail, &attacker.address);
 
-    // Its old failures are forgiven.
+    // Its old failures are forgiven, and with them, as far as a date in whole seconds
+    // goes, all of the second of the unban.
+    a_second_passes();
     attacker.fail(port, 1);
     guard.has_found(jail, found_before + 4);
     attacker.is_still_served(port);
+}
+
+/// Waits until a clock without fractions shows another time.
+fn a_second_passes() {
+    let second = || Timestamp::now().as_second();
+    let before = second();
+    eventually("the second is over", || ensure(second() > before, before));
 }
 
 /// `iptables -L DOCKER-USER -n --line-numbers` shows the jump before all that is not
