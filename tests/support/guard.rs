@@ -80,7 +80,7 @@ impl Guard {
         guard.set("DOCKER_HOST", &host.docker_host());
         guard.set("GUARD_DATA", &guard.folder.join("data").display().to_string());
         guard.set("GUARD_SOCKET", &guard.folder.join("guard.sock").display().to_string());
-        guard.set("GUARD_LOG", "debug");
+        guard.set("GUARD_LOG", "info,guard=debug");
         guard.set("RUST_BACKTRACE", "1");
         for (name, value) in environment {
             guard.set(name, value);
