@@ -79,7 +79,7 @@ impl Follower {
         };
         let position = known.map_or(Position::OUTPUT_START, |progress| progress.judged);
         let mut track = Track::new(self.judge(), position);
-        let mut reader = engine.output(&container, start, choice);
+        let mut reader = engine.output(&container, &start, choice);
         loop {
             let batch = tokio::select! {
                 () = self.cancel.cancelled() => break,

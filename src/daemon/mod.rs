@@ -136,7 +136,8 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Resu
     }
     tracing::info!("guard {} started, {restored} bans restored", env!("CARGO_PKG_VERSION"));
 
-    let discovery = Discovery { prefix: format!("{}.", settings.defaults.prefix()) };
+    let prefix = format!("{}.", settings.defaults.prefix());
+    let discovery = Discovery { prefix, host: None };
     let (jails, ask_jails) = jails::prepare(jails::Parameters {
         defaults: settings.defaults,
         zone: TimeZone::system(),

@@ -208,7 +208,8 @@ pub struct Handle {
     shared: Arc<Shared>,
     tried: watch::Receiver<u64>,
     status: watch::Receiver<Arc<Status>>,
-    ended: mpsc::Receiver<()>,
+    /// A mutex only because a receiver can't be shared without one.
+    ended: Mutex<mpsc::Receiver<()>>,
 }
 
 /// A clean stop takes no longer than this; what is not done by then is left.
@@ -244,7 +245,7 @@ pub fn start(
     if let Err(error) = thread {
         tracing::error!("the firewall's thread could not be started: {error}");
     }
-    Handle { shared, tried, status, ended }
+    Handle { shared, tried, status, ended: Mutex::new(ended) }
 }
 
 fn run(keeper: &mut Keeper, shared: &Shared, tried: &watch::Sender<u64>) {
@@ -298,9 +299,10 @@ impl Handle {
 
     /// Does what [`OnStop`] says and waits for the thread's end, at most 3 seconds.
     /// Blocks: not to be called on an async thread.
-    pub fn stop(self) {
+    pub fn stop(&self) {
         self.shared.change(|inbox| inbox.stop = true);
-        if self.ended.recv_timeout(STOP_WITHIN) == Err(mpsc::RecvTimeoutError::Timeout) {
+        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        if ended.recv_timeout(STOP_WITHIN) == Err(mpsc::RecvTimeoutError::Timeout) {
             tracing::warn!("the firewall did not stop in time; some of guard's rules may be left");
         }
     }

@@ -33,7 +33,9 @@ pub(crate) enum Who<'a> {
 ///
 /// Replies come first: what the service sends to a banned client is dropped,
 /// and replies to what containers opened themselves return, so that a ban never
-/// cuts a container off from a server that it uses.
+/// cuts a container off from a server that it uses. Only what is ESTABLISHED is
+/// dropped: the refusal that REJECT itself sends passes OUTPUT as RELATED, and a
+/// client of the host's own services would wait instead of being refused.
 pub(crate) fn body(family: Family, block_type: BlockType, who: &Who<'_>) -> Vec<Vec<String>> {
     let replies = format!("-m conntrack --ctdir REPLY {MARKED} -j RETURN");
     let rest = format!("{MARKED} -j RETURN");
@@ -41,7 +43,7 @@ pub(crate) fn body(family: Family, block_type: BlockType, who: &Who<'_>) -> Vec<
         Who::Set(set) => {
             let mut body = vec![
                 vec![format!(
-                    "-m conntrack --ctdir REPLY -m set --match-set {set} dst {MARKED} -j DROP"
+                    "-m conntrack --ctstate ESTABLISHED --ctdir REPLY -m set --match-set {set} dst {MARKED} -j DROP"
                 )],
                 vec![replies],
             ];
@@ -135,7 +137,10 @@ fn port_matches(ports: &Ports, write: impl Fn(Protocol, PortRange) -> String) ->
 }
 
 fn reply_rule(network: Network) -> String {
-    format!("-d {} -m conntrack --ctdir REPLY {MARKED} -j DROP", with_length(network))
+    format!(
+        "-d {} -m conntrack --ctstate ESTABLISHED --ctdir REPLY {MARKED} -j DROP",
+        with_length(network)
+    )
 }
 
 fn refusals(network: Network, block_type: BlockType) -> impl Iterator<Item = String> {
@@ -191,7 +196,7 @@ mod tests {
         assert_eq!(
             body.concat(),
             [
-                "-m conntrack --ctdir REPLY -m set --match-set f2b4-web dst -m comment --comment guard -j DROP",
+                "-m conntrack --ctstate ESTABLISHED --ctdir REPLY -m set --match-set f2b4-web dst -m comment --comment guard -j DROP",
                 "-m conntrack --ctdir REPLY -m comment --comment guard -j RETURN",
                 "-m set --match-set f2b4-web src -m comment --comment guard -j REJECT --reject-with icmp-port-unreachable",
                 "-m comment --comment guard -j RETURN",
@@ -217,8 +222,8 @@ mod tests {
         assert_eq!(
             body.concat(),
             [
-                "-d 192.0.2.7/32 -m conntrack --ctdir REPLY -m comment --comment guard -j DROP",
-                "-d 198.51.100.0/24 -m conntrack --ctdir REPLY -m comment --comment guard -j DROP",
+                "-d 192.0.2.7/32 -m conntrack --ctstate ESTABLISHED --ctdir REPLY -m comment --comment guard -j DROP",
+                "-d 198.51.100.0/24 -m conntrack --ctstate ESTABLISHED --ctdir REPLY -m comment --comment guard -j DROP",
                 "-m conntrack --ctdir REPLY -m comment --comment guard -j RETURN",
                 "-s 192.0.2.7/32 -m comment --comment guard -j DROP",
                 "-s 198.51.100.0/24 -m comment --comment guard -j DROP",

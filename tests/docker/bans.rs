@@ -1,5 +1,7 @@
 //! An attacker is banned: from output and files, over IPv4 and IPv6.
 
+use jiff::Timestamp;
+
 use crate::support::*;
 
 /// One guarded service: the name of its jail, and the port at which it is published.
@@ -92,12 +94,19 @@ fn is_banned_and_freed(
     assert_eq!(outcome, Outcome::Answered(200), "the running connection after the unban");
     guard.has_unbanned(jail, &attacker.address);
 
-    // Its old failures are forgiven, and some logs know only whole seconds.
-    let unbanned = whole_seconds();
-    eventually("the next second", || ensure(whole_seconds() > unbanned, unbanned));
+    // Its old failures are forgiven, and with them, as far as a date in whole seconds
+    // goes, all of the second of the unban.
+    a_second_passes();
     attacker.fail(port, 1);
     guard.has_found(jail, found_before + 4);
     attacker.is_still_served(port);
+}
+
+/// Waits until a clock without fractions shows another time.
+fn a_second_passes() {
+    let second = || Timestamp::now().as_second();
+    let before = second();
+    eventually("the second is over", || ensure(second() > before, before));
 }
 
 /// `iptables -L DOCKER-USER -n --line-numbers` shows the jump before all that is not
@@ -229,9 +238,4 @@ fn what_a_container_opened_itself_stays_alive() {
             attacker.is_still_refused(8080);
         }
     });
-}
-
-fn whole_seconds() -> u64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    now.expect("it is later than 1970").as_secs()
 }
