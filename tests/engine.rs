@@ -1,6 +1,8 @@
 //! Discovery and output against a real Docker engine: the one that `docker` finds.
 //! Only containers, networks and an image named `guard-test-<pid>…` are made, and
 //! all are removed again.
+// Clippy knows only `#[test]` functions as tests, not what they share.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -10,7 +12,7 @@ use std::time::Duration;
 
 use guard::docker::{
     Change, Discovery, DockerError, Engine, OutputBatch, OutputChoice, OutputReader, OutputStart,
-    discover,
+    container_ids, discover,
 };
 use guard::model::{Container, Line, Position, ServiceId, Timestamp};
 use tokio::sync::mpsc;
@@ -38,7 +40,8 @@ static NUMBER: AtomicU32 = AtomicU32::new(0);
 impl Lab {
     /// `None` where there is no engine, with a word about it.
     fn open(test: &str) -> Option<Lab> {
-        let busybox = ["/bin/busybox", "/usr/bin/busybox"].into_iter().find(|path| Path::new(path).exists());
+        let busybox =
+            ["/bin/busybox", "/usr/bin/busybox"].into_iter().find(|path| Path::new(path).exists());
         let engine = Command::new("docker").arg("version").output();
         let reason = match (busybox, engine.is_ok_and(|output| output.status.success())) {
             (None, _) => "there is no static busybox",
@@ -95,7 +98,8 @@ fn import(busybox: &str) {
     }
     std::fs::copy(busybox, root.path().join("bin/busybox")).unwrap();
     let tar = root.path().join("../").join(format!("{}.tar", image()));
-    let packed = Command::new("tar").arg("-C").arg(root.path()).arg("-cf").arg(&tar).arg(".").status();
+    let packed =
+        Command::new("tar").arg("-C").arg(root.path()).arg("-cf").arg(&tar).arg(".").status();
     assert!(packed.unwrap().success());
     docker_ok(&["import", tar.to_str().unwrap(), &image()]);
     std::fs::remove_file(tar).unwrap();
@@ -136,7 +140,9 @@ impl Watching {
                 }
             }
         };
-        tokio::time::timeout(DEADLINE, search).await.unwrap_or_else(|_| panic!("never told: {what}"))
+        tokio::time::timeout(DEADLINE, search)
+            .await
+            .unwrap_or_else(|_| panic!("never told: {what}"))
     }
 
     async fn container(&mut self, what: &str, wanted: impl Fn(&Container) -> bool) -> Container {
@@ -211,8 +217,18 @@ async fn discovery_tells_what_becomes_of_containers() {
     let label = format!("{}.FAILREGEX=x <HOST>", image().to_uppercase());
     let running = lab.run(
         &[
-            "--label", &label, "--label", "com.docker.compose.project=shop", "--label",
-            "com.docker.compose.service=web", "-e", "TZ=Europe/Paris", "-v", "/data", "-p", "127.0.0.1::80",
+            "--label",
+            &label,
+            "--label",
+            "com.docker.compose.project=shop",
+            "--label",
+            "com.docker.compose.service=web",
+            "-e",
+            "TZ=Europe/Paris",
+            "-v",
+            "/data",
+            "-p",
+            "127.0.0.1::80",
         ],
         "sleep 1000",
     );
@@ -258,11 +274,15 @@ async fn discovery_tells_what_becomes_of_containers() {
 #[tokio::test(flavor = "multi_thread")]
 async fn output_of_both_streams_is_read_to_its_last_word() {
     let Some(lab) = Lab::open("output") else { return };
-    let script = "echo one; echo two >&2; head -c 40000 /dev/zero | tr '\\0' x; echo; printf 'last words'";
-    let script = format!("alias head='busybox head' tr='busybox tr'; PATH=/bin; {}", script.replace("head", "/bin/busybox head").replace("| tr", "| /bin/busybox tr"));
+    let script =
+        "echo one; echo two >&2; head -c 40000 /dev/zero | tr '\\0' x; echo; printf 'last words'";
+    let script = format!(
+        "alias head='busybox head' tr='busybox tr'; PATH=/bin; {}",
+        script.replace("head", "/bin/busybox head").replace("| tr", "| /bin/busybox tr")
+    );
     let running = lab.run(&["--label", "guardtest.x=1"], &script);
     let (engine, container) = found(&running).await;
-    let mut reader = engine.output(&container, start(), OutputChoice::Both);
+    let mut reader = engine.output(&container, &start(), OutputChoice::Both);
     let all = to_the_end(&mut reader).await;
     let mut seen = texts(&all);
     seen.sort_by_key(|text| text.len());
@@ -271,14 +291,15 @@ async fn output_of_both_streams_is_read_to_its_last_word() {
     let OutputBatch::Ended = reader.next().await.unwrap() else { panic!("it has ended") };
 
     for (choice, expected) in [(OutputChoice::Stderr, 1), (OutputChoice::Stdout, 3)] {
-        let mut reader = engine.output(&container, start(), choice);
+        let mut reader = engine.output(&container, &start(), choice);
         assert_eq!(to_the_end(&mut reader).await.len(), expected);
     }
     // From any line's place, exactly the lines after it.
     for count in 0..=all.len() {
         let mut position = Position::OUTPUT_START;
         all[..count].iter().for_each(|line| position.advance(&line.mark));
-        let mut reader = engine.output(&container, OutputStart::After(position), OutputChoice::Both);
+        let mut reader =
+            engine.output(&container, &OutputStart::After(position), OutputChoice::Both);
         assert_eq!(texts(&to_the_end(&mut reader).await), texts(&all[count..]));
         assert_eq!(reader.position(), {
             let mut end = Position::OUTPUT_START;
@@ -287,7 +308,7 @@ async fn output_of_both_streams_is_read_to_its_last_word() {
         });
     }
     let later = OutputStart::Since(Timestamp::now() + jiff::SignedDuration::from_secs(60));
-    let mut reader = engine.output(&container, later, OutputChoice::Both);
+    let mut reader = engine.output(&container, &later, OutputChoice::Both);
     assert_eq!(to_the_end(&mut reader).await, []);
 }
 
@@ -299,7 +320,7 @@ async fn a_ttys_output_hides_nothing() {
     let running = lab.run(&["-t", "--label", "guardtest.x=1"], script);
     let (engine, container) = found(&running).await;
     assert!(container.tty);
-    let mut reader = engine.output(&container, start(), OutputChoice::Both);
+    let mut reader = engine.output(&container, &start(), OutputChoice::Both);
     let all = to_the_end(&mut reader).await;
     let seen = texts(&all);
     assert_eq!((seen.len(), seen[0], seen[2], seen[4]), (5, "one", "three", "last"));
@@ -315,7 +336,7 @@ async fn a_restart_goes_on_where_it_was() {
         "echo $(/bin/busybox date +%s%N) begins; printf 'no end'; exec /bin/busybox sleep 1000",
     );
     let (engine, container) = found(&running).await;
-    let mut reader = engine.output(&container, start(), OutputChoice::Both);
+    let mut reader = engine.output(&container, &start(), OutputChoice::Both);
     assert!(lines(&mut reader, 1).await[0].text.ends_with("begins"));
     docker_ok(&["restart", "-t", "0", &running.name]);
     // Ends and is made anew, or re-attaches by itself: that depends on who is quicker.
@@ -326,7 +347,11 @@ async fn a_restart_goes_on_where_it_was() {
         match reader.next().await.unwrap() {
             OutputBatch::Lines { lines, .. } => all.extend(lines),
             OutputBatch::Ended => {
-                reader = engine.output(&container, OutputStart::After(reader.position()), OutputChoice::Both);
+                reader = engine.output(
+                    &container,
+                    &OutputStart::After(reader.position()),
+                    OutputChoice::Both,
+                );
             }
         }
     }
@@ -343,7 +368,7 @@ async fn rotation_under_the_reader_neither_loses_nor_repeats() {
          [ $((i%20)) = 0 ] && /bin/busybox usleep 8000; done; exec /bin/busybox sleep 1000",
     );
     let (engine, container) = found(&running).await;
-    let mut reader = engine.output(&container, start(), OutputChoice::Both);
+    let mut reader = engine.output(&container, &start(), OutputChoice::Both);
     let all = lines(&mut reader, 3000).await;
     for (number, line) in all.iter().enumerate() {
         assert_eq!(line.text, format!("line {number}"));
@@ -353,9 +378,10 @@ async fn rotation_under_the_reader_neither_loses_nor_repeats() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unreadable_driver_is_named() {
     let Some(lab) = Lab::open("driver") else { return };
-    let running = lab.run(&["--label", "guardtest.x=1", "--log-driver", "none"], "/bin/busybox sleep 1000");
+    let running =
+        lab.run(&["--label", "guardtest.x=1", "--log-driver", "none"], "/bin/busybox sleep 1000");
     let (engine, container) = found(&running).await;
-    let mut reader = engine.output(&container, start(), OutputChoice::Both);
+    let mut reader = engine.output(&container, &start(), OutputChoice::Both);
     let error = tokio::time::timeout(DEADLINE, reader.next()).await.unwrap().unwrap_err();
     assert_eq!(error, DockerError::Unreadable("none".into()));
     assert!(error.is_permanent() && error.sentence().contains("guard.logpath"));
@@ -384,15 +410,17 @@ async fn a_containers_own_clock_is_known() {
         }
     };
     // The file itself, as a bind mount of the host's gives it.
-    let file = lab.run(&["--label", "guardtest.x=1", "-v", "/usr/share/zoneinfo/Europe/Paris:/etc/localtime:ro"], make);
+    let file = lab.run(
+        &["--label", "guardtest.x=1", "-v", "/usr/share/zoneinfo/Europe/Paris:/etc/localtime:ro"],
+        make,
+    );
     let (engine, container) = found(&file).await;
     check(&engine, &container).await;
     // A link to it, as Debian has it …
-    let link = "/bin/busybox ln -s ../zone/zoneinfo/Europe/Paris /etc/localtime; /bin/busybox sleep 1000";
-    let linked = lab.run(
-        &["--label", "guardtest.x=1", "-v", "/usr/share/zoneinfo:/zone/zoneinfo:ro"],
-        link,
-    );
+    let link =
+        "/bin/busybox ln -s ../zone/zoneinfo/Europe/Paris /etc/localtime; /bin/busybox sleep 1000";
+    let linked =
+        lab.run(&["--label", "guardtest.x=1", "-v", "/usr/share/zoneinfo:/zone/zoneinfo:ro"], link);
     let (engine, container) = found(&linked).await;
     let deadline = tokio::time::Instant::now() + DEADLINE;
     while engine.time_zone(&container.id).await.unwrap() == Some(jiff::tz::TimeZone::UTC) {
@@ -404,6 +432,21 @@ async fn a_containers_own_clock_is_known() {
     let (engine, container) = found(&dangling).await;
     let zone = engine.time_zone(&container.id).await.unwrap();
     assert_eq!(zone, Some(jiff::tz::TimeZone::UTC));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_knows_itself_whatever_its_host_name() {
+    let Some(lab) = Lab::open("identity") else { return };
+    let running = lab.run(
+        &["--label", "guardtest.x=1", "--network", "host"],
+        "/bin/busybox cat /proc/self/mountinfo; echo //; /bin/busybox cat /proc/self/cgroup",
+    );
+    let (engine, container) = found(&running).await;
+    let all = to_the_end(&mut engine.output(&container, &start(), OutputChoice::Both)).await;
+    let text = texts(&all).join("\n");
+    let (mountinfo, cgroup) = text.split_once("//").unwrap();
+    assert_eq!(container_ids("", mountinfo), [container.id.0.to_string()]);
+    assert_eq!(container_ids(cgroup, mountinfo)[0], *container.id.0);
 }
 
 /// A socket of one's own in front of the engine's, that can be shut.
@@ -454,7 +497,7 @@ async fn cut_connections_lose_and_double_nothing() {
     let (_, container) = found(&running).await;
     let proxy = Proxy::start();
     let engine = Engine::connect_to(&proxy.host(), false).await.unwrap();
-    let mut reader = engine.output(&container, start(), OutputChoice::Both);
+    let mut reader = engine.output(&container, &start(), OutputChoice::Both);
     let (mut all, mut cuts) = (Vec::new(), 0);
     let read = async {
         while all.len() < 800 {
@@ -471,7 +514,8 @@ async fn cut_connections_lose_and_double_nothing() {
     tokio::time::timeout(DEADLINE, read).await.unwrap();
     assert!(cuts >= 5);
     for stream in ["out", "err"] {
-        let texts: Vec<&str> = all.iter().map(|l| l.text.as_str()).filter(|t| t.starts_with(stream)).collect();
+        let texts: Vec<&str> =
+            all.iter().map(|l| l.text.as_str()).filter(|t| t.starts_with(stream)).collect();
         let expected: Vec<String> = (0..400).map(|number| format!("{stream} {number}")).collect();
         assert_eq!(texts, expected);
     }
@@ -501,7 +545,8 @@ async fn an_engine_that_goes_and_comes_is_told_once_each() {
     let serving = tokio::spawn(async move {
         while let Ok((mut client, _)) = listener.accept().await {
             tokio::spawn(async move {
-                let mut engine = tokio::net::UnixStream::connect("/var/run/docker.sock").await.unwrap();
+                let mut engine =
+                    tokio::net::UnixStream::connect("/var/run/docker.sock").await.unwrap();
                 let _ = tokio::io::copy_bidirectional(&mut client, &mut engine).await;
             });
         }

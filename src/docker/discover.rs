@@ -35,8 +35,20 @@ const SUBSCRIBE: Duration = Duration::from_millis(200);
 
 /// Events that say something new; a health check's `exec_…` would be most of them.
 const EVENTS: [&str; 14] = [
-    "create", "start", "restart", "die", "stop", "destroy", "rename", "update", "unpause", "pause",
-    "connect", "disconnect", "reload", "remove",
+    "create",
+    "start",
+    "restart",
+    "die",
+    "stop",
+    "destroy",
+    "rename",
+    "update",
+    "unpause",
+    "pause",
+    "connect",
+    "disconnect",
+    "reload",
+    "remove",
 ];
 
 /// Most containers that guard looks at.
@@ -216,9 +228,10 @@ impl Watch {
         let id = actor.and_then(|actor| actor.id.as_deref()).unwrap_or_default();
         match event.typ {
             Some(EventMessageTypeEnum::CONTAINER) => {
-                let labelled = actor
-                    .and_then(|actor| actor.attributes.as_ref())
-                    .is_some_and(|labels| labels.keys().any(|key| inspect::is_ours(key, &self.prefix)));
+                let labelled =
+                    actor.and_then(|actor| actor.attributes.as_ref()).is_some_and(|labels| {
+                        labels.keys().any(|key| inspect::is_ours(key, &self.prefix))
+                    });
                 // Containers without labels of guard's are known from the list alone.
                 if labelled || self.own.iter().any(|own| own == id) {
                     pending.containers.insert(id.to_owned());
@@ -237,11 +250,19 @@ impl Watch {
                 pending.rules = true;
             }
         }
-        pending.since.get_or_insert(Instant::now() + GATHER);
+        // Other people's containers may come and go by the dozen; a list is dear.
+        let dear = pending.list && pending.containers.is_empty();
+        let at = Instant::now() + if dear { 10 * GATHER } else { GATHER };
+        pending.since = Some(pending.since.map_or(at, |since| since.min(at)));
     }
 
     /// Asks the engine about what is pending and tells what changed.
-    async fn look(&mut self, engine: &Engine, pending: Pending, connected: bool) -> Result<(), Stop> {
+    async fn look(
+        &mut self,
+        engine: &Engine,
+        pending: Pending,
+        connected: bool,
+    ) -> Result<(), Stop> {
         // The lists come first: an engine that refuses them is not connected.
         let listed = if pending.list { Some(list(engine).await?) } else { None };
         let networks = if pending.networks { Some(networks(engine).await?) } else { None };
@@ -371,7 +392,11 @@ mod tests {
     use super::*;
     use bollard::models::EventActor;
 
-    fn check(typ: EventMessageTypeEnum, action: &str, labels: &[&str]) -> (usize, bool, bool, bool) {
+    fn check(
+        typ: EventMessageTypeEnum,
+        action: &str,
+        labels: &[&str],
+    ) -> (usize, bool, bool, bool) {
         let watch = Watch {
             prefix: "guard.".into(),
             host: None,
@@ -399,7 +424,10 @@ mod tests {
     fn events_say_what_to_look_at() {
         use EventMessageTypeEnum as Type;
         assert_eq!(check(Type::CONTAINER, "start", &["GUARD.failregex"]), (1, false, false, true));
-        assert_eq!(check(Type::CONTAINER, "rename", &["guard.x", "image"]), (1, false, false, false));
+        assert_eq!(
+            check(Type::CONTAINER, "rename", &["guard.x", "image"]),
+            (1, false, false, false)
+        );
         assert_eq!(check(Type::CONTAINER, "start", &["image"]), (0, true, false, true));
         assert_eq!(check(Type::NETWORK, "create", &[]), (0, false, true, true));
         assert_eq!(check(Type::DAEMON, "reload", &[]), (0, true, true, true));

@@ -82,7 +82,9 @@ impl DockerError {
             }
             DockerError::Forbidden(what) => {
                 let variable = proxy_variable(what);
-                format!("set {variable}=1 in the socket proxy's environment (guard needs CONTAINERS, EVENTS, INFO, NETWORKS, PING and VERSION, and never POST)")
+                format!(
+                    "set {variable}=1 in the socket proxy's environment (guard needs CONTAINERS, EVENTS, INFO, NETWORKS, PING and VERSION, and never POST)"
+                )
             }
             DockerError::TooOld(_) => "update Docker to 20.10 or newer".into(),
             DockerError::Unreadable(_) => "use the logging driver json-file, local or journald \
@@ -177,11 +179,7 @@ fn plain_path(host: &str) -> String {
 
 /// Cuts foreign text and makes it harmless on a terminal.
 pub(crate) fn shorten(text: &str) -> String {
-    text.trim()
-        .chars()
-        .take(MAX_MESSAGE)
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
+    text.trim().chars().take(MAX_MESSAGE).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 #[cfg(test)]
@@ -194,11 +192,12 @@ mod tests {
             status_code: 403,
             message: "<html>forbidden</html>".into(),
         };
-        for (what, variable) in
-            [("/containers/json", "CONTAINERS=1"), ("/events", "EVENTS=1"), ("/networks", "NETWORKS=1")]
-        {
-            let sentence =
-                DockerError::from_bollard(&error, what, "tcp://proxy:2375").sentence();
+        for (what, variable) in [
+            ("/containers/json", "CONTAINERS=1"),
+            ("/events", "EVENTS=1"),
+            ("/networks", "NETWORKS=1"),
+        ] {
+            let sentence = DockerError::from_bollard(&error, what, "tcp://proxy:2375").sentence();
             assert!(sentence.contains(variable), "{sentence}");
             assert!(sentence.contains(what), "{sentence}");
         }

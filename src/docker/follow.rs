@@ -90,7 +90,10 @@ enum State {
     /// To be attached, not before this time.
     Detached(Instant),
     /// The container runs; its log is followed.
-    Following { raw: Raw, since: Instant },
+    Following {
+        raw: Raw,
+        since: Instant,
+    },
     /// The container stands; its log is read to the end.
     Draining(Raw),
     Ended,
@@ -101,16 +104,16 @@ impl Engine {
     pub fn output(
         &self,
         container: &Container,
-        from: OutputStart,
+        from: &OutputStart,
         choice: OutputChoice,
     ) -> OutputReader {
         let framing = if container.tty { Framing::Bare } else { Framing::Framed };
         let (stdout, stderr) = match from {
             OutputStart::Since(at) => {
-                let place = Some(StreamMark { at, seen: 0 });
+                let place = Some(StreamMark { at: *at, seen: 0 });
                 (place, place)
             }
-            OutputStart::After(Position::Output { stdout, stderr }) => (stdout, stderr),
+            OutputStart::After(Position::Output { stdout, stderr }) => (*stdout, *stderr),
             OutputStart::After(Position::File(_)) => (None, None),
         };
         OutputReader {

@@ -58,7 +58,11 @@ struct Open {
 
 impl Frames {
     /// Reads on at `position`; messages before it are dropped.
-    pub(crate) fn new(framing: Framing, stdout: Option<StreamMark>, stderr: Option<StreamMark>) -> Self {
+    pub(crate) fn new(
+        framing: Framing,
+        stdout: Option<StreamMark>,
+        stderr: Option<StreamMark>,
+    ) -> Self {
         Frames {
             framing,
             splitter: Splitter::new(framing),
@@ -79,10 +83,13 @@ impl Frames {
         let Frames { splitter, stdout, stderr, cut, .. } = self;
         splitter.push(bytes, &mut |piece| match piece {
             Piece::Message(message) => {
-                let track = if message.stream == Stream::Stdout { &mut *stdout } else { &mut *stderr };
+                let track =
+                    if message.stream == Stream::Stdout { &mut *stdout } else { &mut *stderr };
                 *cut += track.take(&message, lines);
             }
-            Piece::Trouble(text) => trouble = Some(super::error::shorten(&String::from_utf8_lossy(text))),
+            Piece::Trouble(text) => {
+                trouble = Some(super::error::shorten(&String::from_utf8_lossy(text)))
+            }
         })?;
         Ok(trouble)
     }
@@ -278,7 +285,11 @@ mod tests {
 
     #[test]
     fn timestamps_of_any_precision_are_read() {
-        for stamp in ["2026-11-22T07:27:11Z", "2026-11-22T07:27:11.5Z", "2026-11-22T08:27:11.123456789+01:00"] {
+        for stamp in [
+            "2026-11-22T07:27:11Z",
+            "2026-11-22T07:27:11.5Z",
+            "2026-11-22T08:27:11.123456789+01:00",
+        ] {
             let lines = read(&mut fresh(), &frame(1, format!("{stamp} hi there\n").as_bytes()));
             assert_eq!(texts(&lines), ["hi there"], "{stamp}");
             assert_eq!(lines[0].at, Some(stamp.parse().unwrap()));
@@ -311,7 +322,10 @@ mod tests {
     /// A log as the engine keeps it: lines of both streams, some long, with
     /// timestamps that repeat.
     fn log() -> impl Strategy<Value = Vec<(u8, i128, usize)>> {
-        prop::collection::vec((1u8..3, 0i128..3, prop_oneof![9 => 0usize..60, 1 => 16_000usize..40_000]), 1..30)
+        prop::collection::vec(
+            (1u8..3, 0i128..3, prop_oneof![9 => 0usize..60, 1 => 16_000usize..40_000]),
+            1..30,
+        )
     }
 
     fn messages(log: &[(u8, i128, usize)]) -> Vec<Vec<u8>> {

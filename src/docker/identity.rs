@@ -9,13 +9,13 @@
 /// The files of `/proc/self` that tell, if this is a container.
 pub(super) fn own_ids() -> Vec<String> {
     let read = |path| std::fs::read_to_string(path).unwrap_or_default();
-    ids(&read("/proc/self/cgroup"), &read("/proc/self/mountinfo"))
+    container_ids(&read("/proc/self/cgroup"), &read("/proc/self/mountinfo"))
 }
 
-/// The ids that the two files name, the likelier first. With
-/// `network_mode: container:…` the mounted files are the other container's,
-/// so the control group goes first.
-fn ids(cgroup: &str, mountinfo: &str) -> Vec<String> {
+/// The ids of containers that a process's `/proc/self/cgroup` and
+/// `/proc/self/mountinfo` name, the likelier first. With `network_mode: container:…`
+/// the mounted files are the other container's, so the control group goes first.
+pub fn container_ids(cgroup: &str, mountinfo: &str) -> Vec<String> {
     // With nested engines the innermost comes last.
     let by_group = cgroup.lines().filter_map(|line| {
         let path = line.splitn(3, ':').nth(2)?;
@@ -42,7 +42,8 @@ fn ids(cgroup: &str, mountinfo: &str) -> Vec<String> {
 }
 
 fn id(text: &str) -> Option<String> {
-    let is_id = text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    let is_id =
+        text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
     is_id.then(|| text.to_owned())
 }
 
@@ -54,7 +55,7 @@ mod tests {
     const B: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
     fn check(cgroup: &str, mountinfo: &str, expected: &[&str]) {
-        assert_eq!(ids(cgroup, mountinfo), expected, "{cgroup}{mountinfo}");
+        assert_eq!(container_ids(cgroup, mountinfo), expected, "{cgroup}{mountinfo}");
     }
 
     #[test]
@@ -74,7 +75,8 @@ mod tests {
         };
         let own = line(&format!("/var/lib/docker/containers/{A}/hostname"), "/etc/hostname");
         check("0::/\n", &own, &[A]);
-        let podman = line(&format!("/x/overlay-containers/{A}/userdata/resolv.conf"), "/etc/resolv.conf");
+        let podman =
+            line(&format!("/x/overlay-containers/{A}/userdata/resolv.conf"), "/etc/resolv.conf");
         check("0::/\n", &podman, &[A]);
         // The host sees the folders of others, but not mounted on its own files.
         let host = line("/", &format!("/var/lib/docker/containers/{A}/mounts/shm"));

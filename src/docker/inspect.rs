@@ -47,12 +47,24 @@ pub(super) fn container(told: models::ContainerInspectResponse, prefix: &str) ->
         started: state.started_at.and_then(|text| time(&text)),
         running,
         tty: config.tty.unwrap_or(false),
-        log_driver: host.log_config.and_then(|log| log.typ).map(|typ| cut(&typ, MAX_NAME)).unwrap_or_default(),
+        log_driver: host
+            .log_config
+            .and_then(|log| log.typ)
+            .map(|typ| cut(&typ, MAX_NAME))
+            .unwrap_or_default(),
         network_mode: cut(&host.network_mode.unwrap_or_default(), MAX_NAME),
         ports,
-        mounts: told.mounts.unwrap_or_default().into_iter().take(MAX_MOUNTS).filter_map(mount).collect(),
+        mounts: told
+            .mounts
+            .unwrap_or_default()
+            .into_iter()
+            .take(MAX_MOUNTS)
+            .filter_map(mount)
+            .collect(),
         timezone: config.env.unwrap_or_default().iter().find_map(|pair| {
-            pair.strip_prefix("TZ=").filter(|zone| !zone.is_empty() && zone.len() <= MAX_NAME).map(str::to_owned)
+            pair.strip_prefix("TZ=")
+                .filter(|zone| !zone.is_empty() && zone.len() <= MAX_NAME)
+                .map(str::to_owned)
         }),
         one_off: is_one_off(&labels),
         own: false,
@@ -78,12 +90,18 @@ pub(super) fn listed(told: models::ContainerSummary, prefix: &str) -> Option<Con
         id: container_id(told.id?)?,
         service: service(&labels, &name),
         name,
-        created: told.created.and_then(|s| Timestamp::from_second(s).ok()).unwrap_or(Timestamp::UNIX_EPOCH),
+        created: told
+            .created
+            .and_then(|s| Timestamp::from_second(s).ok())
+            .unwrap_or(Timestamp::UNIX_EPOCH),
         started: None,
         running: told.state.is_some_and(is_running),
         tty: false,
         log_driver: String::new(),
-        network_mode: cut(&told.host_config.and_then(|host| host.network_mode).unwrap_or_default(), MAX_NAME),
+        network_mode: cut(
+            &told.host_config.and_then(|host| host.network_mode).unwrap_or_default(),
+            MAX_NAME,
+        ),
         ports: joined(ports.collect()),
         mounts: Vec::new(),
         timezone: None,
@@ -110,15 +128,21 @@ pub(super) fn networks(told: Vec<models::Network>) -> Vec<DockerNetwork> {
 
 fn network(told: models::Network) -> Option<DockerNetwork> {
     let lan = matches!(told.driver.as_deref(), Some("macvlan" | "ipvlan"));
-    let mut network =
-        DockerNetwork { name: cut(&told.name?, MAX_NAME), subnets: Vec::new(), gateways: Vec::new() };
+    let mut network = DockerNetwork {
+        name: cut(&told.name?, MAX_NAME),
+        subnets: Vec::new(),
+        gateways: Vec::new(),
+    };
     for config in told.ipam.unwrap_or_default().config.unwrap_or_default().iter().take(64) {
         let subnet = config.subnet.as_deref().and_then(|text| text.parse::<Network>().ok());
-        let gateway = config.gateway.as_deref().and_then(|text| {
-            text.split('/').next().unwrap_or(text).parse::<Address>().ok()
-        });
+        let gateway = config
+            .gateway
+            .as_deref()
+            .and_then(|text| text.split('/').next().unwrap_or(text).parse::<Address>().ok());
         // Engines leave it out for networks where they chose it: the first address.
-        network.gateways.extend(gateway.or_else(|| if lan { None } else { first_address(subnet?) }));
+        network
+            .gateways
+            .extend(gateway.or_else(|| if lan { None } else { first_address(subnet?) }));
         network.subnets.extend(subnet.filter(|_| !lan));
     }
     (!network.subnets.is_empty() || !network.gateways.is_empty()).then_some(network)
@@ -136,7 +160,8 @@ fn first_address(subnet: Network) -> Option<Address> {
 
 /// Whom the container serves: compose's words, else Swarm's, else its name.
 fn service(labels: &LabelSet, name: &Arc<str>) -> ServiceId {
-    let label = |key: &str| labels.get(key).filter(|value| !value.is_empty()).map(|v| cut(v, MAX_NAME));
+    let label =
+        |key: &str| labels.get(key).filter(|value| !value.is_empty()).map(|v| cut(v, MAX_NAME));
     if let (Some(project), Some(service)) =
         (label("com.docker.compose.project"), label("com.docker.compose.service"))
     {
@@ -240,7 +265,9 @@ fn joined(ports: BTreeSet<(Protocol, u16)>) -> Vec<PublishedPort> {
     let mut ranges: Vec<(Protocol, u16, u16)> = Vec::new();
     for (protocol, port) in ports {
         match ranges.last_mut() {
-            Some((same, _, last)) if *same == protocol && last.checked_add(1) == Some(port) => *last = port,
+            Some((same, _, last)) if *same == protocol && last.checked_add(1) == Some(port) => {
+                *last = port
+            }
             _ => ranges.push((protocol, port, port)),
         }
     }
@@ -264,11 +291,17 @@ mod tests {
             assert_eq!(service(&label_set(pairs), &"web-1".into()).to_string(), shown);
         };
         check(&[], "web-1");
-        check(&[("com.docker.compose.project", "shop"), ("com.docker.compose.service", "web")], "shop/web");
+        check(
+            &[("com.docker.compose.project", "shop"), ("com.docker.compose.service", "web")],
+            "shop/web",
+        );
         check(&[("com.docker.compose.project", "shop")], "web-1");
         check(&[("com.docker.swarm.service.name", "web")], "web");
         check(
-            &[("com.docker.swarm.service.name", "shop_web"), ("com.docker.stack.namespace", "shop")],
+            &[
+                ("com.docker.swarm.service.name", "shop_web"),
+                ("com.docker.stack.namespace", "shop"),
+            ],
             "shop/web",
         );
     }
@@ -327,7 +360,14 @@ mod tests {
         ]);
         let text: Vec<String> = shown
             .iter()
-            .map(|n| format!("{} {:?} {:?}", n.name, n.subnets.first().map(ToString::to_string), n.gateways.first().map(ToString::to_string)))
+            .map(|n| {
+                format!(
+                    "{} {:?} {:?}",
+                    n.name,
+                    n.subnets.first().map(ToString::to_string),
+                    n.gateways.first().map(ToString::to_string)
+                )
+            })
             .collect();
         assert_eq!(
             text,

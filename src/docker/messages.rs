@@ -75,14 +75,7 @@ struct Frame {
 
 impl Splitter {
     pub(crate) fn new(framing: Framing) -> Self {
-        Splitter {
-            framing,
-            carry: Vec::new(),
-            kept: Vec::new(),
-            cut: 0,
-            frame: None,
-            stamp: None,
-        }
+        Splitter { framing, carry: Vec::new(), kept: Vec::new(), cut: 0, frame: None, stamp: None }
     }
 
     /// Takes more bytes and hands each message that is complete now to `each`.
@@ -308,7 +301,11 @@ mod tests {
         let text = format!("{T}{}\n", "x".repeat(MAX_MESSAGE));
         let seen = pieces(Framing::Framed, &frame(1, &text), true);
         assert_eq!(seen.len(), 1);
-        assert!(seen[0].ends_with(&format!("line+{}", T.len())), "{}", &seen[0][seen[0].len() - 20..]);
+        assert!(
+            seen[0].ends_with(&format!("line+{}", T.len())),
+            "{}",
+            &seen[0][seen[0].len() - 20..]
+        );
     }
 
     #[test]

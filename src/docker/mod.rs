@@ -26,6 +26,7 @@ use futures::Stream;
 pub use discover::{Change, Discovery, discover};
 pub use error::DockerError;
 pub use follow::{OutputBatch, OutputChoice, OutputReader, OutputStart};
+pub use identity::container_ids;
 
 use crate::model::ContainerId;
 
@@ -35,6 +36,9 @@ const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
 /// How long the engine may take for the head of an answer and, again, for all
 /// of a short one. A busy engine needs seconds for a long list.
 const ANSWER_TIME: Duration = Duration::from_secs(30);
+
+/// How long it may take to say that it lives.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
 
 /// Oldest API that has what guard needs: Docker 17.06's.
 const OLDEST_API: (u32, u32) = (1, 30);
@@ -77,15 +81,13 @@ impl Engine {
     /// Connects to the engine at `host`, written as in `DOCKER_HOST`; over TLS with
     /// the keys in `DOCKER_CERT_PATH` where `tls` says so, or `https://` does.
     pub async fn connect_to(host: &str, tls: bool) -> Result<Engine, DockerError> {
-        let docker = open(host, tls)
-            .map_err(|error| setup_error(&error, host))?
-            .with_timeout(ANSWER_TIME);
+        let docker =
+            open(host, tls).map_err(|error| setup_error(&error, host))?.with_timeout(ANSWER_TIME);
         // Before any clone: bollard's clones keep the version they were made with.
         let docker = timed("/version", docker.negotiate_version())
             .await?
             .map_err(|error| DockerError::from_bollard(&error, "/version", host))?;
-        let mut engine =
-            Engine { docker, host: host.to_owned(), info: std::sync::Arc::default() };
+        let mut engine = Engine { docker, host: host.to_owned(), info: std::sync::Arc::default() };
         engine.info = std::sync::Arc::new(engine.describe().await?);
         Ok(engine)
     }
@@ -102,7 +104,8 @@ impl Engine {
 
     /// Asks the engine for a sign of life.
     pub(crate) async fn ping(&self) -> Result<(), DockerError> {
-        self.ask("/_ping", self.docker.ping()).await.map(drop)
+        let answer = tokio::time::timeout(SIGN_OF_LIFE, self.ask("/_ping", self.docker.ping()));
+        answer.await.map_err(|_| DockerError::Timeout("/_ping"))?.map(drop)
     }
 
     /// One question with one short answer.
@@ -130,8 +133,7 @@ impl Engine {
         match self.ask("/info", self.docker.info()).await {
             Ok(told) => {
                 info.name = told.name.as_deref().map(error::shorten);
-                info.firewall_backend =
-                    told.firewall_backend.and_then(|firewall| firewall.driver);
+                info.firewall_backend = told.firewall_backend.and_then(|firewall| firewall.driver);
                 info.rootless = told
                     .security_options
                     .unwrap_or_default()
@@ -200,10 +202,7 @@ fn setup_error(error: &bollard::errors::Error, host: &str) -> DockerError {
     }
 }
 
-async fn timed<T>(
-    what: &'static str,
-    question: impl Future<Output = T>,
-) -> Result<T, DockerError> {
+async fn timed<T>(what: &'static str, question: impl Future<Output = T>) -> Result<T, DockerError> {
     tokio::time::timeout(ANSWER_TIME, question).await.map_err(|_| DockerError::Timeout(what))
 }
 

@@ -88,7 +88,9 @@ fn reach(mount: &Mount, own: Option<&Container>) -> Option<PathBuf> {
 /// The line to add to guard's service, so that it sees the mount.
 fn remedy(mount: &Mount, own: Option<&Container>) -> Option<String> {
     if mount.kind == MountKind::Other || mount.source.is_empty() {
-        return Some("guard can only read files on volumes and bind mounts: put the log on one".into());
+        return Some(
+            "guard can only read files on volumes and bind mounts: put the log on one".into(),
+        );
     }
     own?;
     let source = clean(&mount.source);
@@ -99,7 +101,8 @@ fn remedy(mount: &Mount, own: Option<&Container>) -> Option<String> {
 
 /// A line for `volumes:` of guard's service that shows it a directory of the host.
 pub fn mount_line(host: &str) -> String {
-    let target = if host == VOLUMES { host.to_owned() } else { join("/host", host.trim_start_matches('/')) };
+    let target =
+        if host == VOLUMES { host.to_owned() } else { join("/host", host.trim_start_matches('/')) };
     let plain = host.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-+@,=".contains(&b));
     if plain {
         return format!("- {host}:{target}:ro,rslave");
@@ -191,7 +194,8 @@ pub(super) mod tests {
 
     fn check(source: &str, own: &[(&str, &str)], expected: Option<&str>) {
         let own: Vec<_> = own.iter().map(|(s, d)| (MountKind::Bind, *s, *d)).collect();
-        let space = path_space(&container(&[(MountKind::Bind, source, "/logs")]), Some(&container(&own)));
+        let space =
+            path_space(&container(&[(MountKind::Bind, source, "/logs")]), Some(&container(&own)));
         assert_eq!(space[0].here.as_deref(), expected.map(std::path::Path::new), "{source}");
         assert_eq!(space[0].remedy.is_some(), expected.is_none());
     }
@@ -199,7 +203,11 @@ pub(super) mod tests {
     #[test]
     fn guard_sees_the_host_through_its_own_mounts() {
         let volumes = ("/var/lib/docker/volumes", "/var/lib/docker/volumes");
-        check("/var/lib/docker/volumes/x/_data", &[volumes], Some("/var/lib/docker/volumes/x/_data"));
+        check(
+            "/var/lib/docker/volumes/x/_data",
+            &[volumes],
+            Some("/var/lib/docker/volumes/x/_data"),
+        );
         check("/srv/logs", &[("/", "/host")], Some("/host/srv/logs"));
         check("/srv/logs", &[("/", "/host"), ("/srv/logs/", "/l")], Some("/l"));
         check("/srv/logs/web", &[("/srv/logs", "/host/logs")], Some("/host/logs/web"));
@@ -211,12 +219,19 @@ pub(super) mod tests {
     #[test]
     fn a_mount_that_another_covers_is_no_way() {
         check("/srv/logs", &[("/", "/host"), ("/other", "/host/srv")], None);
-        check("/srv/logs", &[("/", "/host"), ("/other", "/host/srv"), ("/srv", "/s")], Some("/s/logs"));
+        check(
+            "/srv/logs",
+            &[("/", "/host"), ("/other", "/host/srv"), ("/srv", "/s")],
+            Some("/s/logs"),
+        );
     }
 
     #[test]
     fn on_the_host_every_path_is_where_it_is() {
-        let space = path_space(&container(&[(MountKind::Volume, "/var/lib/docker/volumes/v/_data", "/data")]), None);
+        let space = path_space(
+            &container(&[(MountKind::Volume, "/var/lib/docker/volumes/v/_data", "/data")]),
+            None,
+        );
         assert_eq!(space[0].here, Some("/var/lib/docker/volumes/v/_data".into()));
     }
 
@@ -226,7 +241,10 @@ pub(super) mod tests {
         let remedy = |mount: (MountKind, &str, &str)| {
             path_space(&container(&[mount]), Some(&own))[0].remedy.clone().unwrap()
         };
-        assert!(remedy((MountKind::Bind, "/srv/logs", "/l")).contains("`- /srv/logs:/host/srv/logs:ro,rslave`"));
+        assert!(
+            remedy((MountKind::Bind, "/srv/logs", "/l"))
+                .contains("`- /srv/logs:/host/srv/logs:ro,rslave`")
+        );
         assert!(
             remedy((MountKind::Volume, "/var/lib/docker/volumes/a/_data", "/l"))
                 .contains("`- /var/lib/docker/volumes:/var/lib/docker/volumes:ro,rslave`")

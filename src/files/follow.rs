@@ -21,6 +21,9 @@ const MAX_GENERATIONS: usize = 32;
 /// Most files of a directory that are looked at to find one that was renamed.
 const MAX_SIBLINGS: usize = 1000;
 
+/// Most files that are looked at to find a copy: those named like the original.
+const MAX_COPIES: usize = 50;
+
 /// A path that is followed.
 #[derive(Debug)]
 pub(super) struct Follower {
@@ -30,13 +33,15 @@ pub(super) struct Follower {
     /// The files that it named, the one that it names now last.
     pub(super) generations: VecDeque<Generation>,
     pub(super) status: FileStatus,
+    /// When a copy was last looked for.
+    searched: Option<Instant>,
 }
 
 impl Follower {
     pub(super) fn new(path: String, space: &PathSpace) -> Self {
         let source = SourceId::File(space.host_path(&path).into());
         let (generations, status) = (VecDeque::new(), FileStatus::Waiting);
-        Follower { path, source, generations, status }
+        Follower { path, source, generations, status, searched: None }
     }
 
     /// The path names none of the files any more, or can't be asked.
@@ -58,7 +63,10 @@ impl Follower {
         self.generations.push_back(generation);
         self.status = FileStatus::Following;
         if self.generations.len() > MAX_GENERATIONS {
-            tracing::warn!(path = self.path, "it is replaced faster than it can be read: some of it is lost");
+            tracing::warn!(
+                path = self.path,
+                "it is replaced faster than it can be read: some of it is lost"
+            );
             self.generations.pop_front();
         }
     }
@@ -79,7 +87,12 @@ impl Follower {
 
     /// Lines that are there now, for one turn, and whether the end of their file
     /// had been reached before.
-    pub(super) fn read(&mut self, space: &PathSpace, pace: &Pace, now: Instant) -> (Vec<Line>, bool) {
+    pub(super) fn read(
+        &mut self,
+        space: &PathSpace,
+        pace: &Pace,
+        now: Instant,
+    ) -> (Vec<Line>, bool) {
         let mut lines = Vec::new();
         let mut index = 0;
         // A file may be truncated as fast as it is read: not more than once a turn.
@@ -89,7 +102,7 @@ impl Follower {
             match generation.read(now, &mut lines) {
                 Ok(Turn::Truncated) if !truncated => {
                     truncated = true;
-                    self.truncated(index, space, now, &mut lines);
+                    self.truncated(index, (space, pace), now, &mut lines);
                     continue;
                 }
                 Ok(_) => {}
@@ -142,16 +155,26 @@ impl Follower {
     }
 
     /// The file was emptied. If it was copied before (copytruncate), what was not
-    /// read yet is in the copy.
-    fn truncated(&mut self, index: usize, space: &PathSpace, now: Instant, lines: &mut Vec<Line>) {
-        let path = self.path.clone();
+    /// read yet is in the copy. Whoever empties it all the time must not make guard
+    /// look through a directory all the time.
+    fn truncated(
+        &mut self,
+        index: usize,
+        (space, pace): (&PathSpace, &Pace),
+        now: Instant,
+        lines: &mut Vec<Line>,
+    ) {
         let Some(generation) = self.generations.get_mut(index) else { return };
-        let copy = siblings(space, &path).find_map(|(name, opened)| {
-            if !name.starts_with(&path) {
-                return None;
-            }
-            generation.continued_by(opened, now)
-        });
+        let may_search = self.searched.is_none_or(|last| now.duration_since(last) >= pace.idle);
+        let copy = if may_search {
+            self.searched = Some(now);
+            siblings(space, &self.path)
+                .take_while(|sibling| sibling.alike)
+                .take(MAX_COPIES)
+                .find_map(|sibling| generation.continued_by(sibling.open(space)?, now))
+        } else {
+            None
+        };
         match copy {
             Some(copy) => {
                 generation.restart(now);
@@ -179,10 +202,11 @@ pub(super) fn find_marked(
     now: Instant,
 ) -> Option<Generation> {
     let mut copy = None;
-    for (name, opened) in siblings(space, path) {
+    for sibling in siblings(space, path).take(MAX_SIBLINGS) {
+        let Some(opened) = sibling.open(space) else { continue };
         match Generation::resume(opened, mark, now) {
             Ok(renamed) => return Some(renamed),
-            Err(opened) if copy.is_none() && name.starts_with(path) => {
+            Err(opened) if copy.is_none() && sibling.alike => {
                 copy = Generation::copy(opened, mark, now).ok();
             }
             Err(_) => {}
@@ -191,20 +215,29 @@ pub(super) fn find_marked(
     copy
 }
 
-/// The other files in the path's directory, those with the likeliest names first.
-fn siblings<'a>(
-    space: &'a PathSpace,
-    path: &'a str,
-) -> impl Iterator<Item = (String, Opened)> + 'a {
+/// A file in the directory of another.
+struct Sibling {
+    path: String,
+    /// Does its name begin with the other's?
+    alike: bool,
+}
+
+impl Sibling {
+    fn open(&self, space: &PathSpace) -> Option<Opened> {
+        space.open(&self.path).ok()
+    }
+}
+
+/// The other files in the path's directory, those with names like it first.
+fn siblings(space: &PathSpace, path: &str) -> impl Iterator<Item = Sibling> + use<> {
+    let own = path.rsplit('/').next().unwrap_or(path);
     let folder = folder(path);
     let mut names = space.list(folder).unwrap_or_default();
-    let own = path.rsplit('/').next().unwrap_or(path);
     names.retain(|name| name != own);
     names.sort_by_key(|name| !name.starts_with(own));
-    let folder = folder.trim_end_matches('/');
-    names.into_iter().take(MAX_SIBLINGS).filter_map(move |name| {
-        let name = format!("{folder}/{name}");
-        let opened = space.open(&name).ok()?;
-        Some((name, opened))
+    let (own, folder) = (own.to_owned(), folder.trim_end_matches('/').to_owned());
+    names.into_iter().map(move |name| Sibling {
+        path: format!("{folder}/{name}"),
+        alike: name.starts_with(&own),
     })
 }

@@ -101,7 +101,9 @@ pub(super) fn expand(
             for path in &paths {
                 let folder = if path.is_empty() { "/" } else { path };
                 let mut names = list(folder);
-                names.retain(|name| if is_pattern(part) { matches(part, name) } else { name == part });
+                names.retain(
+                    |name| if is_pattern(part) { matches(part, name) } else { name == part },
+                );
                 names.sort();
                 next.extend(names.iter().map(|name| format!("{path}/{name}")));
                 if next.len() > limit {
@@ -166,7 +168,10 @@ mod tests {
             names.iter().map(|name| (*name).to_owned()).collect()
         };
         assert_eq!(expand("/logs/*/app.log", 9, &mut list), ["/logs/a/app.log"]);
-        assert_eq!(expand("/logs/*/*", 9, &mut list), ["/logs/a/app.log", "/logs/a/app.log.1", "/logs/b/other"]);
+        assert_eq!(
+            expand("/logs/*/*", 9, &mut list),
+            ["/logs/a/app.log", "/logs/a/app.log.1", "/logs/b/other"]
+        );
         assert_eq!(expand("/logs/*/*", 2, &mut list).len(), 2);
         assert_eq!(expand("/none//there.log", 9, &mut list), ["/none/there.log"]);
         assert_eq!(expand("/", 9, &mut list), Vec::<String>::new());
@@ -177,9 +182,9 @@ mod tests {
         match pattern.first() {
             None => name.is_empty(),
             Some('*') => (0..=name.len()).any(|n| naive(&pattern[1..], &name[n..])),
-            Some(_) => {
-                name.first().is_some_and(|c| one(pattern, *c).is_some_and(|length| naive(&pattern[length..], &name[1..])))
-            }
+            Some(_) => name.first().is_some_and(|c| {
+                one(pattern, *c).is_some_and(|length| naive(&pattern[length..], &name[1..]))
+            }),
         }
     }
 

@@ -63,16 +63,23 @@ pub(super) enum OpenError {
     #[error("guard does not see {path}{}", remedy.as_ref().map(|r| format!(": {r}")).unwrap_or_default())]
     Unreachable { path: String, remedy: Option<String> },
     /// The path is on no mount at all.
-    #[error("{path} is on no volume or bind mount of the container: mount one there (`- logs:{}`), and guard can see it", folder(path))]
+    #[error(
+        "{path} is on no volume or bind mount of the container: mount one there (`- logs:{}`), and guard can see it",
+        folder(path)
+    )]
     Outside { path: String },
     /// A link leads where guard must not or can't follow.
     #[error("the link {link} leads to {target}: {reason}")]
     Link { link: String, target: String, reason: String },
     #[error("{path} is a {kind}, not a regular file")]
     NotAFile { path: String, kind: &'static str },
-    #[error("guard may not read {0}: give its container `cap_add: [DAC_READ_SEARCH]`, or make the file readable")]
+    #[error(
+        "guard may not read {0}: give its container `cap_add: [DAC_READ_SEARCH]`, or make the file readable"
+    )]
     Denied(String),
-    #[error("the kernel or the seccomp profile refuses openat2, without which guard can't follow {0} safely: it needs Linux 5.6 and Docker 20.10.0 or newer")]
+    #[error(
+        "the kernel or the seccomp profile refuses openat2, without which guard can't follow {0} safely: it needs Linux 5.6 and Docker 20.10.0 or newer"
+    )]
     NoOpenat2(String),
     #[error("{0}: too many links, or a link goes round in a circle")]
     TooManyLinks(String),
@@ -95,7 +102,8 @@ impl OpenError {
 impl PathSpace {
     /// The space of a container with these mounts.
     pub fn new(mounts: Vec<SpaceMount>) -> Self {
-        let clean = |mount: SpaceMount| SpaceMount { destination: clean(&mount.destination), ..mount };
+        let clean =
+            |mount: SpaceMount| SpaceMount { destination: clean(&mount.destination), ..mount };
         PathSpace { mounts: mounts.into_iter().map(clean).collect() }
     }
 
@@ -159,7 +167,9 @@ impl PathSpace {
                 for entry in Dir::new(fd).map_err(failed)?.take(MAX_NAMES) {
                     let entry = entry.map_err(failed)?;
                     let name = entry.file_name().to_str();
-                    names.extend(name.ok().filter(|name| !matches!(*name, "." | "..")).map(str::to_owned));
+                    names.extend(
+                        name.ok().filter(|name| !matches!(*name, "." | "..")).map(str::to_owned),
+                    );
                 }
             }
             Err(_) if !names.is_empty() => {}
@@ -185,7 +195,9 @@ impl PathSpace {
     }
 
     fn leads_to_mount(&self, path: &str) -> bool {
-        self.mounts.iter().any(|mount| below(&mount.destination, path).is_some_and(|rest| !rest.is_empty()))
+        self.mounts
+            .iter()
+            .any(|mount| below(&mount.destination, path).is_some_and(|rest| !rest.is_empty()))
     }
 }
 
@@ -200,7 +212,8 @@ impl Place {
     /// Opens it; no link is followed, neither at its end nor before.
     fn open(&self, flags: OFlags) -> Result<OwnedFd, Errno> {
         let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_SYMLINKS;
+        let resolve =
+            ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_SYMLINKS;
         // The kernel says EAGAIN where a rename nearby makes it unsure.
         for _ in 0..8 {
             match rustix::fs::openat2(&self.directory, &self.name, flags, Mode::empty(), resolve) {
@@ -283,7 +296,10 @@ impl<'a> Walk<'a> {
             self.levels.push(Level::Unseen(name));
             return Ok(None);
         };
-        let directory = parent.fd.try_clone().map_err(|_| OpenError::Failed { path: at.clone(), error: Errno::MFILE })?;
+        let directory = parent
+            .fd
+            .try_clone()
+            .map_err(|_| OpenError::Failed { path: at.clone(), error: Errno::MFILE })?;
         let place = Place { directory, name: PathBuf::from(&name) };
         let fd = match place.open(OFlags::PATH) {
             Err(Errno::NOENT | Errno::NOTDIR) if space.leads_to_mount(&at) => {
@@ -297,7 +313,8 @@ impl<'a> Walk<'a> {
             self.levels.push(Level::Seen(Entry { name, place, fd, kind }));
             return Ok(None);
         }
-        let target = rustix::fs::readlinkat(&fd, "", Vec::new()).map_err(|error| self.failed_at(&at, error))?;
+        let target = rustix::fs::readlinkat(&fd, "", Vec::new())
+            .map_err(|error| self.failed_at(&at, error))?;
         let target = target.into_string().map_err(|_| self.failed_at(&at, Errno::ILSEQ))?;
         self.link = Some((at, target.clone()));
         Ok(Some(target))
@@ -319,8 +336,12 @@ impl<'a> Walk<'a> {
             return Err(self.explain(OpenError::Unreachable { path, remedy: mount.remedy.clone() }));
         };
         let shown = || here.display().to_string();
-        let top = rustix::fs::open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-            .map_err(|error| OpenError::Failed { path: "/".into(), error })?;
+        let top = rustix::fs::open(
+            "/",
+            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )
+        .map_err(|error| OpenError::Failed { path: "/".into(), error })?;
         let relative = here.strip_prefix("/").unwrap_or(here);
         let relative = if relative == Path::new("") { Path::new(".") } else { relative };
         let place = Place { directory: top, name: relative.to_owned() };
@@ -338,7 +359,9 @@ impl<'a> Walk<'a> {
     fn link_here(&self, here: &str) -> OpenError {
         OpenError::Unreachable {
             path: self.path.to_owned(),
-            remedy: Some(format!("there is a link in guard's own path to it, {here}: mount the real directory")),
+            remedy: Some(format!(
+                "there is a link in guard's own path to it, {here}: mount the real directory"
+            )),
         }
     }
 

@@ -16,7 +16,9 @@ impl Host {
         for folder in ["data", "data/sub", "logs", "etc"] {
             std::fs::create_dir(dir.path().join(folder)).unwrap();
         }
-        for (file, text) in [("data/app.log", "app"), ("logs/web.log", "web"), ("etc/shadow", "secret")] {
+        for (file, text) in
+            [("data/app.log", "app"), ("logs/web.log", "web"), ("etc/shadow", "secret")]
+        {
             std::fs::write(dir.path().join(file), text).unwrap();
         }
         Host { dir }
