@@ -70,6 +70,9 @@ impl World {
             place.advance(&line.mark);
             self.read.push(line.text.clone());
         }
+        if batch.lines.is_empty() && !batch.gone {
+            *place = Position::File(batch.place);
+        }
     }
 
     /// Reads until so many lines have come in all, and then that no more come.

@@ -250,7 +250,10 @@ impl Watch {
                 pending.rules = true;
             }
         }
-        pending.since.get_or_insert(Instant::now() + GATHER);
+        // Other people's containers may come and go by the dozen; a list is dear.
+        let dear = pending.list && pending.containers.is_empty();
+        let at = Instant::now() + if dear { 10 * GATHER } else { GATHER };
+        pending.since = Some(pending.since.map_or(at, |since| since.min(at)));
     }
 
     /// Asks the engine about what is pending and tells what changed.

@@ -190,6 +190,10 @@ impl Generation {
         if length < self.at || (length > self.at && !self.begins_as_before()?) {
             return Ok(Turn::Truncated);
         }
+        if length == self.at {
+            self.live = true;
+            return Ok(Turn::End);
+        }
         let mut chunk = vec![0; CHUNK];
         let mut read = 0;
         while lines.len() < TURN_LINES && read < TURN_BYTES {

@@ -13,14 +13,14 @@ mod glob;
 mod space;
 mod wake;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
 pub use space::{PathSpace, SpaceMount};
 
-use crate::model::{FileMark, Line, Position, Progress, SourceId};
+use crate::model::{FileMark, Line, Mark, Position, Progress, SourceId};
 use follow::Follower;
 use generation::Generation;
 use space::{OpenError, Opened, folder};
@@ -65,6 +65,9 @@ pub struct FileBatch {
     /// Its lines, in order; at most 256. A line that came late to a file that was
     /// replaced bears the place reached in the newer file.
     pub lines: Vec<Line>,
+    /// The place after these lines. Without lines: the file came by this name
+    /// through a rename, and the place reached in it came along; to be kept.
+    pub place: Option<FileMark>,
     /// Had the end of this file been reached before these lines?
     pub live: bool,
     /// Is the file gone for good? Then nothing more comes of it.
@@ -106,6 +109,8 @@ pub struct FileReader {
     /// Places from an earlier life that no file was found for yet.
     known: HashMap<SourceId, FileMark>,
     followers: Vec<Follower>,
+    /// Files that changed their names, to be told.
+    moved: VecDeque<FileBatch>,
     /// Which follower has the next turn.
     turn: usize,
     wake: Wake,
@@ -137,6 +142,7 @@ impl FileReader {
             pace: Pace::default(),
             known: known.collect(),
             followers: Vec::new(),
+            moved: VecDeque::new(),
             turn: 0,
             wake: Wake::default(),
             next_look: now,
@@ -226,21 +232,29 @@ impl FileReader {
 
     /// The next follower that has something takes its turn.
     fn read(&mut self, now: Instant) -> Option<FileBatch> {
+        if let Some(batch) = self.moved.pop_front() {
+            return Some(batch);
+        }
         for _ in 0..self.followers.len() {
             let index = self.turn % self.followers.len();
             self.turn = index + 1;
             let follower = &mut self.followers[index];
             let (lines, live) = follower.read(&self.space, &self.pace, now);
             if !lines.is_empty() {
+                let place = lines.last().and_then(|line| match line.mark {
+                    Mark::File(mark) => Some(mark),
+                    Mark::Output(..) => None,
+                });
                 let source = follower.source.clone();
-                return Some(FileBatch { source, lines, live, gone: false });
+                return Some(FileBatch { source, lines, place, live, gone: false });
             }
             let over = follower.generations.is_empty() && follower.status == FileStatus::Waiting;
             if over && !self.patterns.contains(&follower.path) {
-                let follower = self.followers.remove(index);
+                let source = self.followers.remove(index).source;
                 return Some(FileBatch {
-                    source: follower.source,
+                    source,
                     lines: Vec::new(),
+                    place: None,
                     live,
                     gone: true,
                 });
@@ -336,6 +350,15 @@ impl FileReader {
                 let held = &mut self.followers[holder].generations;
                 let place = held.iter().position(is_it);
                 if let Some(generation) = place.and_then(|place| held.remove(place)) {
+                    if generation.has_begun() {
+                        self.moved.push_back(FileBatch {
+                            source: self.followers[index].source.clone(),
+                            lines: Vec::new(),
+                            place: Some(generation.mark()),
+                            live: generation.live,
+                            gone: false,
+                        });
+                    }
                     self.followers[index].adopt(generation, now);
                 }
             }
