@@ -201,7 +201,8 @@ impl Keeper {
         if look {
             self.findings = Findings::default();
             self.structure(now);
-            self.next_check = now + CHECK_EVERY;
+            // With many thousands of rules a look takes long: never most of the time.
+            self.next_check = Instant::now() + CHECK_EVERY.max(now.elapsed() * 20);
         }
         if every_element {
             self.next_full = now + FULL_EVERY;
@@ -209,7 +210,7 @@ impl Keeper {
         }
         self.bring_in(&touched, look);
         self.report(&touched);
-        self.schedule(now, look);
+        self.schedule(look);
     }
 
     /// Has every set looked at, element by element. Rules are, with every look.
@@ -222,7 +223,7 @@ impl Keeper {
     }
 
     /// The next look: soon after a failure, and not sooner for every order that comes.
-    fn schedule(&mut self, now: Instant, looked: bool) {
+    fn schedule(&mut self, looked: bool) {
         if !self.failed {
             if looked {
                 self.retry = None;
@@ -231,7 +232,8 @@ impl Keeper {
             return;
         }
         if looked || self.retry.is_none() {
-            self.retry = Some(now + self.backoff);
+            // From now, not from the turn's begin: a tool may have hung for longer than that.
+            self.retry = Some(Instant::now() + self.backoff);
             self.backoff = (self.backoff * 2).min(RETRY_LAST);
         }
     }
