@@ -18,20 +18,19 @@ fn what_someone_takes_away_is_put_back() {
             mallory.of(family).fail(8080, 2);
             mallory.of(family).is_refused(8080);
         }
-        host.run(&["iptables", "-F", "DOCKER-USER"]);
-        mallory.v4().is_refused(8080);
-        host.run(&["iptables", "-F", "f2b-web"]);
-        host.run(&["ip6tables", "-F", "f2b-web"]);
-        for family in Family::ALL {
-            mallory.of(family).is_refused(8080);
+        for tool in ["iptables", "ip6tables"] {
+            host.run(&[tool, "-F", "f2b-web"]);
         }
-        host.run(&["ipset", "flush"]);
+        host.run(&["iptables", "-F", "DOCKER-USER"]);
         for family in Family::ALL {
             mallory.of(family).is_refused(8080);
         }
         // A rule that lets all in, put before guard's, is passed by.
         host.run(&["iptables", "-I", "DOCKER-USER", "1", "-j", "ACCEPT"]);
-        mallory.v4().is_refused(8080);
+        host.run(&["ipset", "flush"]);
+        for family in Family::ALL {
+            mallory.of(family).is_refused(8080);
+        }
         guard.says(None, &["repaired"]);
     });
 }

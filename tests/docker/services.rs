@@ -32,14 +32,15 @@ fn a_service_recreated_under_attack_keeps_counts_and_bans() {
         guard.has_banned("web", &second.address);
 
         // Other labels: from now on, one failure is enough.
-        recreate(&host, &guarded.clone().guarded(&[("maxretry", "1")]));
+        recreate(&host, &guarded.clone().guarded(&[("maxretry", "1"), ("findtime", "5s")]));
         let third = mallory.at(mallory.address(Family::V4, 30));
         third.is_served(8080);
         third.fail(8080, 1);
         third.is_refused(8080);
         first.is_still_refused(8080);
 
-        // No labels: the jail is gone when its bans are.
+        // No labels: the jail is gone when its bans are, and its failures are too old to
+        // count.
         recreate(&host, &web());
         mallory.at(mallory.address(Family::V4, 40)).is_served(8080);
         first.is_still_refused(8080);

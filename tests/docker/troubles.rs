@@ -1,23 +1,12 @@
 //! What guard needs is missing, and comes back.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
 
 use crate::support::*;
 
 const LABELS: [(&str, &str); 3] =
     [("failregex", FLASK_REGEX), ("maxretry", "2"), ("bantime", "1h")];
-
-/// The tools that guard may call.
-const TOOLS: [&str; 8] = [
-    "iptables",
-    "iptables-save",
-    "iptables-restore",
-    "ip6tables",
-    "ip6tables-save",
-    "ip6tables-restore",
-    "ipset",
-    "nft",
-];
 
 #[test]
 fn the_engine_may_come_late_and_go() {
@@ -91,11 +80,7 @@ fn the_tools_may_come_late() {
         let log = guard.whole_log();
         assert_eq!(complaints(&log), 1, "{log}");
 
-        for tool in TOOLS {
-            if let Some(found) = find(tool) {
-                symlink(found, tools.join(tool)).expect("a new link");
-            }
-        }
+        link_firewall_tools(&tools);
         mallory.is_refused(8080);
         guard.has_banned("web", &mallory.address);
         eventually("it is well", || {
@@ -105,6 +90,19 @@ fn the_tools_may_come_late() {
         let log = guard.whole_log();
         assert_eq!(complaints(&log), 1, "{log}");
     });
+}
+
+/// Links the machine's firewall tools, by all their names, into a folder.
+fn link_firewall_tools(to: &Path) {
+    let iptables = find("iptables").expect("the engines need it");
+    let from = iptables.parent().expect("it lies in a folder");
+    for entry in std::fs::read_dir(from).expect("it was just there").flatten() {
+        let name = entry.file_name();
+        let wanted = ["iptables", "ip6tables", "xtables", "ipset", "nft"];
+        if wanted.iter().any(|tool| name.to_string_lossy().starts_with(tool)) {
+            symlink(entry.path(), to.join(name)).expect("a new link");
+        }
+    }
 }
 
 #[test]

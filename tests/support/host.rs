@@ -212,7 +212,7 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if std::thread::panicking() || std::env::var_os("GUARD_TEST_KEEP_LOGS").is_some() {
             keep_logs(&self.folder);
         }
         if let Some(namespace) = self.namespace.take() {
@@ -232,9 +232,10 @@ pub fn signal(child: &Child, signal: Signal) {
     kill_process(pid, signal).expect("it is our child");
 }
 
-/// Puts the logs of a failed test where they survive it, and says where.
+/// Puts the logs of a test where they survive it, and says where: of one that failed,
+/// or of all if `GUARD_TEST_KEEP_LOGS` is set.
 fn keep_logs(folder: &Path) {
-    let kept = leftovers::testbed().join("failed").join(folder.file_name().unwrap_or_default());
+    let kept = leftovers::testbed().join("logs").join(folder.file_name().unwrap_or_default());
     let _ = fs::create_dir_all(&kept);
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         if entry.path().extension().is_some_and(|extension| extension == "log") {
