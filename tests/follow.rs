@@ -343,6 +343,18 @@ fn a_copytruncate_while_guard_was_down_is_found_in_the_copy() {
 }
 
 #[test]
+fn a_file_that_was_filled_again_to_the_same_length_is_read_again() {
+    run(async {
+        let mut world = World::new("/logs/app.log");
+        world.append("app.log", "12:00:01 failed\n");
+        world.drain(1).await;
+        std::fs::write(world.path("app.log"), "12:00:02 failed\n").unwrap();
+        world.drain(2).await;
+        assert_eq!(world.read, ["12:00:01 failed", "12:00:02 failed"]);
+    });
+}
+
+#[test]
 fn a_file_that_was_emptied_and_filled_again_is_read_from_its_beginning() {
     run(async {
         let mut world = World::new("/logs/app.log");

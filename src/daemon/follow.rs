@@ -139,6 +139,11 @@ impl Follower {
                 let judged = known.get(&batch.source).map(|progress| progress.judged.clone());
                 Track::new(self.judge(), judged.unwrap_or(Position::File(None)))
             });
+            if batch.lines.is_empty() && !batch.gone {
+                // The file came by this name through a rename.
+                track.position = Position::File(batch.place);
+                track.dirty = true;
+            }
             let phase = if batch.live { Phase::Live } else { Phase::Backlog };
             self.judge_lines(&batch.source, track, batch.lines, phase).await;
             if batch.gone {

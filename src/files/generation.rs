@@ -7,7 +7,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 
 use tokio::time::Instant;
 
@@ -57,6 +57,9 @@ pub(super) struct Generation {
     at: u64,
     /// The end of the last line that was given.
     done: u64,
+    /// When it was last written, as of the last look: a file that was truncated and
+    /// filled to the very same length shows by nothing else.
+    modified: (i64, i64),
     /// The line that has no newline yet.
     open: Vec<u8>,
     /// Was its end reached since it was opened or emptied?
@@ -78,6 +81,7 @@ impl Generation {
             tail: Vec::new(),
             at: 0,
             done: 0,
+            modified: (0, 0),
             open: Vec::new(),
             live: false,
             grew: now,
@@ -186,8 +190,11 @@ impl Generation {
 
     /// Reads on, for one turn.
     pub(super) fn read(&mut self, now: Instant, lines: &mut Vec<Line>) -> io::Result<Turn> {
-        let length = self.file.metadata()?.len();
-        if length < self.at || (length > self.at && !self.begins_as_before()?) {
+        let meta = self.file.metadata()?;
+        let length = meta.len();
+        let modified = (meta.mtime(), meta.mtime_nsec());
+        let written = std::mem::replace(&mut self.modified, modified) != modified;
+        if length < self.at || (written && !self.begins_as_before()?) {
             return Ok(Turn::Truncated);
         }
         if length == self.at {
