@@ -266,20 +266,13 @@ impl Jails {
     }
 
     fn appeared(&mut self, container: Container) {
-        let reading = if container.one_off && !self.is_asked_for(&container) {
+        // `docker compose run` gives its containers the service's labels.
+        let reading = if container.one_off {
             labels::Reading::default()
         } else {
             labels::read(&container, &self.parameters.defaults, &mut self.library)
         };
         self.containers.insert(container.id.clone(), Known { container, reading });
-    }
-
-    /// One-off containers (`docker compose run`) bear their service's labels: they
-    /// are passed over, unless a label says otherwise.
-    fn is_asked_for(&self, container: &Container) -> bool {
-        let key = format!("{}.one-off", self.parameters.defaults.prefix());
-        let mut labels = container.labels.iter();
-        labels.any(|(label, value)| label.eq_ignore_ascii_case(&key) && value == "true")
     }
 
     async fn names_found(&mut self, names: BTreeMap<String, Vec<Address>>) {
