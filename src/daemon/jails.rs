@@ -9,12 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinSet;
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::follow::{Came, Follower, FollowerState};
-use super::pump::{Command, Report};
+use super::pump::{self, Command, Report};
 use super::surroundings::{self, Parts};
 use super::wanted::{FollowerKey, FollowerSpec, Known, Target, Wanted, What, wanted};
 use crate::docker::{Change, Engine, OutputChoice, mounts};
@@ -23,7 +23,8 @@ use crate::filter::Library;
 use crate::firewall;
 use crate::labels::{self, Complaint, Defaults, Severity, StreamChoice};
 use crate::model::{
-    Address, Container, ContainerId, IgnoreEntry, JailName, JailRules, Memory, SourceId, Timestamp,
+    Address, Container, ContainerId, Event, IgnoreEntry, JailName, JailRules, Memory, News,
+    SourceId, Timestamp,
 };
 
 /// The host's own addresses are read again so often.
@@ -65,6 +66,7 @@ pub(crate) struct Parameters {
     pub(crate) commands: mpsc::Sender<Command>,
     pub(crate) reports: mpsc::Sender<Report>,
     pub(crate) firewall: Arc<firewall::Handle>,
+    pub(crate) events: broadcast::Sender<Event>,
     pub(crate) cancel: CancellationToken,
 }
 
@@ -78,7 +80,9 @@ pub(crate) struct Jails {
     jails: BTreeMap<JailName, Arc<JailRules>>,
     complaints: Vec<Complaint>,
     followers: HashMap<FollowerKey, Running>,
-    tasks: JoinSet<(FollowerKey, Came)>,
+    tasks: JoinSet<Came>,
+    /// Which task is whose.
+    owners: HashMap<Id, FollowerKey>,
     /// How far each jail came in each source that nobody follows now.
     came: HashMap<JailName, Came>,
     surroundings: Parts,
@@ -118,12 +122,16 @@ struct Running {
     cancel: CancellationToken,
     /// Its task has ended.
     ended: bool,
+    /// And not as it should have.
+    died: bool,
 }
 
 /// One follower, as the status shows it.
 pub(crate) struct FollowerView {
     pub(crate) container: Arc<str>,
     pub(crate) output: bool,
+    /// Its reader died of a defect.
+    pub(crate) died: bool,
     pub(crate) state: FollowerState,
 }
 
@@ -143,6 +151,7 @@ pub(crate) fn prepare(parameters: Parameters) -> (Task, AskJails) {
         complaints: Vec::new(),
         followers: HashMap::new(),
         tasks: JoinSet::new(),
+        owners: HashMap::new(),
         came,
         surroundings: Parts::default(),
         names: watch::Sender::new(BTreeSet::new()),
@@ -182,7 +191,7 @@ impl Task {
                     jails.changes(batch.drain(..)).await;
                 }
                 Some(names) = names_found.recv() => jails.names_found(names).await,
-                Some(ended) = jails.tasks.join_next() => jails.follower_ended(ended).await,
+                Some(ended) = jails.tasks.join_next_with_id() => jails.follower_ended(ended).await,
                 Some(look) = looks.recv() => look(&jails),
                 _ = look_around.tick() => jails.look_around().await,
             }
@@ -215,6 +224,7 @@ impl Jails {
                     |known| Arc::clone(&known.container.name),
                 ),
                 output: matches!(running.spec.what, What::Output(_)),
+                died: running.died,
                 state: running.state.borrow().clone(),
             })
             .collect();
@@ -257,11 +267,30 @@ impl Jails {
     fn connected(&mut self, engine: Engine) {
         let info = engine.info();
         tracing::info!("Docker {} answers (API {})", info.version, info.api_version);
+        if let EngineState::Lost(_, why) = &self.engine {
+            self.tell(News::Trouble { what: why.clone(), over: true });
+        }
+        for limit in limits(&engine) {
+            tracing::warn!("{limit}");
+        }
         self.engine = EngineState::Connected(engine);
     }
 
+    fn tell(&self, news: News) {
+        pump::announce(&self.parameters.events, Event { at: Timestamp::now(), news });
+    }
+
+    fn trouble(&self, what: String) {
+        self.tell(News::Trouble { what, over: false });
+    }
+
+    /// What guard can't do with this engine, a sentence each.
+    pub(crate) fn limits(&self) -> Vec<String> {
+        self.engine.engine().map(limits).unwrap_or_default()
+    }
+
     fn lost(&mut self, why: String) {
-        tracing::error!("Docker does not answer: {why}");
+        self.trouble(why.clone());
         self.engine = EngineState::Lost(self.engine.engine().cloned(), why);
     }
 
@@ -386,6 +415,7 @@ impl Jails {
             state: states,
             cancel: cancel.clone(),
             ended: false,
+            died: false,
         };
         let start = Start {
             space: path_space(&container, self.own()),
@@ -399,8 +429,8 @@ impl Jails {
             state,
             cancel,
         };
-        let ended = key.clone();
-        self.tasks.spawn(async move { (ended, start.run().await) });
+        let task = self.tasks.spawn(start.run());
+        self.owners.insert(task.id(), key.clone());
         self.followers.insert(key, running);
     }
 
@@ -421,20 +451,27 @@ impl Jails {
         }
     }
 
-    async fn follower_ended(&mut self, ended: Result<(FollowerKey, Came), tokio::task::JoinError>) {
-        let (key, came) = match ended {
-            Ok(ended) => ended,
-            Err(error) => {
-                tracing::error!("a follower died: {error}");
-                return;
-            }
+    async fn follower_ended(&mut self, ended: Result<(Id, Came), JoinError>) {
+        let (id, came) = match ended {
+            Ok((id, came)) => (id, Some(came)),
+            Err(error) => (error.id(), None),
         };
-        self.came.entry(key.jail.clone()).or_default().extend(came);
+        let Some(key) = self.owners.remove(&id) else { return };
         if let Some(running) = self.followers.get_mut(&key) {
             running.ended = true;
+            running.died = came.is_none();
             if running.cancel.is_cancelled() {
                 self.followers.remove(&key);
             }
+        }
+        match came {
+            Some(came) => self.came.entry(key.jail.clone()).or_default().extend(came),
+            // What made it die would do so again at once.
+            None => self.trouble(format!(
+                "[{}] the reader of a source died, which is a defect of guard's; it is started \
+                 again with its container",
+                key.jail
+            )),
         }
         if let Target::Output(id) = &key.target
             && !self.containers.contains_key(id)
@@ -528,7 +565,7 @@ impl Start {
             }
             What::Files(patterns) => {
                 let reader = FileReader::new(self.space, patterns, self.came.clone());
-                follower.files(reader, self.came).await
+                follower.files(reader, &self.came).await
             }
         }
     }
@@ -564,6 +601,31 @@ async fn log_zone(
             own
         }
     }
+}
+
+/// What an engine's set-up keeps guard from doing, and what to do about it.
+fn limits(engine: &Engine) -> Vec<String> {
+    let info = engine.info();
+    let mut limits = Vec::new();
+    if info.rootless {
+        limits.push(
+            "Docker is rootless: its containers' traffic does not pass the host's firewall, so bans \
+             have no effect on it; run the services on a Docker that root runs"
+                .to_owned(),
+        );
+    }
+    if info.firewall_backend.as_deref().is_some_and(|backend| backend.starts_with("nftables")) {
+        limits.push(
+            "Docker's firewall backend is nftables, which has no DOCKER-USER chain: this version of \
+             guard can ban only where that chain is; set \"firewall-backend\": \"iptables\" in \
+             /etc/docker/daemon.json"
+                .to_owned(),
+        );
+    }
+    if let Some(why) = &info.info_refused {
+        limits.push(format!("Docker's /info can't be read: {why}"));
+    }
+    limits
 }
 
 fn path_space(container: &Container, own: Option<&Container>) -> PathSpace {

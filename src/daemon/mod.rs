@@ -146,6 +146,7 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Resu
         commands: outboxes.commands,
         reports: outboxes.reports,
         firewall: Arc::clone(&firewall),
+        events: events.clone(),
         cancel: cancel.child_token(),
     });
     let operator = operator::Operator {
