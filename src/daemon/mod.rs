@@ -19,6 +19,7 @@ mod jails;
 mod operator;
 mod pump;
 pub mod settings;
+mod start;
 mod surroundings;
 mod wanted;
 
