@@ -256,7 +256,8 @@ fn ban(text: &mut Text, banned: &[BanView], zone: &TimeZone) {
     }
     for ban in banned {
         let state = match ban.in_force {
-            InForce::Yes | InForce::Pending => "",
+            InForce::Yes => "",
+            InForce::Pending => " (not in the kernel yet: guardctl status says why)",
             InForce::DryRun => " (dry run: the firewall is left alone)",
         };
         let end = until(ban.until, zone);

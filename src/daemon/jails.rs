@@ -17,18 +17,20 @@ use super::follow::{Came, FollowerState};
 use super::pump::{self, Command, Report};
 use super::start::{Start, located, path_space};
 use super::surroundings::{self, Parts};
-use super::wanted::{FollowerKey, FollowerSpec, Known, Target, Wanted, What, wanted};
+use super::wanted::{Before, FollowerKey, FollowerSpec, Known, Target, Wanted, What, wanted};
 use crate::docker::{Change, Engine};
 use crate::filter::Library;
 use crate::firewall;
 use crate::labels::{self, Complaint, Defaults, Severity};
 use crate::model::{
-    Address, Container, ContainerId, Event, IgnoreEntry, JailName, JailRules, Memory, News,
-    SourceId, Timestamp,
+    Address, Container, ContainerId, Event, IgnoreEntry, JailName, Memory, News, SourceId,
+    Timestamp,
 };
 
 /// The host's own addresses are read again so often.
 const LOOK_AROUND: Duration = Duration::from_secs(30);
+/// The first look-up of names delays the first follower so long at most.
+const NAMES_WAIT: Duration = Duration::from_secs(2);
 /// So many changes are taken together.
 const CHANGES_AT_ONCE: usize = 64;
 
@@ -62,7 +64,6 @@ pub(crate) struct Parameters {
     pub(crate) zone: TimeZone,
     /// Names of the daemon's own ignore list.
     pub(crate) ignore: Vec<IgnoreEntry>,
-    pub(crate) memory: Arc<Memory>,
     pub(crate) commands: mpsc::Sender<Command>,
     pub(crate) reports: mpsc::Sender<Report>,
     pub(crate) firewall: Arc<firewall::Handle>,
@@ -76,8 +77,8 @@ pub(crate) struct Jails {
     engine: EngineState,
     containers: BTreeMap<ContainerId, Known>,
     library: Library,
-    /// The jails in force, and what was last told of them.
-    jails: BTreeMap<JailName, Arc<JailRules>>,
+    /// The jails in force, what was last told of them, and whose they are.
+    before: Before,
     complaints: Vec<Complaint>,
     followers: HashMap<FollowerKey, Running>,
     tasks: JoinSet<Came>,
@@ -135,19 +136,22 @@ pub(crate) struct FollowerView {
     pub(crate) state: FollowerState,
 }
 
-/// Makes the task and the way to ask it.
-pub(crate) fn prepare(parameters: Parameters) -> (Task, AskJails) {
+/// Makes the task and the way to ask it, from what the store remembered.
+pub(crate) fn prepare(parameters: Parameters, memory: &Memory) -> (Task, AskJails) {
     let (ask, looks) = mpsc::channel(16);
     let mut came: HashMap<JailName, Came> = HashMap::new();
-    for (jail, source, progress) in &parameters.memory.progress {
+    for (jail, source, progress) in &memory.progress {
         came.entry(jail.clone()).or_default().insert(source.clone(), progress.clone());
     }
+    let remembered = memory.jails.iter().map(|jail| &jail.rules);
+    let holders = remembered.map(|rules| (rules.name.clone(), rules.service.clone())).collect();
+    let before = Before { jails: BTreeMap::new(), holders };
     let jails = Jails {
         parameters,
         engine: EngineState::Connecting,
         containers: BTreeMap::new(),
         library: Library::default(),
-        jails: BTreeMap::new(),
+        before,
         complaints: Vec::new(),
         followers: HashMap::new(),
         tasks: JoinSet::new(),
@@ -178,6 +182,18 @@ impl Task {
             jails.parameters.cancel.child_token(),
         );
         let resolver = tokio::spawn(resolver);
+        // Who is to be left alone by name is known before the first failure counts,
+        // unless DNS is slow.
+        jails.tell_names();
+        let wait = tokio::time::sleep(NAMES_WAIT);
+        tokio::pin!(wait);
+        while jails.names.borrow().len() > jails.surroundings.names.len() {
+            tokio::select! {
+                () = &mut wait => break,
+                Some(names) = names_found.recv() => jails.surroundings.names = names,
+                () = jails.parameters.cancel.cancelled() => break,
+            }
+        }
         let mut look_around = tokio::time::interval(LOOK_AROUND);
         let mut batch = Vec::with_capacity(CHANGES_AT_ONCE);
         let cancel = jails.parameters.cancel.clone();
@@ -254,6 +270,9 @@ impl Jails {
         if self.networks_known {
             self.reconcile().await;
         }
+        if self.all_told {
+            self.forget_old_outputs().await;
+        }
         if listed && self.networks_known && !self.all_told {
             self.all_told = true;
             self.forget_old_outputs().await;
@@ -299,7 +318,10 @@ impl Jails {
         let reading = if container.one_off {
             labels::Reading::default()
         } else {
-            labels::read(&container, &self.parameters.defaults, &mut self.library)
+            // A label may hold hundreds of regexes; others of this worker's tasks go on.
+            tokio::task::block_in_place(|| {
+                labels::read(&container, &self.parameters.defaults, &mut self.library)
+            })
         };
         self.containers.insert(container.id.clone(), Known { container, reading });
     }
@@ -324,7 +346,7 @@ impl Jails {
     /// Brings jails and followers to what the containers ask for now.
     async fn reconcile(&mut self) {
         let own = self.own().cloned();
-        let wanted = wanted(&self.containers, &self.jails, |container, path| {
+        let wanted = wanted(&self.containers, &self.before, |container, path| {
             located(container, own.as_ref(), path)
         });
         self.tell_complaints(&wanted.complaints);
@@ -353,15 +375,20 @@ impl Jails {
     }
 
     async fn tell_jails(&mut self, wanted: &Wanted) {
+        let known = self.before.jails.keys();
         let gone: Vec<_> =
-            self.jails.keys().filter(|name| !wanted.jails.contains_key(*name)).cloned().collect();
+            known.filter(|name| !wanted.jails.contains_key(*name)).cloned().collect();
         for name in gone {
-            self.jails.remove(&name);
+            self.before.jails.remove(&name);
+            if self.all_told {
+                self.before.holders.remove(&name);
+            }
             self.command(Command::JailLeft(name)).await;
         }
         for (name, rules) in &wanted.jails {
-            if self.jails.get(name) != Some(rules) {
-                self.jails.insert(name.clone(), Arc::clone(rules));
+            if self.before.jails.get(name) != Some(rules) {
+                self.before.jails.insert(name.clone(), Arc::clone(rules));
+                self.before.holders.insert(name.clone(), rules.service.clone());
                 self.command(Command::Jail(Arc::clone(rules))).await;
             }
         }
@@ -369,7 +396,7 @@ impl Jails {
 
     /// The resolver looks up the names of all ignore lists.
     fn tell_names(&self) {
-        let jails = self.jails.values().flat_map(|rules| &rules.ignore);
+        let jails = self.before.jails.values().flat_map(|rules| &rules.ignore);
         let names: BTreeSet<String> = jails
             .chain(&self.parameters.ignore)
             .filter_map(|entry| match entry {
@@ -494,7 +521,7 @@ impl Jails {
             self.parameters.reports.send(Report::SourceGone { jail: jail.clone(), source }).await;
     }
 
-    /// Containers that went while guard was away.
+    /// Places in the output of containers that are gone, and that nobody reads.
     async fn forget_old_outputs(&mut self) {
         let mut gone = Vec::new();
         for (jail, came) in &self.came {

@@ -32,16 +32,18 @@ use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use self::pump::Outboxes;
 use self::settings::Settings;
 use crate::control::server::{BindError, Server};
 use crate::docker::{self, Discovery};
 use crate::firewall;
-use crate::model::{Event, News, Timestamp};
+use crate::model::{Event, Memory, News, Timestamp};
 use crate::store::{self, Opened, Store};
 use crate::warden::{self, JailView, Warden};
 
-/// Docker kills after 10 s; guard is done in half of it.
-const GRACE: Duration = Duration::from_secs(5);
+/// Docker kills after 10 s; guard is done in half of it: so long for the tasks, up
+/// to 3 s for the firewall and the store.
+const GRACE: Duration = Duration::from_millis(1800);
 /// The first bans stand before the first line is read, but a firewall that does
 /// not work must not keep guard from starting.
 const FIRST_RULES: Duration = Duration::from_secs(15);
@@ -55,6 +57,9 @@ pub enum Fatal {
     /// The socket can't be had.
     #[error(transparent)]
     Socket(#[from] BindError),
+    /// A task that everything hangs on ended by itself.
+    #[error("the {0} task died, which is a defect of guard's")]
+    Died(&'static str),
 }
 
 impl Fatal {
@@ -66,7 +71,7 @@ impl Fatal {
             {
                 77
             }
-            Fatal::Store(..) | Fatal::Socket(_) => 70,
+            Fatal::Store(..) | Fatal::Socket(_) | Fatal::Died(_) => 70,
         }
     }
 }
@@ -90,116 +95,179 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 /// Runs guard until `shutdown` is ready, then ends within five seconds with
 /// everything written.
 pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Result<(), Fatal> {
+    tokio::pin!(shutdown);
     // First: where another guard runs, nothing of its may be touched.
     let server = Server::bind(&settings.socket).await?;
     let opened =
         store::open(&settings.data).map_err(|error| Fatal::Store(settings.data.clone(), error))?;
-    let Opened { store, memory, notes } = opened;
-    for note in &notes {
+    for note in &opened.notes {
         tracing::warn!("{note}");
     }
-    let (outboxes, inbox) = pump::channels();
-    let (events, _) = broadcast::channel::<Event>(1024);
-
-    // Bans first: they stand in the kernel before any log is read.
-    let memory = Arc::new(memory);
-    let mut warden = Warden::new(
-        Timestamp::now(),
-        memory.as_ref().clone(),
-        warden::Settings {
-            track_max: settings.track_max,
-            ignore: settings.ignore.clone(),
-            ignore_docker: settings.ignore_docker,
-        },
-    );
-    let first = pump::drain(&mut warden);
-    store.write(first.records);
-    let restored = warden.jails().map(JailView::banned_now).sum::<usize>();
-    let told = outboxes.told.clone();
-    let firewall = Arc::new(firewall::start(settings.firewall, first.orders, move |message| {
-        // Blocks the firewall's own thread only, and the warden never waits for it.
-        let _ = told.blocking_send(message);
-    }));
-    for event in first.events {
-        pump::announce(&events, event);
-    }
-
+    let Opened { store, memory, notes } = opened;
+    let (mut core, outboxes) = Core::start(&settings, store, &memory);
+    let mut stopping = tokio::select! {
+        biased;
+        () = &mut shutdown => true,
+        settled = tokio::time::timeout(FIRST_RULES, core.firewall.settled()) => {
+            if settled.is_err() {
+                tracing::error!("the firewall is not ready; guard goes on and keeps trying");
+            }
+            false
+        }
+    };
     let cancel = CancellationToken::new();
-    let pump = pump::Pump {
-        warden,
-        firewall: Arc::clone(&firewall),
-        store: store.clone(),
-        events: events.clone(),
-    };
-    let pump = tokio::spawn(pump.run(inbox));
-    if tokio::time::timeout(FIRST_RULES, firewall.settled()).await.is_err() {
-        tracing::error!("the firewall is not ready; guard goes on and keeps trying");
+    let mut edges = Edges::start(settings, &core, outboxes, (server, &memory, notes), &cancel);
+    drop(memory);
+    let mut died = None;
+    while !stopping {
+        died = tokio::select! {
+            () = &mut shutdown => None,
+            _ = &mut edges.discovery => Some("discovery"),
+            _ = &mut edges.jails => Some("jails"),
+            _ = &mut core.pump => Some("warden"),
+        };
+        stopping = true;
     }
-    tracing::info!("guard {} started, {restored} bans restored", env!("CARGO_PKG_VERSION"));
-
-    let prefix = format!("{}.", settings.defaults.prefix());
-    let discovery = Discovery { prefix, host: None };
-    let (jails, ask_jails) = jails::prepare(jails::Parameters {
-        defaults: settings.defaults,
-        zone: TimeZone::system(),
-        ignore: settings.ignore,
-        memory,
-        commands: outboxes.commands,
-        reports: outboxes.reports,
-        firewall: Arc::clone(&firewall),
-        events: events.clone(),
-        cancel: cancel.child_token(),
-    });
-    let operator = operator::Operator {
-        warden: outboxes.ask,
-        jails: ask_jails,
-        firewall: Arc::clone(&firewall),
-        store: store.clone(),
-        notes,
-        started: Timestamp::now(),
-    };
-    let (asked, questions) = mpsc::channel(16);
-    let control = tokio::spawn(server.run(asked, events.clone(), cancel.child_token()));
-    let operator = tokio::spawn(operator.run(questions));
-    let (changes, changes_in) = mpsc::channel(64);
-    let discovery = tokio::spawn(docker::discover(discovery, changes, cancel.child_token()));
-    let trouble = tokio::spawn(tell_trouble(store.status(), events, cancel.child_token()));
-    let jails = tokio::spawn(jails.run(changes_in));
-
-    shutdown.await;
     tracing::info!("stopping");
     cancel.cancel();
-    let stopping = async {
-        for (name, task) in [("discovery", discovery), ("jails", jails), ("control", control)] {
+    stop(core, edges).await;
+    died.map_or(Ok(()), |task| Err(Fatal::Died(task)))
+}
+
+/// The warden with the firewall and the store: what keeps bans in force.
+struct Core {
+    store: Store,
+    firewall: Arc<firewall::Handle>,
+    events: broadcast::Sender<Event>,
+    pump: JoinHandle<Warden>,
+}
+
+impl Core {
+    /// Bans first: they stand in the kernel before any log is read.
+    fn start(settings: &Settings, store: Store, memory: &Memory) -> (Core, Outboxes) {
+        let (outboxes, inbox) = pump::channels();
+        let (events, _) = broadcast::channel::<Event>(1024);
+        let mut warden = Warden::new(
+            Timestamp::now(),
+            memory.clone(),
+            warden::Settings {
+                track_max: settings.track_max,
+                ignore: settings.ignore.clone(),
+                ignore_docker: settings.ignore_docker,
+            },
+        );
+        let first = pump::drain(&mut warden);
+        store.write(first.records);
+        let restored = warden.jails().map(JailView::banned_now).sum::<usize>();
+        tracing::info!("guard {} started, {restored} bans restored", env!("CARGO_PKG_VERSION"));
+        let told = outboxes.told.clone();
+        let tell = move |message| {
+            // Blocks the firewall's own thread only, and the warden never waits for it.
+            let _ = told.blocking_send(message);
+        };
+        let firewall = Arc::new(firewall::start(settings.firewall, first.orders, tell));
+        for event in first.events {
+            pump::announce(&events, event);
+        }
+        let pump = pump::Pump {
+            warden,
+            firewall: Arc::clone(&firewall),
+            store: store.clone(),
+            events: events.clone(),
+        };
+        let pump = tokio::spawn(pump.run(inbox));
+        (Core { store, firewall, events, pump }, outboxes)
+    }
+}
+
+/// The tasks between the core and the world.
+struct Edges {
+    discovery: JoinHandle<()>,
+    jails: JoinHandle<()>,
+    control: JoinHandle<()>,
+    operator: JoinHandle<()>,
+    trouble: JoinHandle<()>,
+}
+
+impl Edges {
+    fn start(
+        settings: Settings,
+        core: &Core,
+        outboxes: Outboxes,
+        (server, memory, notes): (Server, &Memory, Vec<String>),
+        cancel: &CancellationToken,
+    ) -> Edges {
+        let prefix = format!("{}.", settings.defaults.prefix());
+        let parameters = jails::Parameters {
+            defaults: settings.defaults,
+            zone: TimeZone::system(),
+            ignore: settings.ignore,
+            commands: outboxes.commands,
+            reports: outboxes.reports,
+            firewall: Arc::clone(&core.firewall),
+            events: core.events.clone(),
+            cancel: cancel.child_token(),
+        };
+        let (jails, ask_jails) = jails::prepare(parameters, memory);
+        let operator = operator::Operator {
+            warden: outboxes.ask,
+            jails: ask_jails,
+            firewall: Arc::clone(&core.firewall),
+            store: core.store.clone(),
+            notes,
+            started: Timestamp::now(),
+        };
+        let (asked, questions) = mpsc::channel(16);
+        let (changes, changes_in) = mpsc::channel(64);
+        let discovery = Discovery { prefix, host: None };
+        let status = core.store.status();
+        Edges {
+            control: tokio::spawn(server.run(asked, core.events.clone(), cancel.child_token())),
+            operator: tokio::spawn(operator.run(questions)),
+            discovery: tokio::spawn(docker::discover(discovery, changes, cancel.child_token())),
+            trouble: tokio::spawn(tell_trouble(status, core.events.clone(), cancel.child_token())),
+            jails: tokio::spawn(jails.run(changes_in)),
+        }
+    }
+}
+
+/// The sources end, then the warden, then firewall and store: those two in any
+/// case, whoever else is late.
+async fn stop(core: Core, edges: Edges) {
+    let Core { store, firewall, pump, .. } = core;
+    let tasks = async {
+        for (name, task) in
+            [("discovery", edges.discovery), ("jails", edges.jails), ("control", edges.control)]
+        {
             ended(name, task).await;
         }
-        operator.abort();
-        trouble.abort();
+        edges.operator.abort();
+        edges.trouble.abort();
         ended("warden", pump).await;
-        stop_threads(firewall, store).await;
     };
-    if tokio::time::timeout(GRACE, stopping).await.is_err() {
-        tracing::warn!("not everything ended within {} s; leaving it", GRACE.as_secs());
+    if tokio::time::timeout(GRACE, tasks).await.is_err() {
+        tracing::warn!("not every task ended within {} ms; going on", GRACE.as_millis());
     }
-    Ok(())
-}
-
-async fn ended<T>(name: &str, task: JoinHandle<T>) {
-    if let Err(error) = task.await {
-        tracing::error!("the {name} task died: {error}");
-    }
-}
-
-/// The rules go (or stay, as set), then the last records are written.
-async fn stop_threads(firewall: Arc<firewall::Handle>, store: Store) {
-    let stopped = tokio::task::spawn_blocking(move || {
-        firewall.stop();
+    // Both wait for the kernel or the disk: side by side.
+    let rules = tokio::task::spawn_blocking(move || firewall.stop());
+    let disk = tokio::task::spawn_blocking(move || {
         if let Err(why) = store.stop() {
             tracing::error!("the last changes are not written: {why}");
         }
     });
-    ended("last", stopped).await;
+    ended("firewall", rules).await;
+    ended("store", disk).await;
     tracing::info!("stopped");
+}
+
+/// Waits for a task; one that was waited for before has ended.
+async fn ended<T>(name: &str, task: JoinHandle<T>) {
+    if task.is_finished() {
+        return;
+    }
+    if let Err(error) = task.await {
+        tracing::error!("the {name} task died: {error}");
+    }
 }
 
 /// Tells when the database fails, and when it is well again.

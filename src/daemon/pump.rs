@@ -178,8 +178,9 @@ impl Pump {
             let sleep = tokio::time::sleep(self.sleep());
             tokio::select! {
                 biased;
-                Some(question) = inbox.questions.recv() => self.answer(question),
+                // Before the questions: an answer shows what the kernel said to it.
                 Some(told) = inbox.told.recv() => self.told(told),
+                Some(question) = inbox.questions.recv() => self.answer(question),
                 command = inbox.commands.recv(), if commanding => match command {
                     Some(command) => self.command(command),
                     None => commanding = false,

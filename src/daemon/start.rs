@@ -37,7 +37,11 @@ impl Start {
             What::Files(_) => {
                 let container = &self.container;
                 let jail = &self.spec.jail;
-                log_zone(&self.engine, container, jail.log_zone.as_ref(), self.zone).await
+                let asked = log_zone(&self.engine, container, jail.log_zone.as_ref(), self.zone);
+                let Some(zone) = self.cancel.run_until_cancelled(asked).await else {
+                    return Came::new();
+                };
+                zone
             }
         };
         let follower = Follower {
@@ -110,23 +114,19 @@ pub(super) fn path_space(container: &Container, own: Option<&Container>) -> Path
     PathSpace::new(mounts.collect())
 }
 
-/// Where a path of a container lies on the host; a path on no mount is the
-/// container's alone.
-pub(super) fn located(container: &Container, own: Option<&Container>, path: &str) -> String {
+/// Where the mount with the files of a pattern lies on the host; a path on no
+/// mount is the container's alone.
+pub(super) fn located(container: &Container, own: Option<&Container>, pattern: &str) -> String {
+    // A mount below a wildcard is not looked for: which would it be?
+    let literal = pattern.split(['*', '?', '[']).next().unwrap_or(pattern);
     let covers = |destination: &str| {
-        path.strip_prefix(destination)
-            .filter(|rest| rest.is_empty() || rest.starts_with('/') || destination.ends_with('/'))
-            .map(str::to_owned)
+        literal.strip_prefix(destination).is_some_and(|rest| {
+            rest.is_empty() || rest.starts_with('/') || destination.ends_with('/')
+        })
     };
     mounts::path_space(container, own)
         .into_iter()
-        .filter_map(|mount| {
-            let rest = covers(&mount.destination)?;
-            Some((mount.destination.len(), format!("{}/{rest}", mount.host)))
-        })
-        .max()
-        .map_or_else(
-            || format!("{}:{path}", container.id),
-            |(_, located)| located.replace("//", "/"),
-        )
+        .filter(|mount| covers(&mount.destination))
+        .max_by_key(|mount| mount.destination.len())
+        .map_or_else(|| format!("{}:", container.id), |mount| mount.host)
 }

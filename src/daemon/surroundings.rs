@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -66,16 +68,19 @@ pub(crate) async fn resolve(
     loop {
         let names = wanted.borrow_and_update().clone();
         known.retain(|name, _| names.contains(name));
-        for name in names {
-            match look_up(&name).await {
+        // Side by side, each told as it comes: one that hangs holds up no other.
+        let mut answers: FuturesUnordered<_> =
+            names.into_iter().map(|name| async { (look_up(&name).await, name) }).collect();
+        while let Some((answer, name)) = answers.next().await {
+            match answer {
                 Ok(addresses) => {
                     known.insert(name, addresses);
                 }
                 Err(why) => tracing::warn!("ignoreip: {name} has no address now: {why}"),
             }
-        }
-        if found.send(known.clone()).await.is_err() {
-            return;
+            if found.send(known.clone()).await.is_err() {
+                return;
+            }
         }
         tokio::select! {
             () = cancel.cancelled() => return,

@@ -38,9 +38,10 @@ pub(crate) struct FollowerKey {
 pub(crate) enum Target {
     /// A container's output.
     Output(ContainerId),
-    /// Files, by the paths of their patterns on the host: replicas that share
-    /// a volume share the follower, or each failure would count several times.
-    Files(Vec<String>),
+    /// The files on one mount, by its place on the host: replicas and the old and
+    /// new container of a service that is being recreated share the mount and so
+    /// the follower, whatever their patterns, or failures would count twice.
+    Files(String),
 }
 
 /// How to follow.
@@ -64,10 +65,22 @@ impl FollowerSpec {
     /// Would the two judge the same lines in the same way?
     pub(crate) fn same_as(&self, other: &FollowerSpec) -> bool {
         self.what == other.what
+            // Its zone and its mounts may be others.
+            && self.container == other.container
             && Arc::ptr_eq(&self.jail.filter, &other.jail.filter)
             && self.jail.limits.find_time == other.jail.limits.find_time
             && self.jail.log_zone == other.jail.log_zone
     }
+}
+
+/// What was so far.
+#[derive(Default)]
+pub(crate) struct Before {
+    /// The rules in force.
+    pub(crate) jails: BTreeMap<JailName, Arc<JailRules>>,
+    /// Whose each jail is, or was when guard last ran: who comes later with the
+    /// same name does not take it away.
+    pub(crate) holders: BTreeMap<JailName, ServiceId>,
 }
 
 /// One container that asks for a jail.
@@ -78,10 +91,10 @@ struct Claim<'a> {
 
 /// What all `containers` together ask for. `before` are the rules in force, kept
 /// where a service's published ports can't be told at the moment; `locate` tells
-/// where a path of a container lies on the host.
+/// where the mount with a path of a container lies on the host.
 pub(crate) fn wanted(
     containers: &BTreeMap<ContainerId, Known>,
-    before: &BTreeMap<JailName, Arc<JailRules>>,
+    before: &Before,
     locate: impl Fn(&Container, &str) -> String,
 ) -> Wanted {
     let mut wanted = Wanted::default();
@@ -91,12 +104,13 @@ pub(crate) fn wanted(
     for (name, mut claims) in claims(containers) {
         if let Some(complaint) = conflict(&name, &claims) {
             wanted.complaints.push(complaint);
-            continue;
+            let holder = holder(&claims, before.holders.get(&name));
+            claims.retain(|claim| Some(&claim.jail.service) == holder.as_ref());
         }
         // The newest container's labels count: a service is being recreated.
         claims.sort_by_key(|claim| (claim.container.running, claim.container.created));
         let Some(newest) = claims.last() else { continue };
-        match rules(newest, containers, before.get(&name)) {
+        match rules(newest, containers, before.jails.get(&name)) {
             Ok(Some(rules)) => {
                 wanted.jails.insert(name.clone(), rules);
             }
@@ -107,8 +121,7 @@ pub(crate) fn wanted(
             }
         }
         for claim in &claims {
-            let (key, spec) = follower(&name, claim, &locate);
-            wanted.followers.insert(key, spec);
+            wanted.followers.extend(followers(&name, claim, &locate));
         }
     }
     wanted.complaints = without_repeats(wanted.complaints, containers);
@@ -123,6 +136,25 @@ fn claims(containers: &BTreeMap<ContainerId, Known>) -> BTreeMap<JailName, Vec<C
         }
     }
     claims
+}
+
+/// Of several services that want one jail, the one that keeps it: whose it was, or
+/// the only one that runs. guard's own jail is nobody's.
+fn holder(claims: &[Claim<'_>], before: Option<&ServiceId>) -> Option<ServiceId> {
+    if claims.iter().any(|claim| claim.jail.name.as_str() == MANUAL_JAIL) {
+        return None;
+    }
+    if let Some(before) = before
+        && claims.iter().any(|claim| claim.jail.service == *before)
+    {
+        return Some(before.clone());
+    }
+    let running = claims.iter().filter(|claim| claim.container.running);
+    let services: BTreeSet<&ServiceId> = running.map(|claim| &claim.jail.service).collect();
+    match services.len() {
+        1 => services.first().map(|service| (*service).clone()),
+        _ => None,
+    }
 }
 
 /// Two services can't have one jail, and `manual` is guard's own.
@@ -211,23 +243,36 @@ fn published(
     }
 }
 
-fn follower(
+/// One follower for the output, or one for each mount with files.
+fn followers(
     name: &JailName,
     claim: &Claim<'_>,
     locate: &impl Fn(&Container, &str) -> String,
-) -> (FollowerKey, FollowerSpec) {
-    let id = &claim.container.id;
-    let (target, what) = match &claim.jail.sources {
-        Sources::Output(choice) => (Target::Output(id.clone()), What::Output(*choice)),
-        Sources::Files(patterns) => {
-            let mut located: Vec<_> =
-                patterns.iter().map(|pattern| locate(claim.container, pattern)).collect();
-            located.sort();
-            (Target::Files(located), What::Files(patterns.clone()))
-        }
-    };
+) -> BTreeMap<FollowerKey, FollowerSpec> {
+    let container = claim.container.id.clone();
     let jail = Arc::new(claim.jail.clone());
-    (FollowerKey { jail: name.clone(), target }, FollowerSpec { container: id.clone(), jail, what })
+    let mut targets: BTreeMap<Target, What> = BTreeMap::new();
+    match &claim.jail.sources {
+        Sources::Output(choice) => {
+            targets.insert(Target::Output(container.clone()), What::Output(*choice));
+        }
+        Sources::Files(patterns) => {
+            for pattern in patterns {
+                let target = Target::Files(locate(claim.container, pattern));
+                let what = targets.entry(target).or_insert_with(|| What::Files(Vec::new()));
+                if let What::Files(patterns) = what {
+                    patterns.push(pattern.clone());
+                }
+            }
+        }
+    }
+    targets
+        .into_iter()
+        .map(|(target, what)| {
+            let spec = FollowerSpec { container: container.clone(), jail: Arc::clone(&jail), what };
+            (FollowerKey { jail: name.clone(), target }, spec)
+        })
+        .collect()
 }
 
 /// Replicas have the same labels: each mistake is told once.

@@ -11,11 +11,11 @@ use super::needles::Needles;
 use super::pattern::Pattern;
 
 /// Memory that one compiled regex may take, in bytes: the crate's own default.
-const SIZE_LIMIT: usize = 10 << 20;
+const SIZE_LIMIT: usize = 2 << 20;
 
 /// Memory that all regexes of one bank may take together, in bytes. Labels are other
 /// people's input, and a short text can ask for a lot: `(\w{99}){99}`.
-const BANK_LIMIT: usize = 32 << 20;
+const BANK_LIMIT: usize = 8 << 20;
 
 /// Parentheses within parentheses.
 const NEST_LIMIT: u32 = 100;
@@ -266,7 +266,7 @@ mod tests {
         check(&["a", r"(?:a{999}){999}", "b"], 1, "the pattern is too large");
         let deep = format!("{}{}", "(".repeat(200), ")".repeat(200));
         check(&[&deep, "b"], 0, "nest");
-        let faults = bank(&[r"(?:a{400}){400}"; 12]).unwrap_err();
+        let faults = bank(&[r"(?:a{160}){160}"; 12]).unwrap_err();
         assert!(faults.len() == 1 && faults[0].0 > 1, "{faults:?}");
         assert!(faults[0].1.what.contains("too large together"), "{faults:?}");
     }

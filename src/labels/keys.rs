@@ -11,7 +11,7 @@ use super::{Flaw, Severity, hint};
 use crate::model::{JailName, LabelSet};
 
 /// Most further jails of one container.
-const MAX_JAILS: usize = 50;
+const MAX_JAILS: usize = 20;
 /// Most labels of guard's on one container: more than all jails could use.
 const MAX_LABELS: usize = 10_000;
 
@@ -304,7 +304,7 @@ mod tests {
         let keys: Vec<String> = (0..60).map(|n| format!("guard.jails.j{n}.port")).collect();
         let labels = labels(&keys.iter().map(String::as_str).collect::<Vec<_>>());
         let sheets = sort(&labels, "guard");
-        assert_eq!((sheets.further.len(), sheets.findings.len()), (50, 10));
+        assert_eq!((sheets.further.len(), sheets.findings.len()), (20, 40));
     }
 
     #[test]

@@ -80,7 +80,7 @@ fn state(state: JailState) -> &'static str {
     match state {
         JailState::Watching => "watching",
         JailState::NoContainers => "no containers",
-        JailState::Refused => "its new labels are refused, it goes on with the old ones",
+        JailState::Refused => "refused: nothing is followed, its bans run out",
     }
 }
 

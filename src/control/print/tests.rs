@@ -291,7 +291,7 @@ fn bans_and_refusals() {
     };
     check(
         &reply,
-        "192.0.2.1 banned in jail web until 2025-05-26 12:07:27 UTC\n",
+        "192.0.2.1 banned in jail web until 2025-05-26 12:07:27 UTC (not in the kernel yet: guardctl status says why)\n",
         "\
 error: 127.0.0.1 is not banned: it is this host; --force bans it all the same
 warning: done, but forgotten at a restart: the disk is full: free some space

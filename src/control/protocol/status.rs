@@ -96,7 +96,7 @@ pub enum JailState {
     Watching,
     /// No container has it any more; its bans run out.
     NoContainers,
-    /// Its labels were changed into something that can't be; it goes on as it was.
+    /// Its labels can't be: nothing is followed, and its bans run out.
     Refused,
 }
 

@@ -10,7 +10,7 @@ const REGEX: (&str, &str) = ("guard.failregex", "failed <HOST>");
 struct World {
     containers: BTreeMap<ContainerId, Known>,
     library: Library,
-    before: BTreeMap<JailName, Arc<JailRules>>,
+    before: Before,
 }
 
 fn container(id: &str, service: &str) -> Container {
@@ -49,9 +49,9 @@ impl World {
     }
 
     fn wanted(&self) -> Wanted {
-        wanted(&self.containers, &self.before, |container, path| match path.strip_prefix("/data") {
-            Some(rest) => format!("/volume{rest}"),
-            None => format!("{}:{path}", container.id),
+        wanted(&self.containers, &self.before, |container, path| match path.starts_with("/data") {
+            true => "/volume".to_owned(),
+            false => format!("{}:", container.id),
         })
     }
 }
@@ -86,6 +86,16 @@ fn replicas_that_share_a_volume_share_the_follower() {
         World::default().with(container("a", "web"), &file).with(container("b", "web"), &file);
     assert_eq!(world.wanted().followers.len(), 1);
 
+    // Also while the service is being recreated with another pattern: the newer's counts.
+    let glob = [REGEX, ("guard.logpath", "/data/*.log")];
+    let mut newer = container("c", "web");
+    newer.created = Timestamp::from_second(100).unwrap();
+    let world = World::default().with(newer.clone(), &glob).with(container("d", "web"), &file);
+    let wanted = world.wanted();
+    let specs: Vec<_> = wanted.followers.values().collect();
+    let [spec] = &specs[..] else { panic!("{} followers", specs.len()) };
+    assert_eq!(spec.what, What::Files(vec!["/data/*.log".to_owned()]));
+
     // A path on no volume is each container's own.
     let file = [REGEX, ("guard.logpath", "/tmp/app.log")];
     let world =
@@ -105,6 +115,29 @@ fn two_services_with_one_name_are_refused_and_others_go_on() {
     let [complaint] = &wanted.complaints[..] else { panic!("{:?}", wanted.complaints) };
     assert!(complaint.what.contains("`shop/shop` and `shop/web`"), "{}", complaint.what);
     assert_eq!(complaint.container, "shop-web-a, shop-shop-b");
+}
+
+#[test]
+fn who_has_a_name_keeps_it() {
+    let name = ("guard.name", "login");
+    let mut created = container("b", "other");
+    created.running = false;
+    // One that only was created takes nothing from one that runs.
+    let world =
+        World::default().with(container("a", "web"), &[REGEX, name]).with(created, &[REGEX, name]);
+    let wanted = world.wanted();
+    assert_eq!(names(&wanted), ["login"]);
+    assert_eq!((wanted.followers.len(), wanted.complaints.len()), (1, 1));
+
+    // And one that runs nothing from one that had it before.
+    let mut world = World::default()
+        .with(container("a", "web"), &[REGEX, name])
+        .with(container("b", "other"), &[REGEX, name]);
+    let login = "login".parse::<JailName>().unwrap();
+    world.before.holders.insert(login.clone(), container("b", "other").service);
+    let wanted = world.wanted();
+    assert_eq!(wanted.jails[&login].service, container("b", "other").service);
+    assert_eq!((wanted.followers.len(), wanted.complaints.len()), (1, 1));
 }
 
 #[test]
@@ -137,7 +170,7 @@ fn published_ports_follow_the_containers() {
 fn a_stopped_container_keeps_the_ports_that_it_had() {
     let own = [REGEX, ("guard.port", "published")];
     let mut world = World::default().with(publish(container("a", "web"), 8080), &own);
-    world.before = world.wanted().jails;
+    world.before.jails = world.wanted().jails;
     let mut stopped = container("a", "web");
     stopped.running = false;
     let world = World { before: world.before, ..World::default() }.with(stopped.clone(), &own);
@@ -169,8 +202,8 @@ fn a_mistake_of_all_replicas_is_told_once() {
 #[test]
 fn rules_that_did_not_change_are_the_same() {
     let mut world = World::default().with(container("a", "web"), &[REGEX]);
-    world.before = world.wanted().jails;
+    world.before.jails = world.wanted().jails;
     let again = world.wanted();
     let name = "shop-web".parse::<JailName>().unwrap();
-    assert!(Arc::ptr_eq(&again.jails[&name], &world.before[&name]));
+    assert!(Arc::ptr_eq(&again.jails[&name], &world.before.jails[&name]));
 }
