@@ -30,6 +30,7 @@ pub(crate) struct Lab {
 }
 
 /// Runs cases on each engine, one engine after the other; says so where it can't.
+#[expect(clippy::needless_pass_by_value, reason = "a closure is written in its place")]
 pub(crate) fn in_every_lab(test: &str, cases: impl AsyncFn(&Lab)) {
     let Some(busybox) = find("busybox") else {
         return skip(test, "docker", "no `busybox` in PATH");
