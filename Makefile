@@ -1,5 +1,5 @@
 # What one does with guard's sources. Each target is a script in scripts/, whose head says more.
-.PHONY: help up down demo test audit bench images clean
+.PHONY: help up down demo test audit bench images readme clean
 
 help: ## show this
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
@@ -24,6 +24,9 @@ bench: ## benchmarks
 
 images: ## the base images of the Dockerfile, from a registry or from Debian packages
 	@scripts/base-images.sh
+
+readme: ## write the table of labels into the README
+	@scripts/readme.sh
 
 clean: ## remove what was built: target/, the example's images, the cache
 	@scripts/clean.sh

@@ -74,16 +74,20 @@ fn time_to_ban(engine: &Engine) {
     }
 }
 
-/// From the answer to the wrong password to the first datagram that is refused.
+/// From the answer to the wrong password to the first datagram that is refused, or
+/// whose echo the ban swallowed.
 fn time_one_ban(attacker: &Client, port: u16, udp: u16) -> Duration {
-    let probe = attacker.datagrams(udp, Duration::from_millis(20));
+    let probe = attacker.datagrams(udp, Duration::from_millis(5));
     eventually("the attacker is served", || ensure(ping(&probe).is_answer(), attacker.address));
     attacker.fail(port, 1);
     let start = Instant::now();
+    let mut unanswered = None;
     loop {
         let sent = Instant::now();
-        if ping(&probe) == Outcome::Refused {
-            return sent - start;
+        match ping(&probe) {
+            Outcome::Answered(_) => unanswered = None,
+            Outcome::Silent => unanswered = unanswered.or(Some(sent)),
+            Outcome::Refused => return unanswered.unwrap_or(sent) - start,
         }
         assert!(start.elapsed() < PATIENCE, "{} is not banned", attacker.address);
         std::thread::sleep(PROBE_EVERY.saturating_sub(sent.elapsed()));

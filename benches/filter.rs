@@ -16,7 +16,7 @@ use guard::model::{FileMark, Line, Mark, Stream, StreamMark, Timestamp};
 use jiff::tz::TimeZone;
 use regex::Regex;
 
-/// Lines of each log.
+/// Lines of a log.
 const LINES: u32 = 100_000;
 /// How often each of the two has its turn.
 const TURNS: usize = 7;
@@ -30,6 +30,7 @@ const HOST: &str = r"\[?(?:(?:::f{4,6}:)?(?P<ip4>(?:[0-9]{1,3}\.){3}[0-9]{1,3})|
 struct Log {
     name: &'static str,
     carrier: Carrier,
+    lines: u32,
     /// Matches with and without the date.
     failregex: &'static str,
     /// One line in so many is a failure.
@@ -50,10 +51,11 @@ enum Carrier {
     File,
 }
 
-const LOGS: [Log; 4] = [
+const LOGS: [Log; 5] = [
     Log {
         name: "Flask application, output",
         carrier: Carrier::Output,
+        lines: LINES,
         failregex: r"Login failed for user '.*' \[IP: <HOST>\]",
         one_in: 1,
         line: flask,
@@ -62,6 +64,7 @@ const LOGS: [Log; 4] = [
     Log {
         name: "ownCloud (JSON), file",
         carrier: Carrier::File,
+        lines: LINES,
         failregex: r#""message":"Login failed: '.*' \(Remote IP: '<HOST>'\)""#,
         one_in: 2,
         line: owncloud_other,
@@ -70,6 +73,7 @@ const LOGS: [Log; 4] = [
     Log {
         name: "sshd (syslog), file",
         carrier: Carrier::File,
+        lines: LINES,
         failregex: r"sshd\[\d+\]: Failed password for (?:invalid user )?.* from <HOST> port \d+",
         one_in: 10,
         line: sshd_other,
@@ -78,10 +82,21 @@ const LOGS: [Log; 4] = [
     Log {
         name: "nginx (access log), output",
         carrier: Carrier::Output,
+        lines: LINES,
         failregex: r#"^<HOST> - \S+ \[[^\]]*\] "[^"]*" 401 "#,
         one_in: 50,
         line: nginx_other,
         failure: nginx,
+    },
+    // Every place in the line is one where a date could begin.
+    Log {
+        name: "8 kB without a date, file",
+        carrier: Carrier::File,
+        lines: LINES / 50,
+        failregex: r"Login failed for user '.*' \[IP: <HOST>\]",
+        one_in: 50,
+        line: undated_other,
+        failure: undated,
     },
 ];
 
@@ -96,7 +111,7 @@ fn main() {
 }
 
 fn compare(log: &Log) {
-    let lines: Vec<Line> = (0..LINES).map(|number| log.line(number)).collect();
+    let lines: Vec<Line> = (0..log.lines).map(|number| log.line(number)).collect();
     let spec = FilterSpec { failregex: vec![log.failregex.to_owned()], ..FilterSpec::default() };
     let filter = Arc::new(Filter::new(&spec).expect("the failregex is right"));
     let bare = Regex::new(&log.failregex.replace("<HOST>", HOST)).expect("it is right");
@@ -105,7 +120,7 @@ fn compare(log: &Log) {
         guard = guard.min(timed(log, || judge(&filter, &lines)));
         limit = limit.min(timed(log, || search(&bare, &lines)));
     }
-    let rate = |time: Duration| f64::from(LINES) / time.as_secs_f64();
+    let rate = |time: Duration| f64::from(log.lines) / time.as_secs_f64();
     println!(
         "{:<28} {:>7}% {:>15.0} {:>15.0} {:>7.2}",
         log.name,
@@ -121,7 +136,7 @@ fn timed(log: &Log, find: impl FnOnce() -> u32) -> Duration {
     let start = Instant::now();
     let found = find();
     let time = start.elapsed();
-    assert_eq!(found, LINES.div_ceil(log.one_in), "failures in {}", log.name);
+    assert_eq!(found, log.lines.div_ceil(log.one_in), "failures in {}", log.name);
     time
 }
 
@@ -252,4 +267,13 @@ fn nginx_line(number: u32, at: Timestamp, from: &str, request: &str) -> String {
     let (date, size) = (at.strftime("%d/%b/%Y:%H:%M:%S +0000"), scattered(number) % 20_000);
     let browser = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0";
     format!(r#"{from} - - [{date}] "{request} {size} "https://example.org/" "{browser}""#)
+}
+
+fn undated(number: u32, _at: Timestamp, from: &str) -> String {
+    let filling = "some words, 17 and more; ".repeat(330);
+    format!("{filling} Login failed for user '{}' [IP: {from}]", user(number))
+}
+
+fn undated_other(number: u32, _at: Timestamp, _from: &str) -> String {
+    format!("{{\"n\":{number},\"items\":\"{}\"}}", "some words, 17 and more; ".repeat(330))
 }

@@ -115,9 +115,8 @@ impl Follower {
     }
 
     /// Follows files until the follower is cancelled.
-    pub(crate) async fn files(self, mut reader: FileReader, known: Came) -> Came {
+    pub(crate) async fn files(self, mut reader: FileReader, known: &Came) -> Came {
         let mut tracks: HashMap<SourceId, Track> = HashMap::new();
-        let mut known = known;
         loop {
             let dirty = tracks.values().any(|track| track.dirty);
             let batch = tokio::select! {
@@ -148,16 +147,18 @@ impl Follower {
             self.judge_lines(&batch.source, track, batch.lines, phase).await;
             if batch.gone {
                 tracks.remove(&batch.source);
-                known.remove(&batch.source);
                 let gone = Report::SourceGone { jail: self.jail.clone(), source: batch.source };
                 self.report(gone).await;
             }
         }
+        // Only what was read here: another follower of the jail may have come
+        // further in the other files that were known at the start.
+        let mut read = Came::new();
         for (source, mut track) in tracks {
             self.progress(&source, &mut track).await;
-            known.insert(source, came(track.position));
+            read.insert(source, came(track.position));
         }
-        known
+        read
     }
 
     fn judge(&self) -> Judge {

@@ -9,21 +9,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinSet;
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::follow::{Came, Follower, FollowerState};
-use super::pump::{Command, Report};
+use super::follow::{Came, FollowerState};
+use super::pump::{self, Command, Report};
+use super::start::{Start, located, path_space};
 use super::surroundings::{self, Parts};
 use super::wanted::{FollowerKey, FollowerSpec, Known, Target, Wanted, What, wanted};
-use crate::docker::{Change, Engine, OutputChoice, mounts};
-use crate::files::{FileReader, PathSpace, SpaceMount};
+use crate::docker::{Change, Engine};
 use crate::filter::Library;
 use crate::firewall;
-use crate::labels::{self, Complaint, Defaults, Severity, StreamChoice};
+use crate::labels::{self, Complaint, Defaults, Severity};
 use crate::model::{
-    Address, Container, ContainerId, IgnoreEntry, JailName, JailRules, Memory, SourceId, Timestamp,
+    Address, Container, ContainerId, Event, IgnoreEntry, JailName, JailRules, Memory, News,
+    SourceId, Timestamp,
 };
 
 /// The host's own addresses are read again so often.
@@ -65,6 +66,7 @@ pub(crate) struct Parameters {
     pub(crate) commands: mpsc::Sender<Command>,
     pub(crate) reports: mpsc::Sender<Report>,
     pub(crate) firewall: Arc<firewall::Handle>,
+    pub(crate) events: broadcast::Sender<Event>,
     pub(crate) cancel: CancellationToken,
 }
 
@@ -78,7 +80,9 @@ pub(crate) struct Jails {
     jails: BTreeMap<JailName, Arc<JailRules>>,
     complaints: Vec<Complaint>,
     followers: HashMap<FollowerKey, Running>,
-    tasks: JoinSet<(FollowerKey, Came)>,
+    tasks: JoinSet<Came>,
+    /// Which task is whose.
+    owners: HashMap<Id, FollowerKey>,
     /// How far each jail came in each source that nobody follows now.
     came: HashMap<JailName, Came>,
     surroundings: Parts,
@@ -118,12 +122,16 @@ struct Running {
     cancel: CancellationToken,
     /// Its task has ended.
     ended: bool,
+    /// And not as it should have.
+    died: bool,
 }
 
 /// One follower, as the status shows it.
 pub(crate) struct FollowerView {
     pub(crate) container: Arc<str>,
     pub(crate) output: bool,
+    /// Its reader died of a defect.
+    pub(crate) died: bool,
     pub(crate) state: FollowerState,
 }
 
@@ -143,6 +151,7 @@ pub(crate) fn prepare(parameters: Parameters) -> (Task, AskJails) {
         complaints: Vec::new(),
         followers: HashMap::new(),
         tasks: JoinSet::new(),
+        owners: HashMap::new(),
         came,
         surroundings: Parts::default(),
         names: watch::Sender::new(BTreeSet::new()),
@@ -182,7 +191,7 @@ impl Task {
                     jails.changes(batch.drain(..)).await;
                 }
                 Some(names) = names_found.recv() => jails.names_found(names).await,
-                Some(ended) = jails.tasks.join_next() => jails.follower_ended(ended).await,
+                Some(ended) = jails.tasks.join_next_with_id() => jails.follower_ended(ended).await,
                 Some(look) = looks.recv() => look(&jails),
                 _ = look_around.tick() => jails.look_around().await,
             }
@@ -215,6 +224,7 @@ impl Jails {
                     |known| Arc::clone(&known.container.name),
                 ),
                 output: matches!(running.spec.what, What::Output(_)),
+                died: running.died,
                 state: running.state.borrow().clone(),
             })
             .collect();
@@ -257,29 +267,41 @@ impl Jails {
     fn connected(&mut self, engine: Engine) {
         let info = engine.info();
         tracing::info!("Docker {} answers (API {})", info.version, info.api_version);
+        if let EngineState::Lost(_, why) = &self.engine {
+            self.tell(News::Trouble { what: why.clone(), over: true });
+        }
+        for limit in limits(&engine) {
+            tracing::warn!("{limit}");
+        }
         self.engine = EngineState::Connected(engine);
     }
 
+    fn tell(&self, news: News) {
+        pump::announce(&self.parameters.events, Event { at: Timestamp::now(), news });
+    }
+
+    fn trouble(&self, what: String) {
+        self.tell(News::Trouble { what, over: false });
+    }
+
+    /// What guard can't do with this engine, a sentence each.
+    pub(crate) fn limits(&self) -> Vec<String> {
+        self.engine.engine().map(limits).unwrap_or_default()
+    }
+
     fn lost(&mut self, why: String) {
-        tracing::error!("Docker does not answer: {why}");
+        self.trouble(why.clone());
         self.engine = EngineState::Lost(self.engine.engine().cloned(), why);
     }
 
     fn appeared(&mut self, container: Container) {
-        let reading = if container.one_off && !self.is_asked_for(&container) {
+        // `docker compose run` gives its containers the service's labels.
+        let reading = if container.one_off {
             labels::Reading::default()
         } else {
             labels::read(&container, &self.parameters.defaults, &mut self.library)
         };
         self.containers.insert(container.id.clone(), Known { container, reading });
-    }
-
-    /// One-off containers (`docker compose run`) bear their service's labels: they
-    /// are passed over, unless a label says otherwise.
-    fn is_asked_for(&self, container: &Container) -> bool {
-        let key = format!("{}.one-off", self.parameters.defaults.prefix());
-        let mut labels = container.labels.iter();
-        labels.any(|(label, value)| label.eq_ignore_ascii_case(&key) && value == "true")
     }
 
     async fn names_found(&mut self, names: BTreeMap<String, Vec<Address>>) {
@@ -393,6 +415,7 @@ impl Jails {
             state: states,
             cancel: cancel.clone(),
             ended: false,
+            died: false,
         };
         let start = Start {
             space: path_space(&container, self.own()),
@@ -406,8 +429,8 @@ impl Jails {
             state,
             cancel,
         };
-        let ended = key.clone();
-        self.tasks.spawn(async move { (ended, start.run().await) });
+        let task = self.tasks.spawn(start.run());
+        self.owners.insert(task.id(), key.clone());
         self.followers.insert(key, running);
     }
 
@@ -428,20 +451,27 @@ impl Jails {
         }
     }
 
-    async fn follower_ended(&mut self, ended: Result<(FollowerKey, Came), tokio::task::JoinError>) {
-        let (key, came) = match ended {
-            Ok(ended) => ended,
-            Err(error) => {
-                tracing::error!("a follower died: {error}");
-                return;
-            }
+    async fn follower_ended(&mut self, ended: Result<(Id, Came), JoinError>) {
+        let (id, came) = match ended {
+            Ok((id, came)) => (id, Some(came)),
+            Err(error) => (error.id(), None),
         };
-        self.came.entry(key.jail.clone()).or_default().extend(came);
+        let Some(key) = self.owners.remove(&id) else { return };
         if let Some(running) = self.followers.get_mut(&key) {
             running.ended = true;
+            running.died = came.is_none();
             if running.cancel.is_cancelled() {
                 self.followers.remove(&key);
             }
+        }
+        match came {
+            Some(came) => self.came.entry(key.jail.clone()).or_default().extend(came),
+            // What made it die would do so again at once.
+            None => self.trouble(format!(
+                "[{}] the reader of a source died, which is a defect of guard's; it is started \
+                 again with its container",
+                key.jail
+            )),
         }
         if let Target::Output(id) = &key.target
             && !self.containers.contains_key(id)
@@ -489,117 +519,27 @@ impl Jails {
     }
 }
 
-/// All that a follower's task begins with.
-struct Start {
-    engine: Engine,
-    container: Container,
-    space: PathSpace,
-    zone: TimeZone,
-    jail: JailName,
-    spec: FollowerSpec,
-    came: Came,
-    reports: mpsc::Sender<Report>,
-    state: watch::Sender<FollowerState>,
-    cancel: CancellationToken,
-}
-
-impl Start {
-    async fn run(self) -> Came {
-        let zone = match &self.spec.what {
-            // Docker gives the time of a container's line.
-            What::Output(_) => self.zone,
-            What::Files(_) => {
-                let container = &self.container;
-                let jail = &self.spec.jail;
-                log_zone(&self.engine, container, jail.log_zone.as_ref(), self.zone).await
-            }
-        };
-        let follower = Follower {
-            jail: self.jail,
-            filter: Arc::clone(&self.spec.jail.filter),
-            find_time: self.spec.jail.limits.find_time,
-            zone,
-            reports: self.reports,
-            state: self.state,
-            cancel: self.cancel,
-        };
-        match self.spec.what {
-            What::Output(choice) => {
-                let choice = match choice {
-                    StreamChoice::Both => OutputChoice::Both,
-                    StreamChoice::Stdout => OutputChoice::Stdout,
-                    StreamChoice::Stderr => OutputChoice::Stderr,
-                };
-                let known = self.came.into_values().next();
-                follower.output(self.engine, self.container, choice, known).await
-            }
-            What::Files(patterns) => {
-                let reader = FileReader::new(self.space, patterns, self.came.clone());
-                follower.files(reader, self.came).await
-            }
-        }
+/// What an engine's set-up keeps guard from doing, and what to do about it.
+fn limits(engine: &Engine) -> Vec<String> {
+    let info = engine.info();
+    let mut limits = Vec::new();
+    if info.rootless {
+        limits.push(
+            "Docker is rootless: its containers' traffic does not pass the host's firewall, so bans \
+             have no effect on it; run the services on a Docker that root runs"
+                .to_owned(),
+        );
     }
-}
-
-/// The zone of a file's dates that name none: the label's, else the container's
-/// own (`TZ`, `/etc/localtime`), else guard's.
-async fn log_zone(
-    engine: &Engine,
-    container: &Container,
-    label: Option<&TimeZone>,
-    own: TimeZone,
-) -> TimeZone {
-    if let Some(zone) = label {
-        return zone.clone();
+    if info.firewall_backend.as_deref().is_some_and(|backend| backend.starts_with("nftables")) {
+        limits.push(
+            "Docker's firewall backend is nftables, which has no DOCKER-USER chain: this version of \
+             guard can ban only where that chain is; set \"firewall-backend\": \"iptables\" in \
+             /etc/docker/daemon.json"
+                .to_owned(),
+        );
     }
-    if container.own {
-        return own;
+    if let Some(why) = &info.info_refused {
+        limits.push(format!("Docker's /info can't be read: {why}"));
     }
-    if let Some(text) = &container.timezone {
-        let name = text.strip_prefix(':').unwrap_or(text);
-        match TimeZone::get(name).or_else(|_| TimeZone::posix(name)) {
-            Ok(zone) => return zone,
-            Err(error) => tracing::warn!("{}: TZ={text:?} is no zone: {error}", container.name),
-        }
-    }
-    match engine.time_zone(&container.id).await {
-        Ok(Some(zone)) => zone,
-        Ok(None) => own,
-        Err(error) => {
-            let why = error.sentence();
-            tracing::info!("{}: its time zone can't be read: {why}", container.name);
-            own
-        }
-    }
-}
-
-fn path_space(container: &Container, own: Option<&Container>) -> PathSpace {
-    let mounts = mounts::path_space(container, own).into_iter().map(|mount| SpaceMount {
-        destination: mount.destination,
-        host: mount.host,
-        here: mount.here,
-        remedy: mount.remedy,
-    });
-    PathSpace::new(mounts.collect())
-}
-
-/// Where a path of a container lies on the host; a path on no mount is the
-/// container's alone.
-fn located(container: &Container, own: Option<&Container>, path: &str) -> String {
-    let covers = |destination: &str| {
-        path.strip_prefix(destination)
-            .filter(|rest| rest.is_empty() || rest.starts_with('/') || destination.ends_with('/'))
-            .map(str::to_owned)
-    };
-    mounts::path_space(container, own)
-        .into_iter()
-        .filter_map(|mount| {
-            let rest = covers(&mount.destination)?;
-            Some((mount.destination.len(), format!("{}/{rest}", mount.host)))
-        })
-        .max()
-        .map_or_else(
-            || format!("{}:{path}", container.id),
-            |(_, located)| located.replace("//", "/"),
-        )
+    limits
 }

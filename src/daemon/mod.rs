@@ -19,6 +19,7 @@ mod jails;
 mod operator;
 mod pump;
 pub mod settings;
+mod start;
 mod surroundings;
 mod wanted;
 
@@ -146,6 +147,7 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Resu
         commands: outboxes.commands,
         reports: outboxes.reports,
         firewall: Arc::clone(&firewall),
+        events: events.clone(),
         cancel: cancel.child_token(),
     });
     let operator = operator::Operator {

@@ -125,6 +125,7 @@ impl Operator {
             summaries.push(self.summary(jail, &watched));
         }
         let complaints = self.jails.look(|jails| jails.complaints().to_vec());
+        let limits = self.jails.look(super::jails::Jails::limits);
         let firewall = self.firewall.status().borrow().clone();
         let store = self.store.status().borrow().clone();
         let uptime = Timestamp::now().duration_since(self.started).as_secs();
@@ -145,7 +146,12 @@ impl Operator {
             },
             jails: summaries,
             refused: complaints.await.ok_or(Stopping)?.iter().map(refusal).collect(),
-            notes: self.notes.iter().chain(&store.notes).cloned().collect(),
+            notes: limits
+                .await
+                .ok_or(Stopping)?
+                .into_iter()
+                .chain(self.notes.iter().chain(&store.notes).chain(&firewall.notes).cloned())
+                .collect(),
         }))
     }
 
@@ -184,6 +190,13 @@ impl Operator {
         warnings.extend(watched.complaints.iter().map(Complaint::one_line));
         for follower in &watched.followers {
             let state = &follower.state;
+            if follower.died {
+                warnings.push(format!(
+                    "a source in {} is not read any more: its reader died; restart the container, \
+                     and report the defect with guard's log",
+                    follower.container
+                ));
+            }
             if let Some(problem) = &state.problem {
                 warnings.push(format!("output of {}: {problem}", follower.container));
             }

@@ -82,8 +82,9 @@ struct Raw {
     rest: BTreeMap<String, String>,
 }
 
-/// The names in [`Raw`], for hints.
-const NAMES: [&str; 11] = [
+/// All variables of guard itself, without their prefix; besides them, each label that
+/// limits or acts has one for its default.
+pub const NAMES: [&str; 11] = [
     "DATA",
     "SOCKET",
     "LABEL_PREFIX",

@@ -250,3 +250,6 @@ fn without_repeats(
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

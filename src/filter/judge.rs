@@ -1,184 +1,168 @@
-//! A filter's state on one source, and its verdict on each line.
+//! A filter at work on one source.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use regex::Captures;
 
-use super::Filter;
-use super::dates::{Dates, Found};
-use super::time::{LineTimes, Phase, ZoneHint};
-use crate::model::{Address, Line, Network, Timestamp};
+use super::ansi;
+use super::dates::{Detector, Stamp};
+use super::filter::{Filter, Finding};
+use super::time::{Clock, Phase, ZoneHint};
+use crate::model::{Line, MAX_LINE, Network};
 
-/// A log line must not ban half the net: a prefix shorter than these that
-/// `<SUBNET>` finds counts as the one address.
-const SHORTEST: (u8, u8) = (16, 32);
+/// A [`Filter`] with its state on one source: what its dates look like, and when the
+/// last one was.
+#[derive(Clone, Debug)]
+pub struct Judge {
+    filter: Arc<Filter>,
+    detector: Detector,
+    clock: Clock,
+    /// The line without its terminal escapes.
+    plain: String,
+    /// The text that the regexes see: the date cut out, and a line end, as in fail2ban.
+    seen: String,
+}
 
 /// What a line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Nothing to the filter.
+    /// No failregex matched, or none found an address.
     Missed,
-    /// A failure, but for an ignoreregex.
+    /// A failregex matched, and an ignoreregex.
     Ignored,
-    /// A failure that is too old to count.
+    /// A failure, read in the backlog, and older than the jail's `findtime`.
     TooOld,
     /// A failure.
     Failure(Hit),
 }
 
-/// A failure.
+/// A failure in a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hit {
     /// Who failed.
     pub network: Network,
-    /// When.
+    /// When; never after the `now` that was given.
     pub at: Timestamp,
-    /// The index of the failregex that matched.
+    /// The failregex that matched, by its index in the spec.
     pub regex: usize,
 }
 
-/// Judges the lines of one source, in order.
-#[derive(Debug)]
-pub struct Judge {
-    filter: Arc<Filter>,
-    find_time: Duration,
-    dates: Dates,
-    times: LineTimes,
-    /// The text that the regexes see; kept for its room.
-    text: String,
-    /// The line without colours; kept for its room.
-    plain: String,
-}
-
 impl Judge {
-    /// A judge of a source that has not begun. Dates without a zone are read in `zone`.
+    /// A judge for one source. Dates that name no zone are read in `zone`; `find_time`
+    /// is how far back failures count.
     pub fn new(filter: Arc<Filter>, zone: TimeZone, find_time: Duration) -> Judge {
         Judge {
             filter,
-            find_time,
-            dates: Dates::new(zone),
-            times: LineTimes::default(),
-            text: String::new(),
+            detector: Detector::default(),
+            clock: Clock::new(zone, find_time),
             plain: String::new(),
+            seen: String::new(),
         }
     }
 
-    /// The verdict on a line that was read at `now`.
+    /// Judges the source's next line, at `now`.
+    ///
+    /// The regexes see the line without its timestamp. Where the carrier gives the
+    /// time, they also see it whole if nothing matched: people write regexes for
+    /// either. Likewise without terminal escapes first, then with them.
     pub fn feed(&mut self, line: &Line, now: Timestamp, phase: Phase) -> Verdict {
-        let mut plain = std::mem::take(&mut self.plain);
-        let text = without_colours(&line.text, &mut plain);
-        let verdict = self.judge(text, line.at, now, phase);
-        self.plain = plain;
+        let text = within_limit(&line.text);
+        let escapes = ansi::is_in(text);
+        if !escapes && !text.as_bytes().contains(&b'\n') && !self.filter.may_match(text) {
+            self.note_date(line);
+            return Verdict::Missed;
+        }
+        let (date, finding) = if escapes {
+            let mut plain = std::mem::take(&mut self.plain);
+            ansi::strip(text, &mut plain);
+            let stamp = self.detector.find(&plain);
+            let mut found = self.search(&plain, stamp, line.at);
+            self.plain = plain;
+            if found.is_none() {
+                // A throw-away detector: what raw lines look like is not learnt.
+                let raw = self.detector.clone().find(text);
+                found = self.search(text, raw, line.at);
+            }
+            (stamp.map(|stamp| stamp.when), found)
+        } else {
+            let stamp = self.detector.find(text);
+            (stamp.map(|stamp| stamp.when), self.search(text, stamp, line.at))
+        };
+        let verdict = match finding {
+            None => Verdict::Missed,
+            Some(Finding::Ignored) => Verdict::Ignored,
+            Some(Finding::Failed(network, regex)) => self
+                .clock
+                .judge(line.at, date, now, phase)
+                .map_or(Verdict::TooOld, |at| Verdict::Failure(Hit { network, at, regex })),
+        };
+        if let Some(date) = date {
+            self.clock.note(date);
+        }
         verdict
     }
 
-    /// Live dates were off by whole quarters of an hour.
+    /// Live dates were off by whole quarters of an hour: the zone may be wrong.
     pub fn zone_hint(&self) -> Option<ZoneHint> {
-        self.times.hint()
+        self.clock.hint()
     }
 
-    fn judge(
+    /// Keeps the date of a line that is of no further interest; a carrier's time needs
+    /// none. Only where dates usually are, because most lines come this way.
+    fn note_date(&mut self, line: &Line) {
+        const USUALLY: usize = 256;
+        if line.at.is_none()
+            && let Some(stamp) = self.detector.find_before(&line.text, USUALLY)
+        {
+            self.clock.note(stamp.when);
+        }
+    }
+
+    /// Searches `text` with `stamp` cut out, and as it is where `carrier` gives the time.
+    fn search(
         &mut self,
-        line: &str,
-        at: Option<Timestamp>,
-        now: Timestamp,
-        phase: Phase,
-    ) -> Verdict {
-        let found = self.dates.find(line);
-        self.cut(line, found.as_ref());
-        let mut verdict = self.search();
-        // Docker's lines need no date, and people write regexes for either.
-        if verdict == Search::Missed && at.is_some() && found.is_some() {
-            self.cut(line, None);
-            verdict = self.search();
+        text: &str,
+        stamp: Option<Stamp>,
+        carrier: Option<Timestamp>,
+    ) -> Option<Finding> {
+        let cut = stamp.map_or(0..0, |stamp| stamp.cut());
+        show(&mut self.seen, &text[..cut.start], &text[cut.end..]);
+        let found = self.filter.search(&self.seen);
+        if found.is_some() || stamp.is_none() || carrier.is_none() {
+            return found;
         }
-        // Also of lines that don't match: the next one may have no date.
-        let time = match at {
-            Some(at) => self.given(at, now, phase),
-            None => {
-                let dated = found.and_then(|found| self.dates.time(&found, now));
-                self.times.judge(dated, now, phase, self.find_time)
-            }
-        };
-        match (verdict, time) {
-            (Search::Missed, _) => Verdict::Missed,
-            (Search::Ignored, _) => Verdict::Ignored,
-            (Search::Hit(..), None) => Verdict::TooOld,
-            (Search::Hit(network, regex), Some(at)) => Verdict::Failure(Hit { network, at, regex }),
-        }
-    }
-
-    /// The carrier's time is always believed.
-    fn given(&self, at: Timestamp, now: Timestamp, phase: Phase) -> Option<Timestamp> {
-        let oldest = now.checked_sub(self.find_time).unwrap_or(Timestamp::MIN);
-        (phase == Phase::Live || at >= oldest).then_some(at.min(now))
-    }
-
-    /// What the regexes see: the line without its date, and the newline that
-    /// fail2ban leaves at its end, so that `<HOST>\s` matches there too.
-    fn cut(&mut self, line: &str, date: Option<&Found>) {
-        self.text.clear();
-        match date {
-            Some(found) => {
-                self.text.push_str(&line[..found.span.start]);
-                self.text.push_str(&line[found.span.end..]);
-            }
-            None => self.text.push_str(line),
-        }
-        self.text.push('\n');
-    }
-
-    fn search(&self) -> Search {
-        let Some((regex, groups)) = self.filter.fail.first(&self.text) else {
-            return Search::Missed;
-        };
-        let Some(network) = network(&groups) else { return Search::Missed };
-        if self.filter.ignore.is_match(&self.text) {
-            return Search::Ignored;
-        }
-        Search::Hit(network, regex)
+        show(&mut self.seen, text, "");
+        self.filter.search(&self.seen)
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Search {
-    Missed,
-    Ignored,
-    Hit(Network, usize),
-}
-
-/// The address that matched, if it is a real one.
-fn network(groups: &Captures<'_>) -> Option<Network> {
-    let text = groups.name("ip4").or_else(|| groups.name("ip6"))?;
-    let address: Address = text.as_str().parse().ok()?;
-    let shortest = if address.is_ipv6() { SHORTEST.1 } else { SHORTEST.0 };
-    let length = groups.name("cidr").and_then(|length| length.as_str().parse::<u8>().ok());
-    let prefix = length
-        .filter(|length| *length >= shortest)
-        .and_then(|length| Network::new(address, length));
-    Some(prefix.unwrap_or_else(|| Network::from(address)))
-}
-
-/// The line without terminal escapes (ECMA-48 control sequences), which would
-/// hide dates and addresses.
-fn without_colours<'t>(line: &'t str, plain: &'t mut String) -> &'t str {
-    if !line.contains('\x1b') {
-        return line;
-    }
-    plain.clear();
-    let mut rest = line;
-    while let Some(at) = rest.find('\x1b') {
-        plain.push_str(&rest[..at]);
-        rest = &rest[at + 1..];
-        if let Some(sequence) = rest.strip_prefix('[') {
-            let end = sequence.bytes().position(|b| (0x40..=0x7e).contains(&b));
-            let after = end.map(|end| &sequence[end + 1..]);
-            // An escape that never ends hides nothing.
-            rest = after.unwrap_or(sequence);
+/// Puts what the regexes see into `seen`. It ends in its only `\n`: should a line hold
+/// one all the same, it is a blank.
+fn show(seen: &mut String, left: &str, right: &str) {
+    seen.clear();
+    for part in [left, right] {
+        if part.as_bytes().contains(&b'\n') {
+            seen.extend(part.chars().map(|c| if c == '\n' { ' ' } else { c }));
+        } else {
+            seen.push_str(part);
         }
     }
-    plain.push_str(rest);
-    plain
+    seen.push('\n');
 }
+
+/// As much of `text` as is looked at. Where it may have been cut, here or by whoever
+/// read it, an address at its end may be but the beginning of one, and someone else's.
+fn within_limit(text: &str) -> &str {
+    const CHARACTER: usize = 4;
+    if text.len() + CHARACTER <= MAX_LINE {
+        return text;
+    }
+    let end = (0..=MAX_LINE.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
+    text[..end.unwrap_or(0)]
+        .trim_end_matches(|c: char| matches!(c, '.' | ':' | '/') || c.is_ascii_hexdigit())
+}
+
+#[cfg(test)]
+mod tests;

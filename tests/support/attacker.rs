@@ -194,7 +194,7 @@ impl<'a> Client<'a> {
 
     /// One datagram and its echo.
     pub fn ping(&self, port: u16) -> Outcome {
-        ping(&self.datagrams(port, SILENCE))
+        ping(&self.datagrams(port, TIMEOUT))
     }
 
     /// A socket for datagrams to a port of the host, on which each waits so long.
@@ -241,4 +241,10 @@ impl<'a> Client<'a> {
 pub fn is_cut(connection: &mut Connection) -> bool {
     let (outcome, _) = connection.request("GET /", "", SILENCE);
     !outcome.is_answer()
+}
+
+/// Does an open connection get answers as ever?
+pub fn goes_on(connection: &mut Connection) -> bool {
+    let (outcome, _) = connection.request("GET /", "", TIMEOUT);
+    outcome == Outcome::Answered(200)
 }

@@ -30,7 +30,7 @@ mod service;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-pub use attacker::{Attacker, Client, Echo, Family, is_cut};
+pub use attacker::{Attacker, Client, Echo, Family, goes_on, is_cut};
 pub use engine::{Engine, engines, find, skip};
 pub use guard::{Ctl, Guard, JailStatus, Watch};
 pub use host::Host;
@@ -40,7 +40,7 @@ pub use service::{FLASK, FLASK_REGEX, OWNCLOUD, OWNCLOUD_REGEX, Service};
 
 /// How long the world may take before a test gives up on it. Generous, because it
 /// only costs time when something is wrong.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(40);
 
 /// Runs a test on each engine, one after the other. Where engines cannot be had it
 /// says so, loudly, or fails if `GUARD_TEST_REQUIRE` asks for it.

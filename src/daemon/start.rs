@@ -1,0 +1,132 @@
+//! How a follower begins: its container's files, its zone, its reader.
+
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::follow::{Came, Follower, FollowerState};
+use super::pump::Report;
+use super::wanted::{FollowerSpec, What};
+use crate::docker::{Engine, OutputChoice, mounts};
+use crate::files::{FileReader, PathSpace, SpaceMount};
+use crate::labels::StreamChoice;
+use crate::model::{Container, JailName};
+
+/// All that a follower's task begins with.
+pub(super) struct Start {
+    pub(super) engine: Engine,
+    pub(super) container: Container,
+    pub(super) space: PathSpace,
+    pub(super) zone: TimeZone,
+    pub(super) jail: JailName,
+    pub(super) spec: FollowerSpec,
+    pub(super) came: Came,
+    pub(super) reports: mpsc::Sender<Report>,
+    pub(super) state: watch::Sender<FollowerState>,
+    pub(super) cancel: CancellationToken,
+}
+
+impl Start {
+    /// Follows until the source ends or it is cancelled; gives back how far it came.
+    pub(super) async fn run(self) -> Came {
+        let zone = match &self.spec.what {
+            // Docker gives the time of a container's line.
+            What::Output(_) => self.zone,
+            What::Files(_) => {
+                let container = &self.container;
+                let jail = &self.spec.jail;
+                log_zone(&self.engine, container, jail.log_zone.as_ref(), self.zone).await
+            }
+        };
+        let follower = Follower {
+            jail: self.jail,
+            filter: Arc::clone(&self.spec.jail.filter),
+            find_time: self.spec.jail.limits.find_time,
+            zone,
+            reports: self.reports,
+            state: self.state,
+            cancel: self.cancel,
+        };
+        match self.spec.what {
+            What::Output(choice) => {
+                let choice = match choice {
+                    StreamChoice::Both => OutputChoice::Both,
+                    StreamChoice::Stdout => OutputChoice::Stdout,
+                    StreamChoice::Stderr => OutputChoice::Stderr,
+                };
+                let known = self.came.into_values().next();
+                follower.output(self.engine, self.container, choice, known).await
+            }
+            What::Files(patterns) => {
+                let reader = FileReader::new(self.space, patterns, self.came.clone());
+                follower.files(reader, &self.came).await
+            }
+        }
+    }
+}
+
+/// The zone of a file's dates that name none: the label's, else the container's
+/// own (`TZ`, `/etc/localtime`), else guard's.
+async fn log_zone(
+    engine: &Engine,
+    container: &Container,
+    label: Option<&TimeZone>,
+    own: TimeZone,
+) -> TimeZone {
+    if let Some(zone) = label {
+        return zone.clone();
+    }
+    if container.own {
+        return own;
+    }
+    if let Some(text) = &container.timezone {
+        let name = text.strip_prefix(':').unwrap_or(text);
+        match TimeZone::get(name).or_else(|_| TimeZone::posix(name)) {
+            Ok(zone) => return zone,
+            Err(error) => tracing::warn!("{}: TZ={text:?} is no zone: {error}", container.name),
+        }
+    }
+    match engine.time_zone(&container.id).await {
+        Ok(Some(zone)) => zone,
+        Ok(None) => own,
+        Err(error) => {
+            let why = error.sentence();
+            tracing::info!("{}: its time zone can't be read: {why}", container.name);
+            own
+        }
+    }
+}
+
+/// The container's files, as far as guard sees them.
+pub(super) fn path_space(container: &Container, own: Option<&Container>) -> PathSpace {
+    let mounts = mounts::path_space(container, own).into_iter().map(|mount| SpaceMount {
+        destination: mount.destination,
+        host: mount.host,
+        here: mount.here,
+        remedy: mount.remedy,
+    });
+    PathSpace::new(mounts.collect())
+}
+
+/// Where a path of a container lies on the host; a path on no mount is the
+/// container's alone.
+pub(super) fn located(container: &Container, own: Option<&Container>, path: &str) -> String {
+    let covers = |destination: &str| {
+        path.strip_prefix(destination)
+            .filter(|rest| rest.is_empty() || rest.starts_with('/') || destination.ends_with('/'))
+            .map(str::to_owned)
+    };
+    mounts::path_space(container, own)
+        .into_iter()
+        .filter_map(|mount| {
+            let rest = covers(&mount.destination)?;
+            Some((mount.destination.len(), format!("{}/{rest}", mount.host)))
+        })
+        .max()
+        .map_or_else(
+            || format!("{}:{path}", container.id),
+            |(_, located)| located.replace("//", "/"),
+        )
+}

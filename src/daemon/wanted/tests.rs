@@ -1,0 +1,176 @@
+use super::*;
+use crate::filter::Library;
+use crate::labels::{self, Defaults};
+use crate::model::{LabelSet, Ports, PublishedPort, Timestamp};
+
+const REGEX: (&str, &str) = ("guard.failregex", "failed <HOST>");
+
+/// A world of containers, as discovery would tell it.
+#[derive(Default)]
+struct World {
+    containers: BTreeMap<ContainerId, Known>,
+    library: Library,
+    before: BTreeMap<JailName, Arc<JailRules>>,
+}
+
+fn container(id: &str, service: &str) -> Container {
+    Container {
+        id: ContainerId(id.into()),
+        name: format!("shop-{service}-{id}").into(),
+        service: ServiceId::Compose { project: "shop".into(), service: service.into() },
+        labels: LabelSet::new(),
+        created: Timestamp::UNIX_EPOCH,
+        started: Some(Timestamp::UNIX_EPOCH),
+        running: true,
+        tty: false,
+        log_driver: "json-file".to_owned(),
+        network_mode: "bridge".to_owned(),
+        ports: Vec::new(),
+        mounts: Vec::new(),
+        timezone: None,
+        one_off: false,
+        own: false,
+    }
+}
+
+fn publish(mut container: Container, port: u16) -> Container {
+    let port = PortRange::new(port, port).unwrap();
+    container.ports.push(PublishedPort { port, protocol: Protocol::Tcp });
+    container
+}
+
+impl World {
+    fn with(mut self, mut container: Container, labels: &[(&str, &str)]) -> Self {
+        container.labels =
+            labels.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
+        let reading = labels::read(&container, &Defaults::default(), &mut self.library);
+        self.containers.insert(container.id.clone(), Known { container, reading });
+        self
+    }
+
+    fn wanted(&self) -> Wanted {
+        wanted(&self.containers, &self.before, |container, path| match path.strip_prefix("/data") {
+            Some(rest) => format!("/volume{rest}"),
+            None => format!("{}:{path}", container.id),
+        })
+    }
+}
+
+fn names(wanted: &Wanted) -> Vec<&str> {
+    wanted.jails.keys().map(JailName::as_str).collect()
+}
+
+fn ports(wanted: &Wanted, jail: &str) -> Vec<u16> {
+    match &wanted.jails[&jail.parse::<JailName>().unwrap()].block.ports {
+        Ports::All => Vec::new(),
+        Ports::Some(ports) => ports.iter().map(|(_, range)| range.first()).collect(),
+    }
+}
+
+#[test]
+fn replicas_share_the_jail_and_each_output_is_followed() {
+    let world = World::default()
+        .with(container("a", "web"), &[REGEX])
+        .with(container("b", "web"), &[REGEX])
+        .with(container("c", "db"), &[]);
+    let wanted = world.wanted();
+    assert_eq!(names(&wanted), ["shop-web"]);
+    assert_eq!(wanted.followers.len(), 2);
+    assert_eq!(wanted.complaints, []);
+}
+
+#[test]
+fn replicas_that_share_a_volume_share_the_follower() {
+    let file = [REGEX, ("guard.logpath", "/data/app.log")];
+    let world =
+        World::default().with(container("a", "web"), &file).with(container("b", "web"), &file);
+    assert_eq!(world.wanted().followers.len(), 1);
+
+    // A path on no volume is each container's own.
+    let file = [REGEX, ("guard.logpath", "/tmp/app.log")];
+    let world =
+        World::default().with(container("a", "web"), &file).with(container("b", "web"), &file);
+    assert_eq!(world.wanted().followers.len(), 2);
+}
+
+#[test]
+fn two_services_with_one_name_are_refused_and_others_go_on() {
+    let name = ("guard.name", "login");
+    let world = World::default()
+        .with(container("a", "web"), &[REGEX, name])
+        .with(container("b", "shop"), &[REGEX, name])
+        .with(container("c", "mail"), &[REGEX]);
+    let wanted = world.wanted();
+    assert_eq!(names(&wanted), ["shop-mail"]);
+    let [complaint] = &wanted.complaints[..] else { panic!("{:?}", wanted.complaints) };
+    assert!(complaint.what.contains("`shop/shop` and `shop/web`"), "{}", complaint.what);
+    assert_eq!(complaint.container, "shop-web-a, shop-shop-b");
+}
+
+#[test]
+fn the_newest_containers_labels_count() {
+    let mut newer = container("a", "web");
+    newer.created = Timestamp::from_second(100).unwrap();
+    let world = World::default()
+        .with(newer, &[REGEX, ("guard.maxretry", "3")])
+        .with(container("b", "web"), &[REGEX, ("guard.maxretry", "9")]);
+    let wanted = world.wanted();
+    let rules = wanted.jails.values().next().unwrap();
+    assert_eq!(rules.limits.max_retry.get(), 3);
+}
+
+#[test]
+fn published_ports_follow_the_containers() {
+    let own = [REGEX, ("guard.port", "published")];
+    let behind = [REGEX, ("guard.port", "published:proxy")];
+    let world = World::default()
+        .with(publish(container("a", "web"), 8080), &own)
+        .with(publish(container("b", "web"), 8081), &own)
+        .with(container("c", "app"), &behind)
+        .with(publish(container("d", "proxy"), 443), &[]);
+    let wanted = world.wanted();
+    assert_eq!(ports(&wanted, "shop-web"), [8080, 8081]);
+    assert_eq!(ports(&wanted, "shop-app"), [443]);
+}
+
+#[test]
+fn a_stopped_container_keeps_the_ports_that_it_had() {
+    let own = [REGEX, ("guard.port", "published")];
+    let mut world = World::default().with(publish(container("a", "web"), 8080), &own);
+    world.before = world.wanted().jails;
+    let mut stopped = container("a", "web");
+    stopped.running = false;
+    let world = World { before: world.before, ..World::default() }.with(stopped.clone(), &own);
+    assert_eq!(ports(&world.wanted(), "shop-web"), [8080]);
+
+    // One that was never seen running is waited for, without a word.
+    let wanted = World::default().with(stopped, &own).wanted();
+    assert!(wanted.jails.is_empty() && wanted.complaints.is_empty());
+}
+
+#[test]
+fn nothing_published_is_a_complaint() {
+    let world = World::default().with(container("a", "web"), &[REGEX, ("guard.port", "published")]);
+    let wanted = world.wanted();
+    assert!(wanted.jails.is_empty() && wanted.followers.is_empty());
+    assert_eq!(wanted.complaints.len(), 1);
+}
+
+#[test]
+fn a_mistake_of_all_replicas_is_told_once() {
+    let wrong = [REGEX, ("guard.maxretri", "3")];
+    let world = World::default()
+        .with(container("a", "web"), &wrong)
+        .with(container("b", "web"), &wrong)
+        .with(container("c", "db"), &wrong);
+    assert_eq!(world.wanted().complaints.len(), 2);
+}
+
+#[test]
+fn rules_that_did_not_change_are_the_same() {
+    let mut world = World::default().with(container("a", "web"), &[REGEX]);
+    world.before = world.wanted().jails;
+    let again = world.wanted();
+    let name = "shop-web".parse::<JailName>().unwrap();
+    assert!(Arc::ptr_eq(&again.jails[&name], &world.before[&name]));
+}

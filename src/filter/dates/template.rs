@@ -1,0 +1,456 @@
+//! fail2ban's default templates, one reader each.
+
+use jiff::Timestamp;
+use jiff::civil::Time;
+use jiff::tz::Offset;
+
+use super::cursor::{Cursor, is_word};
+use super::{Read, Stamp, When};
+
+/// The shapes of timestamps, in fail2ban's order of preference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Template {
+    /// `2005-01-23T21:59:59.981746Z`, `2005/01/23 21:59:59 +0100`
+    Iso,
+    /// `Sun Jan 23 21:59:59.011 2005`, `Jan  3 1:02:03`, `Jan 23 2005 21:59:59`, with
+    /// a zone before it, perhaps
+    Asctime,
+    /// `23/01/2005 21:59:59`, `17-07-08 17:23:25`
+    DayFirst,
+    /// `31/Oct/2006:09:22:55 -0000`, `26-Jul-2007 15:20:52.252 +0200`
+    DayMonthName,
+    /// `05/20/2008:01:57:39`
+    MonthFirstSlash,
+    /// `01-27-2012 16:22:44.252`
+    MonthFirstDash,
+    /// `1106513999.000` at the line's start, `[1106513999]` too
+    Epoch,
+    /// `audit(1106513999.000:987)`
+    Audit,
+    /// `21:59:59` at the line's start
+    TimeOnly,
+    /// `<09/16/08@05:03:30>` at the line's start
+    Angle,
+    /// `130322 11:46:11`
+    Mysql,
+    /// `Jan 23, 2005 9:59:59 PM`
+    Tomcat,
+    /// `Apr-27-13 02:33:06` at the line's start
+    Assp,
+    /// `20050123T215959`
+    Compact,
+    /// `@4000000041f4104f00000000`
+    Tai64n,
+}
+
+use Template as T;
+
+impl Template {
+    /// The templates that could fit at `at`, which is in `bytes`, by its first bytes.
+    pub(super) fn candidates(bytes: &[u8], at: usize) -> &'static [Template] {
+        let rest = &bytes[at..];
+        match rest[0] {
+            b'0'..=b'9' => {
+                match rest.iter().take(12).take_while(|byte| byte.is_ascii_digit()).count() {
+                    4 => &[T::Iso],
+                    1 | 2 => &[
+                        T::DayFirst,
+                        T::DayMonthName,
+                        T::MonthFirstSlash,
+                        T::MonthFirstDash,
+                        T::TimeOnly,
+                    ],
+                    10 | 11 => &[T::Epoch],
+                    6 => &[T::Mysql],
+                    8 => &[T::Compact],
+                    _ => &[],
+                }
+            }
+            b'@' => &[T::Tai64n],
+            b'<' => &[T::Angle],
+            b'+' | b'-' => &[T::Asctime],
+            b'a' | b'A' if rest.starts_with(b"audit(") => &[T::Audit],
+            b'A'..=b'Z' | b'a'..=b'z' if begins_name(rest) => &[T::Asctime, T::Tomcat, T::Assp],
+            b'A'..=b'Z' if begins_zone(rest) => &[T::Asctime],
+            _ => &[],
+        }
+    }
+
+    /// Reads this template's timestamp at `at`, where a word begins.
+    pub(super) fn read(self, text: &str, at: usize) -> Option<Read> {
+        let cursor = Cursor::new(text, at);
+        match self {
+            T::Iso => iso(cursor),
+            T::Asctime => asctime(cursor),
+            T::DayFirst => day_first(cursor),
+            T::DayMonthName => day_month_name(cursor),
+            T::MonthFirstSlash => month_first_slash(cursor),
+            T::MonthFirstDash => month_first_dash(cursor),
+            T::Epoch => epoch(cursor, text),
+            T::Audit => audit(cursor),
+            T::TimeOnly => time_only(cursor, text),
+            T::Angle => angle(cursor),
+            T::Mysql => mysql(cursor),
+            T::Tomcat => tomcat(cursor),
+            T::Assp => assp(cursor),
+            T::Compact => compact(cursor),
+            T::Tai64n => tai64n(cursor),
+        }
+    }
+}
+
+/// Are these the first letters of a month or a day of the week?
+fn begins_name(rest: &[u8]) -> bool {
+    let Some([a, b, c]) = rest.first_chunk() else { return false };
+    matches!(
+        &[a.to_ascii_lowercase(), b.to_ascii_lowercase(), c.to_ascii_lowercase()],
+        b"jan"
+            | b"feb"
+            | b"mar"
+            | b"apr"
+            | b"may"
+            | b"jun"
+            | b"jul"
+            | b"aug"
+            | b"sep"
+            | b"oct"
+            | b"nov"
+            | b"dec"
+            | b"mon"
+            | b"tue"
+            | b"wed"
+            | b"thu"
+            | b"fri"
+            | b"sat"
+            | b"sun"
+    )
+}
+
+/// Is it a short word in capitals, with a blank after it?
+fn begins_zone(rest: &[u8]) -> bool {
+    let len = rest.iter().take(5).take_while(|byte| byte.is_ascii_uppercase()).count();
+    rest.get(len) == Some(&b' ')
+}
+
+type Day = (Option<i16>, i8, i8);
+
+/// What was read from `start` to `end`, if a word ends there.
+fn stamp(start: usize, end: Cursor<'_>, day: Day, clock: (Time, Option<Offset>)) -> Option<Read> {
+    if !end.ends_word() {
+        return None;
+    }
+    let (year, month, date) = day;
+    let read = When::civil(year, (month, date), clock.0, clock.1)
+        .map(|when| Read::Stamp(Stamp { start, end: end.at, when }));
+    Some(read.unwrap_or(Read::NoSuchDay))
+}
+
+fn moment(start: usize, end: Cursor<'_>, when: Timestamp) -> Read {
+    Read::Stamp(Stamp { start, end: end.at, when: When::Moment(when) })
+}
+
+/// The `T` or the one or two blanks between date and time.
+fn between(c: &mut Cursor<'_>) -> Option<()> {
+    if c.eat(b'T').is_none() {
+        c.eat(b' ')?;
+        let _ = c.eat(b' ');
+    }
+    Some(())
+}
+
+fn iso(mut c: Cursor<'_>) -> Option<Read> {
+    let start = c.at;
+    let year = c.year()?;
+    let separator = c.eat_any(b"-/.")?;
+    let month = c.month()?;
+    c.eat(separator)?;
+    let day = c.number(1..=31)?;
+    between(&mut c)?;
+    let time = c.time()?;
+    let time = c.fraction(time, b".,");
+    let zone = c.spaced_zone();
+    stamp(start, c, (Some(year), month, day), (time, zone))
+}
+
+fn asctime(mut c: Cursor<'_>) -> Option<Read> {
+    let start = c.at;
+    let mut zone = None;
+    if c.peek().is_some_and(|byte| byte == b'+' || byte == b'-') {
+        zone = Some(c.zone()?);
+        c.eat(b' ')?;
+    } else if let Some(offset) = named_zone(&mut c) {
+        zone = Some(offset);
+    }
+    let mut weekday = c;
+    if weekday.weekday().is_some() {
+        weekday.eat(b' ')?;
+        c = weekday;
+    }
+    let month = c.month_name()?;
+    c.eat(b' ')?;
+    let day = c.day()?;
+    c.eat(b' ')?;
+    let mut year_first = c;
+    if let Some(year) = year_first.year()
+        && year_first.eat(b' ').is_some()
+    {
+        let time = year_first.padded_time()?;
+        let time = year_first.fraction(time, b".,");
+        return stamp(start, year_first, (Some(year), month, day), (time, zone));
+    }
+    let time = c.padded_time()?;
+    let time = c.fraction(time, b".,");
+    let mut end = c;
+    let year = end.eat(b' ').and_then(|()| end.year()).filter(|_| end.ends_word());
+    if year.is_some() {
+        c = end;
+    }
+    stamp(start, c, (year, month, day), (time, zone))
+}
+
+/// Zones by name, with their offsets in hours; ambiguous ones are left out.
+const ZONES: &[(&str, i8)] = &[
+    ("UTC", 0),
+    ("GMT", 0),
+    ("Z", 0),
+    ("WET", 0),
+    ("WEST", 1),
+    ("CET", 1),
+    ("CEST", 2),
+    ("EET", 2),
+    ("EEST", 3),
+    ("MSK", 3),
+    ("JST", 9),
+    ("AEST", 10),
+    ("AEDT", 11),
+    ("EST", -5),
+    ("EDT", -4),
+    ("CST", -6),
+    ("CDT", -5),
+    ("MST", -7),
+    ("MDT", -6),
+    ("PST", -8),
+    ("PDT", -7),
+];
+
+/// A zone's name and the blank after it.
+fn named_zone(c: &mut Cursor<'_>) -> Option<Offset> {
+    ZONES.iter().find_map(|(name, hours)| {
+        let mut next = *c;
+        next.eat_text(name)?;
+        next.eat(b' ')?;
+        *c = next;
+        Some(jiff::tz::offset(*hours))
+    })
+}
+
+fn day_first(mut c: Cursor<'_>) -> Option<Read> {
+    let start = c.at;
+    let day = c.number(1..=31)?;
+    let separator = c.eat_any(b"-/")?;
+    let month = c.month()?;
+    c.eat(separator)?;
+    let year = if c.digits() == 2 { c.short_year()? } else { c.year()? };
+    c.eat(b' ')?;
+    let time = c.padded_time()?;
+    stamp(start, c, (Some(year), month, day), (time, None))
+}
+
+fn day_month_name(mut c: Cursor<'_>) -> Option<Read> {
+    let start = c.at;
+    let day = c.number(1..=31)?;
+    let separator = c.eat_any(b"-/")?;
+    let month = c.month_name()?;
+    c.eat(separator)?;
+    let year = c.year()?;
+    let _ = c.eat_any(b" :");
+    let time = c.time()?;
+    let time = c.fraction(time, b".,");
+    let zone = zone_after_blank(&mut c);
+    stamp(start, c, (Some(year), month, day), (time, zone))
+}
+
+fn zone_after_blank(c: &mut Cursor<'_>) -> Option<Offset> {
+    let mut next = *c;
+    next.eat(b' ')?;
+    let zone = next.zone()?;
+    *c = next;
+    Some(zone)
+}
+
+fn month_first_slash(mut c: Cursor<'_>) -> Option<Read> {
+    let start = c.at;
+    let month = c.month()?;
+    c.eat(b'/')?;
+    let day = c.number(1..=31)?;
+    c.eat(b'/')?;
+    let year = c.year()?;
+    c.eat(b':')?;
+    let time = c.time()?;
+    stamp(start, c, (Some(year), month, day), (time, None))
+}
+
+fn month_first_dash(mut c: Cursor<'_>) -> Option<Read> {
+    let start = c.at;
+    let month = c.month()?;
+    c.eat(b'-')?;
+    let day = c.number(1..=31)?;
+    c.eat(b'-')?;
+    let year = c.year()?;
+    c.eat(b' ')?;
+    let time = c.padded_time()?;
+    let time = c.fraction(time, b".");
+    stamp(start, c, (Some(year), month, day), (time, None))
+}
+
+/// Ten or eleven digits and a fraction.
+fn seconds(c: &mut Cursor<'_>) -> Option<Timestamp> {
+    let len = c.digits();
+    let (high, low) = (
+        c.exact(4)?,
+        (0..len.checked_sub(4)?)
+            .try_fold(0i64, |low, _| c.exact(1).map(|digit| low * 10 + i64::from(digit)))?,
+    );
+    let second = i64::from(high) * 10i64.pow(u32::try_from(len - 4).ok()?) + low;
+    if !c.ends_word() {
+        return None;
+    }
+    let time = c.fraction(Time::midnight(), b".");
+    Timestamp::new(second, time.subsec_nanosecond()).ok()
+}
+
+fn epoch(mut c: Cursor<'_>, text: &str) -> Option<Read> {
+    let start = c.at;
+    let when = seconds(&mut c)?;
+    let fits = match start {
+        0 => true,
+        1 => text.starts_with('[') && c.peek() == Some(b']'),
+        _ => false,
+    };
+    fits.then(|| moment(start, c, when))
+}
+
+fn audit(mut c: Cursor<'_>) -> Option<Read> {
+    c.eat_text("audit(")?;
+    let start = c.at;
+    if !matches!(c.digits(), 10 | 11) {
+        return None;
+    }
+    let when = seconds(&mut c)?;
+    let mut after = c;
+    after.eat(b':')?;
+    let serial = after.digits();
+    after.at += serial;
+    (serial > 0 && after.peek() == Some(b')')).then(|| moment(start, c, when))
+}
+
+/// At the line's start, after at most two characters that are no word's.
+fn time_only(mut c: Cursor<'_>, text: &str) -> Option<Read> {
+    let start = c.at;
+    let before = &text[..start];
+    if before.len() > 8 || before.chars().count() > 2 || before.bytes().any(is_word) {
+        return None;
+    }
+    let time = c.time()?;
+    // What goes on like this is a hardware or an IPv6 address.
+    (c.ends_word() && c.peek() != Some(b':'))
+        .then(|| Read::Stamp(Stamp { start, end: c.at, when: When::clock(time) }))
+}
+
+fn angle(mut c: Cursor<'_>) -> Option<Read> {
+    let start = c.at;
+    if start != 0 {
+        return None;
+    }
+    c.eat(b'<')?;
+    let month = c.month()?;
+    c.eat(b'/')?;
+    let day = c.number(1..=31)?;
+    c.eat(b'/')?;
+    let year = c.short_year()?;
+    c.eat(b'@')?;
+    let time = c.time()?;
+    c.eat(b'>')?;
+    let when = When::civil(Some(year), (month, day), time, None);
+    let read = when.map(|when| Read::Stamp(Stamp { start, end: c.at, when }));
+    Some(read.unwrap_or(Read::NoSuchDay))
+}
+
+fn mysql(mut c: Cursor<'_>) -> Option<Read> {
+    let start = c.at;
+    let year = c.short_year()?;
+    let (month, day) = month_and_day(&mut c)?;
+    c.eat(b' ')?;
+    let _ = c.eat(b' ');
+    let time = c.time()?;
+    stamp(start, c, (Some(year), month, day), (time, None))
+}
+
+/// Two digits each.
+fn month_and_day(c: &mut Cursor<'_>) -> Option<(i8, i8)> {
+    let month = i8::try_from(c.exact(2)?).ok().filter(|month| (1..=12).contains(month))?;
+    let day = i8::try_from(c.exact(2)?).ok().filter(|day| (1..=31).contains(day))?;
+    Some((month, day))
+}
+
+fn tomcat(mut c: Cursor<'_>) -> Option<Read> {
+    let start = c.at;
+    let month = c.month_name()?;
+    c.eat(b' ')?;
+    let day = c.day()?;
+    c.eat_text(", ")?;
+    let year = c.year()?;
+    c.eat(b' ')?;
+    let time = c.time_12()?;
+    stamp(start, c, (Some(year), month, day), (time, None))
+}
+
+fn assp(mut c: Cursor<'_>) -> Option<Read> {
+    let start = c.at;
+    if start != 0 {
+        return None;
+    }
+    let month = c.month_name()?;
+    c.eat(b'-')?;
+    let day = c.day()?;
+    c.eat(b'-')?;
+    let year = c.short_year()?;
+    c.eat(b' ')?;
+    let time = c.padded_time()?;
+    stamp(start, c, (Some(year), month, day), (time, None))
+}
+
+fn compact(mut c: Cursor<'_>) -> Option<Read> {
+    let start = c.at;
+    let year = c.year()?;
+    let (month, day) = month_and_day(&mut c)?;
+    if c.eat(b'-').is_none() {
+        between(&mut c)?;
+    }
+    let hour = i8::try_from(c.exact(2)?).ok()?;
+    let colon = c.eat(b':').is_some();
+    let minute = i8::try_from(c.exact(2)?).ok()?;
+    if colon {
+        c.eat(b':')?;
+    }
+    let second = i8::try_from(c.exact(2)?).ok().filter(|second| *second <= 61)?;
+    let time = Time::new(hour, minute, second.min(59), 0).ok()?;
+    let time = c.fraction(time, b".,");
+    let zone = c.spaced_zone();
+    stamp(start, c, (Some(year), month, day), (time, zone))
+}
+
+fn tai64n(mut c: Cursor<'_>) -> Option<Read> {
+    let start = c.at;
+    c.eat_text("@4")?;
+    let mut second = 0i64;
+    for index in 0..23 {
+        let digit = char::from(c.peek()?).to_digit(16)?;
+        c.at += 1;
+        if index < 15 {
+            second = second.checked_mul(16)?.checked_add(i64::from(digit))?;
+        }
+    }
+    let when = Timestamp::new(second, 0).ok()?;
+    c.ends_word().then(|| moment(start, c, when))
+}
