@@ -95,7 +95,7 @@ fn is_file(path: &Path) -> bool {
 }
 
 /// Says that a test is skipped, or panics where `GUARD_TEST_REQUIRE` names what it needs.
-fn skip(test: &str, needed: &str, reason: &str) {
+pub fn skip(test: &str, needed: &str, reason: &str) {
     let required = std::env::var("GUARD_TEST_REQUIRE").unwrap_or_default();
     assert!(
         !required.split(',').any(|word| word.trim() == needed),

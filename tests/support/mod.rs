@@ -31,7 +31,7 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 pub use attacker::{Attacker, Client, Echo, Family, goes_on, is_cut};
-pub use engine::{Engine, engines, find};
+pub use engine::{Engine, engines, find, skip};
 pub use guard::{Ctl, Guard, JailStatus, Watch};
 pub use host::Host;
 pub use http::{Connection, Outcome, ping};
