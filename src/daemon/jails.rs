@@ -90,6 +90,9 @@ pub(crate) struct Jails {
     names: watch::Sender<BTreeSet<String>>,
     /// Docker's networks are known: without them a gateway could be banned.
     networks_known: bool,
+    /// All containers were told once, guard's own among them: only its mounts say
+    /// where guard sees the files of the others.
+    listed: bool,
     all_told: bool,
 }
 
@@ -160,6 +163,7 @@ pub(crate) fn prepare(parameters: Parameters, memory: &Memory) -> (Task, AskJail
         surroundings: Parts::default(),
         names: watch::Sender::new(BTreeSet::new()),
         networks_known: false,
+        listed: false,
         all_told: false,
     };
     (Task { jails, looks }, AskJails(ask))
@@ -249,7 +253,7 @@ impl Jails {
     }
 
     async fn changes(&mut self, changes: impl Iterator<Item = Change>) {
-        let (mut check, mut listed) = (false, false);
+        let mut check = false;
         for change in changes {
             match change {
                 Change::Connected(engine) => self.connected(engine),
@@ -262,18 +266,18 @@ impl Jails {
                     self.surroundings.networks = networks;
                     self.networks_known = true;
                 }
-                Change::Listed => listed = true,
+                Change::Listed => self.listed = true,
                 Change::RulesMayHaveChanged => check = true,
             }
         }
         self.look_around().await;
-        if self.networks_known {
+        if self.is_informed() {
             self.reconcile().await;
         }
         if self.all_told {
             self.forget_old_outputs().await;
         }
-        if listed && self.networks_known && !self.all_told {
+        if self.is_informed() && !self.all_told {
             self.all_told = true;
             self.forget_old_outputs().await;
             self.command(Command::AllTold).await;
@@ -281,6 +285,11 @@ impl Jails {
         if check {
             self.parameters.firewall.check_now();
         }
+    }
+
+    /// Is enough known to follow and to ban?
+    fn is_informed(&self) -> bool {
+        self.networks_known && self.listed
     }
 
     fn connected(&mut self, engine: Engine) {
@@ -505,7 +514,7 @@ impl Jails {
         {
             self.forget_output(&key.jail, id).await;
         }
-        if !self.parameters.cancel.is_cancelled() && self.networks_known {
+        if !self.parameters.cancel.is_cancelled() && self.is_informed() {
             self.reconcile().await;
         }
     }
