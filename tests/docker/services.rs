@@ -60,6 +60,44 @@ fn recreate(host: &Host, service: &Service) {
     service.run(host);
 }
 
+/// Compose makes the new container before it takes the old one away: for a while
+/// both want the same files, here by different patterns.
+#[test]
+fn a_log_shared_by_the_old_and_the_new_container_counts_once() {
+    on_every_engine("a_log_shared_by_the_old_and_the_new_container_counts_once", |engine| {
+        let host = Host::start(engine);
+        let mallory = host.attacker();
+        let mallory = mallory.v4();
+        let web = |number: usize, port: &str, path: &str| {
+            Service::compose("shop", "web", number)
+                .publish(port)
+                .mount("shop_logs:/logs")
+                .arguments(&["--file", "/logs/web.log"])
+                .guarded(&LIMITS)
+                .guarded(&[("logpath", path), ("maxretry", "6")])
+                .run(&host)
+        };
+        web(1, "8080:80", "/logs/web.log");
+        let guard = Guard::start(&host, &[]);
+        guard.has_jail("shop-web");
+        mallory.is_served(8080);
+        mallory.fail(8080, 3);
+        guard.has_found("shop-web", 3);
+
+        web(2, "8081:80", "/logs/*.log");
+        mallory.is_served(8081);
+        mallory.fail(8081, 1);
+        guard.has_found("shop-web", 4);
+        host.docker(&["rm", "--force", "shop-web-1"]);
+        mallory.fail(8081, 1);
+        guard.has_found("shop-web", 5);
+        mallory.is_still_served(8081);
+        mallory.fail(8081, 1);
+        mallory.is_refused(8081);
+        guard.has_found("shop-web", 6);
+    });
+}
+
 #[test]
 fn replicas_add_up() {
     on_every_engine("replicas_add_up", |engine| {
