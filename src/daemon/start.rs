@@ -105,6 +105,9 @@ async fn log_zone(
 
 /// The container's files, as far as guard sees them.
 pub(super) fn path_space(container: &Container, own: Option<&Container>) -> PathSpace {
+    if container.own {
+        return PathSpace::own();
+    }
     let mounts = mounts::path_space(container, own).into_iter().map(|mount| SpaceMount {
         destination: mount.destination,
         host: mount.host,
