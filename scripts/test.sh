@@ -19,7 +19,7 @@
 #     GUARD_TEST_ENGINES   the Docker engines to test with: `NAME=FOLDER`, separated by commas; the
 #                          folder has dockerd, what dockerd starts is there, or in ../bin, or in
 #                          PATH. For example
-#                              machine=/usr/sbin,sid=/root/.cache/guard/engines/sid/usr/sbin
+#                              machine=/usr/sbin,sid=/home/me/.cache/guard/engines/sid/usr/sbin
 #                          Set before: used as it is. Without it: the dockerd in PATH.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
