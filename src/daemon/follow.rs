@@ -38,8 +38,6 @@ pub(crate) struct FollowerState {
     pub(crate) ended: bool,
     /// The files, as they were last seen.
     pub(crate) files: Vec<FileState>,
-    /// Lines read.
-    pub(crate) lines: u64,
     /// Live dates are off by whole quarters of an hour.
     pub(crate) zone_hint: Option<ZoneHint>,
 }
@@ -177,7 +175,6 @@ impl Follower {
         lines: Vec<Line>,
         phase: Phase,
     ) {
-        let count = lines.len() as u64;
         let now = Timestamp::now();
         for line in lines {
             track.position.advance(&line.mark);
@@ -198,9 +195,10 @@ impl Follower {
             self.progress(source, track).await;
         }
         let hint = track.judge.zone_hint();
-        self.state.send_modify(|state| {
-            state.lines += count;
+        self.state.send_if_modified(|state| {
+            let changed = state.zone_hint != hint;
             state.zone_hint = hint;
+            changed
         });
         // A source with a long backlog shares the worker with the others.
         tokio::task::yield_now().await;
