@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::pump::Report;
 use crate::docker::{Engine, OutputBatch, OutputChoice, OutputStart};
 use crate::files::{FileReader, FileState};
-use crate::filter::{Filter, Judge, Phase, Verdict, ZoneHint};
+use crate::filter::{Filter, Judge, Phase, Verdict, Who, ZoneHint};
 use crate::model::{Container, Failure, JailName, Line, Position, Progress, SourceId, Timestamp};
 
 /// Progress without failures is reported so often at most.
@@ -180,9 +180,10 @@ impl Follower {
             track.position.advance(&line.mark);
             track.dirty = true;
             let Verdict::Failure(hit) = track.judge.feed(&line, now, phase) else { continue };
+            let Who::Network(network) = hit.who else { continue };
             let failure = Failure {
                 jail: self.jail.clone(),
-                network: hit.network,
+                network,
                 at: hit.at,
                 source: source.clone(),
                 progress: came(track.position.clone()),

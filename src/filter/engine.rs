@@ -1,14 +1,21 @@
 //! Running regexes: one way to ask, whatever engine answers.
 //!
-//! There is one engine so far, linear in the text. A set of all regexes of a bank
-//! (the gate) says in one pass whether any matches, so that a line nobody is
-//! interested in costs one search however many regexes there are.
+//! There are two engines. The linear one runs every pattern that it can express. The
+//! backtracking one runs the rest, within a bound of steps: a text that takes more is
+//! no match, and is counted.
+//!
+//! A set of linear patterns, the gate, says in one pass which regexes of a bank may
+//! match, so that a line nobody is interested in costs one search however many regexes
+//! there are, and the backtracking engine sees only texts that it probably matches.
 
+use std::cell::Cell;
+
+use fancy_regex::CompileError;
 use regex::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
 
 use super::error::Fault;
-use super::needles::Needles;
 use super::pattern::Pattern;
+use super::python::Translation;
 
 /// Memory that one compiled regex may take, in bytes: the crate's own default.
 const SIZE_LIMIT: usize = 2 << 20;
@@ -20,16 +27,43 @@ const BANK_LIMIT: usize = 8 << 20;
 /// Parentheses within parentheses.
 const NEST_LIMIT: u32 = 100;
 
+/// Times that the backtracking engine may turn back on one text. No line of a real log
+/// needs a hundredth of it.
+const STEP_LIMIT: usize = 50_000;
+
+/// The longest text that the backtracking engine is given, in bytes: what a step costs
+/// can grow with the text.
+const BACKTRACKING_TEXT: usize = 16 << 10;
+
+/// Counts the searches that took more than the backtracking engine may.
+#[derive(Debug, Default)]
+pub(super) struct Effort(Cell<u64>);
+
+impl Effort {
+    /// How many searches were given up so far.
+    pub(super) fn given_up(&self) -> u64 {
+        self.0.get()
+    }
+
+    fn give_up<T>(&self) -> Option<T> {
+        self.0.set(self.0.get().saturating_add(1));
+        None
+    }
+}
+
 /// A compiled regex.
 #[derive(Clone, Debug)]
 pub(super) enum Engine {
     /// Runs in time linear in the text.
     Linear(Regex),
+    /// Has look-around, back-references and conditionals; runs within [`STEP_LIMIT`].
+    Backtracking(Box<fancy_regex::Regex>),
 }
 
 /// What the groups of a regex matched.
 pub(super) enum Captures<'t> {
     Linear(regex::Captures<'t>),
+    Backtracking(fancy_regex::Captures<'t, str>),
 }
 
 impl<'t> Captures<'t> {
@@ -37,17 +71,36 @@ impl<'t> Captures<'t> {
     pub(super) fn get(&self, group: usize) -> Option<&'t str> {
         match self {
             Captures::Linear(captures) => captures.get(group).map(|found| found.as_str()),
+            Captures::Backtracking(captures) => captures.get(group).map(|found| found.as_str()),
         }
+    }
+
+    /// Where the whole match begins and ends.
+    pub(super) fn range(&self) -> std::ops::Range<usize> {
+        match self {
+            Captures::Linear(captures) => captures.get(0).map(|found| found.range()),
+            Captures::Backtracking(captures) => captures.get(0).map(|found| found.range()),
+        }
+        .unwrap_or(0..0)
     }
 }
 
 impl Engine {
-    /// Compiles `pattern`, which is in Rust's syntax.
+    /// Compiles `translation`.
     ///
     /// # Errors
     /// Wrong syntax, at its place in the user's text, or a pattern that is too large.
-    pub(super) fn compile(pattern: &Pattern) -> Result<Engine, Fault> {
-        Engine::check(pattern)?;
+    pub(super) fn compile(translation: &Translation) -> Result<Engine, Fault> {
+        Engine::check(translation)?;
+        let pattern = &translation.pattern;
+        if translation.irregular {
+            return fancy_regex::RegexBuilder::new(pattern.text())
+                .backtrack_limit(STEP_LIMIT)
+                .delegate_size_limit(SIZE_LIMIT)
+                .build()
+                .map(|regex| Engine::Backtracking(Box::new(regex)))
+                .map_err(|error| irregular_fault(pattern, error));
+        }
         RegexBuilder::new(pattern.text())
             .size_limit(SIZE_LIMIT)
             .nest_limit(NEST_LIMIT)
@@ -55,41 +108,66 @@ impl Engine {
             .map(Engine::Linear)
             .map_err(|error| match error {
                 regex::Error::CompiledTooBig(_) => too_large(pattern, "the pattern is too large"),
-                other => Fault::new(pattern.origin(0..pattern.text().len()), other.to_string()),
+                other => Fault::new(whole(pattern), other.to_string()),
             })
     }
 
-    /// Is it right, leaving aside its size?
+    /// Is it right, leaving aside its size? Of an irregular pattern only what is linear
+    /// is looked at.
     ///
     /// # Errors
     /// Wrong syntax, at its place in the user's text.
-    pub(super) fn check(pattern: &Pattern) -> Result<(), Fault> {
+    pub(super) fn check(translation: &Translation) -> Result<(), Fault> {
+        let pattern =
+            if translation.irregular { &translation.gate } else { &translation.pattern };
         let mut parser = regex_syntax::ParserBuilder::new().nest_limit(NEST_LIMIT).build();
         parser.parse(pattern.text()).map(drop).map_err(|error| syntax_fault(pattern, &error))
     }
 
     /// The number of the group called `name`.
     pub(super) fn group(&self, name: &str) -> Option<usize> {
-        match self {
-            Engine::Linear(regex) => regex.capture_names().position(|group| group == Some(name)),
-        }
+        self.names().position(|group| group == Some(name))
     }
 
-    fn captures<'t>(&self, text: &'t str) -> Option<Captures<'t>> {
+    /// The names of the groups, by their number.
+    pub(super) fn names(&self) -> impl Iterator<Item = Option<&str>> {
+        let (linear, backtracking) = match self {
+            Engine::Linear(regex) => (Some(regex.capture_names()), None),
+            Engine::Backtracking(regex) => (None, Some(regex.capture_names())),
+        };
+        linear.into_iter().flatten().chain(backtracking.into_iter().flatten())
+    }
+
+    /// Is it run by the engine that turns back?
+    pub(super) fn is_backtracking(&self) -> bool {
+        matches!(self, Engine::Backtracking(_))
+    }
+
+    pub(super) fn captures<'t>(&self, text: &'t str, effort: &Effort) -> Option<Captures<'t>> {
         match self {
             Engine::Linear(regex) => regex.captures(text).map(Captures::Linear),
+            Engine::Backtracking(_) if text.len() > BACKTRACKING_TEXT => effort.give_up(),
+            Engine::Backtracking(regex) => match regex.captures(text) {
+                Ok(captures) => captures.map(Captures::Backtracking),
+                Err(_) => effort.give_up(),
+            },
         }
     }
 
-    fn is_match(&self, text: &str) -> bool {
+    pub(super) fn is_match(&self, text: &str, effort: &Effort) -> bool {
         match self {
             Engine::Linear(regex) => regex.is_match(text),
+            Engine::Backtracking(_) => self.captures(text, effort).is_some(),
         }
     }
 }
 
+fn whole(pattern: &Pattern) -> std::ops::Range<usize> {
+    pattern.origin(0..pattern.text().len())
+}
+
 fn too_large(pattern: &Pattern, what: &str) -> Fault {
-    Fault::new(pattern.origin(0..pattern.text().len()), what)
+    Fault::new(whole(pattern), what)
         .remedy("use smaller numbers in `{…}`, or fewer of them within each other")
 }
 
@@ -97,9 +175,7 @@ fn syntax_fault(pattern: &Pattern, error: &regex_syntax::Error) -> Fault {
     let (span, what) = match error {
         regex_syntax::Error::Parse(error) => (error.span(), error.kind().to_string()),
         regex_syntax::Error::Translate(error) => (error.span(), error.kind().to_string()),
-        other => {
-            return Fault::new(pattern.origin(0..pattern.text().len()), other.to_string());
-        }
+        other => return Fault::new(whole(pattern), other.to_string()),
     };
     let (start, end) = (span.start.offset, span.end.offset);
     // A place between two characters is shown at the one behind it.
@@ -108,14 +184,33 @@ fn syntax_fault(pattern: &Pattern, error: &regex_syntax::Error) -> Fault {
     Fault::new(span, what.trim_end_matches('.'))
 }
 
+fn irregular_fault(pattern: &Pattern, error: fancy_regex::Error) -> Fault {
+    let text = pattern.text();
+    match error {
+        fancy_regex::Error::ParseError(position, what) => {
+            let start = (0..=position.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
+            let start = start.unwrap_or(0);
+            let width = text[start..].chars().next().map_or(0, char::len_utf8);
+            Fault::new(pattern.origin(start..start + width), what.to_string())
+        }
+        fancy_regex::Error::CompileError(error) => match *error {
+            CompileError::LookBehindNotConst | CompileError::VariableLookBehindRequiresFeature => {
+                Fault::new(whole(pattern), "a look-behind whose length is not fixed")
+                    .remedy("Python has none either: give all its alternatives one length")
+            }
+            CompileError::PatternTooComplex => too_large(pattern, "the pattern is too large"),
+            other => Fault::new(whole(pattern), other.to_string()),
+        },
+        other => Fault::new(whole(pattern), other.to_string()),
+    }
+}
+
 /// Several regexes, asked together, in their order.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Bank {
     engines: Vec<Engine>,
-    /// All of them in one; not needed for a single one.
+    /// All of them in one; not needed for a single linear one.
     gate: Option<RegexSet>,
-    /// What is asked before the gate, of the line as it came.
-    needles: Option<Needles>,
 }
 
 impl Bank {
@@ -123,9 +218,10 @@ impl Bank {
     ///
     /// # Errors
     /// What is wrong with each pattern that is, with its index.
-    pub(super) fn compile(patterns: &[Pattern]) -> Result<Bank, Vec<(usize, Fault)>> {
+    pub(super) fn compile(patterns: &[Translation]) -> Result<Bank, Vec<(usize, Fault)>> {
         let gate = match patterns {
-            [] | [_] => None,
+            [] => None,
+            [only] if !only.irregular => None,
             _ => match gate(patterns) {
                 Ok(gate) => Some(gate),
                 Err(regex::Error::CompiledTooBig(_)) => return Err(vec![one_too_many(patterns)]),
@@ -141,44 +237,36 @@ impl Bank {
                 Err(fault) => faults.push((index, fault)),
             }
         }
-        if !faults.is_empty() {
-            return Err(faults);
-        }
-        Ok(Bank { engines, gate, needles: Needles::of(patterns) })
+        if faults.is_empty() { Ok(Bank { engines, gate }) } else { Err(faults) }
     }
 
     pub(super) fn engines(&self) -> &[Engine] {
         &self.engines
     }
 
-    /// May any match in `line` with a piece cut out? See [`Needles::may_match`].
-    pub(super) fn may_match(&self, line: &str) -> bool {
-        self.needles.as_ref().is_none_or(|needles| needles.may_match(line))
+    pub(super) fn len(&self) -> usize {
+        self.engines.len()
     }
 
-    /// The same bank, but every line may match.
-    #[cfg(test)]
-    pub(super) fn without_needles(self) -> Bank {
-        Bank { needles: None, ..self }
+    pub(super) fn is_empty(&self) -> bool {
+        self.engines.is_empty()
     }
 
     /// Does any match in `text`?
-    pub(super) fn is_match(&self, text: &str) -> bool {
-        match &self.gate {
-            Some(gate) => gate.is_match(text),
-            None => self.engines.iter().any(|engine| engine.is_match(text)),
-        }
+    pub(super) fn is_match(&self, text: &str, effort: &Effort) -> bool {
+        self.first(text, effort, |_, _| Some(())).is_some()
     }
 
     /// What `accept` makes of the first match, by order of the regexes, that it takes.
-    pub(super) fn first<T>(
+    pub(super) fn first<'t, T>(
         &self,
-        text: &str,
-        mut accept: impl FnMut(usize, &Captures<'_>) -> Option<T>,
+        text: &'t str,
+        effort: &Effort,
+        mut accept: impl FnMut(usize, Captures<'t>) -> Option<T>,
     ) -> Option<T> {
         let mut ask = |index: usize| {
-            let captures = self.engines.get(index)?.captures(text)?;
-            accept(index, &captures)
+            let captures = self.engines.get(index)?.captures(text, effort)?;
+            accept(index, captures)
         };
         match &self.gate {
             // Which ones match needs memory; whether any does, the usual "none", does not.
@@ -189,8 +277,8 @@ impl Bank {
     }
 }
 
-fn gate(patterns: &[Pattern]) -> Result<RegexSet, regex::Error> {
-    RegexSetBuilder::new(patterns.iter().map(Pattern::text))
+fn gate(patterns: &[Translation]) -> Result<RegexSet, regex::Error> {
+    RegexSetBuilder::new(patterns.iter().map(|pattern| pattern.gate.text()))
         .size_limit(BANK_LIMIT)
         .nest_limit(NEST_LIMIT)
         .build()
@@ -198,33 +286,34 @@ fn gate(patterns: &[Pattern]) -> Result<RegexSet, regex::Error> {
 
 /// The first pattern with which `patterns` are too large. Halving keeps the work
 /// bounded, whatever they are.
-fn one_too_many(patterns: &[Pattern]) -> (usize, Fault) {
+fn one_too_many(patterns: &[Translation]) -> (usize, Fault) {
     let (mut fits, mut fails) = (0, patterns.len());
     while fails - fits > 1 {
         let middle = fits + (fails - fits) / 2;
         if gate(&patterns[..middle]).is_ok() { fits = middle } else { fails = middle }
     }
-    let pattern = &patterns[fits];
-    let fault = Engine::compile(pattern)
-        .err()
-        .unwrap_or_else(|| too_large(pattern, "the regexes up to this one are too large together"));
+    let fault = Engine::compile(&patterns[fits]).err().unwrap_or_else(|| {
+        let what = "the regexes up to this one are too large together";
+        too_large(&patterns[fits].pattern, what)
+    });
     (fits, fault)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::filter::python::{Lines, translate};
 
     fn bank(regexes: &[&str]) -> Result<Bank, Vec<(usize, Fault)>> {
-        let patterns: Vec<_> = regexes.iter().map(|regex| Pattern::of_user(regex)).collect();
-        Bank::compile(&patterns)
+        let translate = |regex: &&str| translate(&Pattern::of_user(regex), Lines::One).unwrap();
+        Bank::compile(&regexes.iter().map(translate).collect::<Vec<_>>())
     }
 
     #[test]
     fn the_first_in_order_that_is_accepted_wins() {
         let bank = bank(&["b(.)", "a(.)", "c(.)"]).unwrap();
         let found = |text: &str, not: usize| {
-            bank.first(text, |index, captures| {
+            bank.first(text, &Effort::default(), |index, captures| {
                 (index != not).then(|| (index, captures.get(1).unwrap().to_owned()))
             })
         };
@@ -232,13 +321,14 @@ mod tests {
         assert_eq!(found("a1 b2", 0), Some((1, "1".to_owned())));
         assert_eq!(found("a1 ", 1), None);
         assert_eq!(found("x", 9), None);
-        assert!(bank.is_match("c3") && !bank.is_match("c"));
+        let effort = Effort::default();
+        assert!(bank.is_match("c3", &effort) && !bank.is_match("c", &effort));
     }
 
     #[test]
     fn an_empty_bank_matches_nothing() {
         let bank = bank(&[]).unwrap();
-        assert!(!bank.is_match("") && bank.first("a", |_, _| Some(())).is_none());
+        assert!(!bank.is_match("", &Effort::default()) && bank.is_empty());
     }
 
     #[test]

@@ -10,6 +10,10 @@ pub enum RegexPlace {
     Fail(usize),
     /// `ignoreregex`, by its index in the spec.
     Ignore(usize),
+    /// `prefregex`.
+    Pref,
+    /// `datepattern`.
+    Date,
 }
 
 impl fmt::Display for RegexPlace {
@@ -18,6 +22,8 @@ impl fmt::Display for RegexPlace {
         match self {
             RegexPlace::Fail(index) => write!(f, "failregex {}", index + 1),
             RegexPlace::Ignore(index) => write!(f, "ignoreregex {}", index + 1),
+            RegexPlace::Pref => f.write_str("prefregex"),
+            RegexPlace::Date => f.write_str("datepattern"),
         }
     }
 }

@@ -1,27 +1,34 @@
-//! fail2ban's filter language: regexes with tags, dates, and what a line means.
+//! fail2ban's filter language: filter files, regexes with tags, dates, and what a line
+//! means.
 //!
 //! A [`FilterSpec`] is what a user wrote; a [`Filter`] is that, compiled, and
 //! shared by everyone with the same spec; a [`Judge`] is a filter at work on one
 //! source. A line goes through it like this, as in fail2ban:
 //!
 //! ```text
-//! line ─▶ dates: find the timestamp, cut it out ─▶ failregex, in order
-//!                                                     │ the first that finds an address
-//!         time policy: when was that?  ◀── ignoreregex ┘
+//! line ─▶ needles: can it match at all? ─▶ dates: find the timestamp, cut it out
+//!      ─▶ prefregex, and what is left of the line ─▶ failregex, in order: the first
+//!      ─▶ ignoreregex ─▶ connections: what did its other lines say? ─▶ when was that?
 //! ```
 //!
 //! A user's regex gets here in three steps, each of which remembers where in the
 //! user's text it came from: `tags` puts groups in the place of `<HOST>` and its
 //! like, `python` turns Python's dialect into Rust's, `engine` compiles it.
 //!
-//! Invariants: time and memory are linear in the line, whatever the regex and
-//! the line; nothing but a parsed address leaves this module.
+//! Invariants: time and memory are bounded, whatever the regex and the line, and linear
+//! in the line for every regex that allows it; nothing but a parsed address can be
+//! banned.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod ansi;
+mod buffer;
+mod compile;
 mod dates;
 mod engine;
 mod error;
+mod example;
+mod fields;
+mod file;
 #[expect(clippy::module_inception, reason = "the filter itself, among what it is made of")]
 mod filter;
 mod judge;
@@ -29,11 +36,19 @@ mod library;
 mod needles;
 mod pattern;
 mod python;
+mod spec;
 mod tags;
 mod time;
+mod tracking;
 
 pub use error::{RegexError, RegexPlace};
-pub use filter::{Filter, FilterSpec};
-pub use judge::{Hit, Judge, Verdict};
+pub use fields::Value;
+pub use file::{
+    FilePlace, FilterFileError, FilterFiles, FilterReference, InvalidReference, LoadedFilter,
+    MAX_LINES, load,
+};
+pub use filter::Filter;
+pub use judge::{Carrier, Groups, Hit, Judge, Verdict, Who};
 pub use library::Library;
+pub use spec::{FilterSpec, InvalidUseDns, UseDns};
 pub use time::{Phase, ZoneHint};

@@ -1,9 +1,9 @@
 //! fail2ban's tags in a regex: `<HOST>` and its kin become named groups.
 //!
-//! As in fail2ban this is purely textual and knows nothing of escapes or classes.
-//! A tag of fail2ban that guard can't do yet is an error, never silently literal.
+//! As in fail2ban this is purely textual and knows nothing of escapes or classes; what
+//! is no tag stays as it is.
 
-use super::error::Fault;
+use super::UseDns;
 use super::pattern::Pattern;
 
 /// Four numbers with dots; whether it is an address shows when it is parsed.
@@ -17,15 +17,15 @@ const IP6: &str = concat!(
     r"(?:%[0-9A-Za-z_.\-]+)?"
 );
 
+const DNS: &str = r"(?P<dns>[\w\-.^_]*\w)";
+
 const CIDR: &str = r"(?P<cidr>\d+)";
 
-/// `user` with all its tags expanded, in Python's dialect.
-///
-/// # Errors
-/// A tag that this version of guard does not know.
-pub(super) fn expand(user: &str) -> Result<Pattern, Fault> {
+/// `user` with all its tags expanded, in Python's dialect. `dns` says whether `<HOST>`
+/// may be a name.
+pub(super) fn expand(user: &str, dns: UseDns) -> Pattern {
     let mut out = Pattern::empty(user.len());
-    let mut open = Vec::new();
+    let mut state = State { dns, open: Vec::new(), skipped: 0 };
     let mut at = 0;
     while let Some(found) = user[at..].find('<') {
         let start = at + found;
@@ -36,20 +36,14 @@ pub(super) fn expand(user: &str) -> Result<Pattern, Fault> {
             continue;
         };
         let span = start..start + name.len() + 2;
-        match expansion(name, &mut open) {
-            Expansion::Regex(regex) => out.push(&regex, span.clone()),
-            Expansion::Literal => out.push_user(&user[span.clone()], start),
-            Expansion::NotYet => {
-                let what = format!("`<{name}>` is not supported in this version of guard");
-                let remedy = "use <HOST>, <ADDR>, <IP4>, <IP6> or <SUBNET> for the address, \
-                              and match one line at a time";
-                return Err(Fault::new(span, what).remedy(remedy));
-            }
+        match state.expansion(name) {
+            Some(regex) => out.push(&regex, span.clone()),
+            None => out.push_user(&user[span.clone()], start),
         }
         at = span.end;
     }
     out.push_user(&user[at..], at);
-    Ok(out)
+    out
 }
 
 /// The name in a tag at the start of `text`, slashes included: `HOST`, `/F-USER`, `F-ID/`.
@@ -65,47 +59,60 @@ fn tag_name(text: &str) -> Option<&str> {
     rest.starts_with('>').then(|| &inner[..inner.len() - rest.len()])
 }
 
-enum Expansion {
-    Regex(String),
-    Literal,
-    NotYet,
+struct State {
+    dns: UseDns,
+    /// The names of the groups that were opened.
+    open: Vec<String>,
+    /// How many `<SKIPLINES>` there were.
+    skipped: usize,
 }
 
-fn expansion(name: &str, open: &mut Vec<String>) -> Expansion {
-    let regex = match name {
-        // Names are never resolved (`usedns = no`), so a host is an address.
-        "HOST" | "ADDR" | "F-ADDR/" => format!(r"\[?(?:{IP4}|{IP6})\]?"),
-        "IP4" | "F-IP4/" => IP4.to_owned(),
-        "IP6" | "F-IP6/" => IP6.to_owned(),
-        "CIDR" | "F-CIDR/" => CIDR.to_owned(),
-        "SUBNET" | "F-SUBNET/" => format!(r"\[?(?:{IP4}|{IP6})(?:/{CIDR})?\]?"),
-        "F-PORT/" => r"(?P<fport>\w+)".to_owned(),
-        "DNS" | "F-DNS/" | "F-ID/" | "SKIPLINES" => return Expansion::NotYet,
-        _ => return custom(name, open),
-    };
-    Expansion::Regex(regex)
+impl State {
+    /// What the tag `name` stands for; `None`: for itself.
+    fn expansion(&mut self, name: &str) -> Option<String> {
+        Some(match name {
+            "HOST" if self.dns != UseDns::No => format!(r"(?:\[?(?:{IP4}|{IP6})\]?|{DNS})"),
+            "HOST" | "ADDR" | "F-ADDR/" => format!(r"\[?(?:{IP4}|{IP6})\]?"),
+            "IP4" | "F-IP4/" => IP4.to_owned(),
+            "IP6" | "F-IP6/" => IP6.to_owned(),
+            "DNS" | "F-DNS/" => DNS.to_owned(),
+            "CIDR" | "F-CIDR/" => CIDR.to_owned(),
+            "SUBNET" | "F-SUBNET/" => format!(r"\[?(?:{IP4}|{IP6})(?:/{CIDR})?\]?"),
+            "F-ID/" => r"(?P<fid>\S+)".to_owned(),
+            "F-PORT/" => r"(?P<fport>\w+)".to_owned(),
+            "SKIPLINES" => {
+                self.skipped += 1;
+                format!(r"\n(?P<skiplines{}>(?:(?:.*\n)*?))", self.skipped - 1)
+            }
+            _ => return self.custom(name),
+        })
+    }
+
+    /// `<F-NAME>` opens a group, `</F-NAME>` closes it; a closing tag without an
+    /// opening one is literal text, as in fail2ban.
+    fn custom(&mut self, name: &str) -> Option<String> {
+        let (closes, name) = name.strip_prefix('/').map_or((false, name), |name| (true, name));
+        let name = name.strip_prefix("F-")?;
+        let capital =
+            |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_' || c == '-';
+        if name.is_empty() || !name.chars().all(capital) {
+            return None;
+        }
+        if closes {
+            return self.open.iter().any(|open| open == name).then(|| ")".to_owned());
+        }
+        self.open.push(name.to_owned());
+        Some(format!("(?P<{}>", group_name(name)))
+    }
 }
 
-/// `<F-NAME>` opens a group, `</F-NAME>` closes it; a closing tag without an
-/// opening one is literal text, as in fail2ban.
-fn custom(name: &str, open: &mut Vec<String>) -> Expansion {
-    let (closes, name) = name.strip_prefix('/').map_or((false, name), |name| (true, name));
-    let Some(name) = name.strip_prefix("F-") else { return Expansion::Literal };
-    let capital = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_' || c == '-';
-    if name.is_empty() || !name.chars().all(capital) {
-        return Expansion::Literal;
-    }
-    if closes {
-        let opened = open.iter().any(|o| o == name);
-        return if opened { Expansion::Regex(")".to_owned()) } else { Expansion::Literal };
-    }
-    open.push(name.to_owned());
-    let group = match name {
+/// The group of the tag `<F-NAME>`.
+fn group_name(name: &str) -> String {
+    match name {
         "ID" => "fid".to_owned(),
         "PORT" => "fport".to_owned(),
         _ => name.to_ascii_lowercase().replace('-', "_"),
-    };
-    Expansion::Regex(format!("(?P<{group}>"))
+    }
 }
 
 #[cfg(test)]
@@ -113,7 +120,7 @@ mod tests {
     use super::*;
 
     fn check(user: &str, expanded: &str) {
-        assert_eq!(expand(user).unwrap().text(), expanded, "{user}");
+        assert_eq!(expand(user, UseDns::No).text(), expanded, "{user}");
     }
 
     #[test]
@@ -124,7 +131,7 @@ mod tests {
         check("<HOST>", &format!(r"\[?(?:{IP4}|{IP6})\]?"));
         check("<SUBNET>", &format!(r"\[?(?:{IP4}|{IP6})(?:/{CIDR})?\]?"));
         for same in ["<ADDR>", "<F-ADDR/>"] {
-            assert_eq!(expand(same).unwrap().text(), expand("<HOST>").unwrap().text());
+            check(same, expand("<HOST>", UseDns::No).text());
         }
         check("<F-USER>.*</F-USER>", "(?P<user>.*)");
         check("<F-ALT_USER1>a</F-ALT_USER1>", "(?P<alt_user1>a)");
@@ -142,17 +149,25 @@ mod tests {
     }
 
     #[test]
-    fn tags_of_later_versions_are_errors() {
-        for tag in ["<DNS>", "<F-DNS/>", "<F-ID/>", "<SKIPLINES>"] {
-            let fault = expand(&format!("ab {tag} c")).unwrap_err();
-            assert_eq!(fault.span, 3..3 + tag.len());
-            assert!(fault.what.contains("not supported in this version"), "{}", fault.what);
+    fn a_host_may_be_a_name_where_names_are_used() {
+        let host = format!(r"(?:\[?(?:{IP4}|{IP6})\]?|{DNS})");
+        for dns in [UseDns::Yes, UseDns::Warn, UseDns::Raw] {
+            assert_eq!(expand("<HOST>", dns).text(), host);
+            assert_eq!(expand("<ADDR>", dns).text(), expand("<HOST>", UseDns::No).text());
         }
+        check("<DNS>|<F-DNS/>", &format!("{DNS}|{DNS}"));
+        check("<F-ID/>", r"(?P<fid>\S+)");
+    }
+
+    #[test]
+    fn skipped_lines_are_numbered() {
+        let skip = |number| format!(r"\n(?P<skiplines{number}>(?:(?:.*\n)*?))");
+        check("a<SKIPLINES>b<SKIPLINES>c", &format!("a{}b{}c", skip(0), skip(1)));
     }
 
     #[test]
     fn spans_point_to_the_tag() {
-        let pattern = expand("é<HOST>z").unwrap();
+        let pattern = expand("é<HOST>z", UseDns::No);
         let middle = pattern.text().find("ip6").unwrap();
         assert_eq!(pattern.origin(middle..middle + 3), 2..8);
         assert_eq!(pattern.origin(pattern.text().len() - 1..pattern.text().len()), 8..9);

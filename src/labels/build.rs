@@ -173,7 +173,11 @@ impl<'a> Draft<'a> {
             return None;
         }
         let texts = |pieces: &[Piece]| pieces.iter().map(|piece| piece.text.clone()).collect();
-        let spec = FilterSpec { failregex: texts(failregex), ignoreregex: texts(ignoreregex) };
+        let spec = FilterSpec {
+            failregex: texts(failregex),
+            ignoreregex: texts(ignoreregex),
+            ..FilterSpec::default()
+        };
         match library.get(&spec) {
             Ok(filter) => Some(filter),
             Err(errors) => {
@@ -278,6 +282,7 @@ fn place<'p>(
     let piece = match error.place {
         RegexPlace::Fail(at) => fail.get(at),
         RegexPlace::Ignore(at) => ignore.get(at),
+        RegexPlace::Pref | RegexPlace::Date => None,
     };
     let piece = piece.or(fail.first())?;
     let inside = |at: usize| at.min(piece.text.len());

@@ -66,6 +66,8 @@ fn written(item: &Escape) -> String {
     match item {
         Escape::Literal(char) => escape::literal(*char),
         Escape::Category(char) => format!("\\{char}"),
-        Escape::Anchor(anchor) => (*anchor).to_owned(),
+        // Neither is read within a class.
+        Escape::Anchor(text) | Escape::Boundary(text) => (*text).to_owned(),
+        Escape::Reference(group) => group.to_string(),
     }
 }

@@ -7,8 +7,12 @@ pub(super) enum Escape {
     Literal(char),
     /// `\d`, `\w`, `\s` or its opposite: the same here.
     Category(char),
-    /// A place in the text, in Rust's syntax.
+    /// An end of the text, in Rust's syntax.
     Anchor(&'static str),
+    /// `\b` or `\B`, in Rust's syntax.
+    Boundary(&'static str),
+    /// A back-reference to the group with this number.
+    Reference(u32),
 }
 
 /// Where the backslash stands.
@@ -41,9 +45,11 @@ pub(super) fn read(rest: &str, place: Place) -> Result<(Escape, usize), Bad> {
     match char {
         'd' | 'D' | 'w' | 'W' | 's' | 'S' => Ok((Escape::Category(char), 2)),
         'b' if place == Place::Class => simple('\x08'),
-        'A' | 'b' | 'B' | 'Z' | 'z' if place == Place::Outside => {
-            Ok((Escape::Anchor(anchor(char)), 2))
-        }
+        'A' if place == Place::Outside => Ok((Escape::Anchor(r"\A"), 2)),
+        'Z' | 'z' if place == Place::Outside => Ok((Escape::Anchor(r"\z"), 2)),
+        // In parentheses, because `\b{` begins something else here.
+        'b' if place == Place::Outside => Ok((Escape::Boundary(r"(?:\b)"), 2)),
+        'B' if place == Place::Outside => Ok((Escape::Boundary(r"(?:\B)"), 2)),
         'a' => simple('\x07'),
         'f' => simple('\x0c'),
         'n' => simple('\n'),
@@ -60,16 +66,6 @@ pub(super) fn read(rest: &str, place: Place) -> Result<(Escape, usize), Bad> {
             Err(Bad { len: 2, what, remedy })
         }
         other => Ok((Escape::Literal(other), 1 + other.len_utf8())),
-    }
-}
-
-fn anchor(char: char) -> &'static str {
-    match char {
-        'A' => r"\A",
-        // In parentheses, because `\b{` begins something else here.
-        'b' => r"(?:\b)",
-        'B' => r"(?:\B)",
-        _ => r"\z",
     }
 }
 
@@ -104,6 +100,6 @@ fn digits(rest: &str, place: Place) -> Result<(Escape, usize), Bad> {
         let what = format!("`{}` is no character", &rest[..len]);
         return Err(Bad { len, what, remedy: None });
     }
-    let remedy = format!("write out what the group can be; {}", super::LINEAR_ONLY);
-    Err(Bad { len, what: "a back-reference".into(), remedy: Some(remedy) })
+    // Two digits at the most, so it is a number.
+    Ok((Escape::Reference(rest[1..len].parse().unwrap_or_default()), len))
 }

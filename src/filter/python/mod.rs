@@ -1,28 +1,38 @@
-//! Python's `re` syntax → the syntax of the `regex` crate.
+//! Python's `re` syntax → the syntax of the engines here.
 //!
 //! Most of the two is the same, which makes the rest dangerous: `\<` is a literal
 //! in Python and a word boundary here, `[a&&b]` a class there and an intersection
-//! here, `a++` possessive there and nested here. Every construct is therefore read
-//! as Python reads it and written so that it can only mean that. What needs a
-//! backtracking engine is refused at its place.
+//! here, `(?(name)…)` tests a group there and a pattern here. Every construct is
+//! therefore read as Python reads it and written so that it can only mean that.
 //!
-//! Two choices are built in: the text that is searched always ends in its only
-//! `\n`, as in fail2ban, so `$` becomes `(?m:$)`, which matches before and after it;
-//! and `(?a)`, `(?u)`, `(?L)` are dropped: classes are always Unicode.
+//! Two patterns come out. The first means exactly what the user's does; if it is
+//! *irregular* (look-around, back-references, conditionals, atomic groups), only the
+//! backtracking engine can run it. The second, the *gate*, is always linear and
+//! matches wherever the first does, and more: look-arounds are dropped,
+//! back-references widened, conditionals become alternatives.
+//!
+//! `(?a)`, `(?u)`, `(?L)` are dropped: classes are always Unicode.
 
 mod class;
 mod escape;
+mod group;
 
 use std::ops::Range;
 
 use super::error::Fault;
 use super::pattern::Pattern;
 use escape::{Escape, Place};
+use group::Open;
 
-/// A pattern in Rust's syntax, and its named groups.
+/// A pattern in Rust's syntax, twice, and its named groups.
 #[derive(Debug)]
 pub(super) struct Translation {
+    /// What the user's pattern means.
     pub(super) pattern: Pattern,
+    /// A linear pattern without groups that matches at least where `pattern` does.
+    pub(super) gate: Pattern,
+    /// Does `pattern` need the backtracking engine?
+    pub(super) irregular: bool,
     pub(super) groups: Vec<Group>,
 }
 
@@ -33,40 +43,62 @@ pub(super) struct Group {
     pub(super) span: Range<usize>,
 }
 
-const LINEAR_ONLY: &str = "this version of guard runs only patterns that can be matched in \
-                           linear time";
+/// What `^` and `$` mean in the text that is searched. It always ends in `\n`, and
+/// Python's `$` matches before that as well as after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lines {
+    /// The text is one line: its only `\n` is at its end.
+    One,
+    /// The text is several lines, and each has its `^` and `$` (`re.MULTILINE`).
+    Each,
+    /// The text is several lines with one `^` and one `$` for them all.
+    All,
+}
 
-/// Translates `input`, in Python's dialect.
+/// Translates `input`, in Python's dialect, for texts of `lines`.
 ///
 /// # Errors
-/// A construct that no linear-time engine has, or that means nothing in Python. Not
-/// everything that is wrong is found: what comes out has still to be parsed.
-pub(super) fn translate(input: &Pattern) -> Result<Translation, Fault> {
+/// A construct that means nothing in Python. Not everything that is wrong is found:
+/// what comes out has still to be parsed.
+pub(super) fn translate(input: &Pattern, lines: Lines) -> Result<Translation, Fault> {
     let mut translator = Translator {
         input,
         text: input.text(),
+        lines,
         at: 0,
         out: input.fresh(),
+        gate: input.fresh(),
+        ungated: 0,
+        irregular: false,
         head: 0,
         groups: Vec::new(),
-        verbose: vec![false],
+        open: vec![Open::plain(false)],
     };
     translator.run()?;
-    Ok(Translation { pattern: translator.out, groups: translator.groups })
+    let Translator { out: pattern, gate, irregular, groups, .. } = translator;
+    Ok(Translation { pattern, gate, irregular, groups })
 }
 
 struct Translator<'p> {
     input: &'p Pattern,
     text: &'p str,
+    lines: Lines,
     /// What lies before is translated.
     at: usize,
     out: Pattern,
+    gate: Pattern,
+    /// So many look-arounds are open: nothing goes to the gate.
+    ungated: usize,
+    irregular: bool,
     /// So much of `out` is flags for the whole pattern.
     head: usize,
     groups: Vec<Group>,
-    /// Is `(?x)` on, for each group that is open; the first is the whole pattern.
-    verbose: Vec<bool>,
+    /// The groups that are open; the first is the whole pattern.
+    open: Vec<Open>,
 }
+
+/// What stands in the gate for something that it does without.
+const NOTHING: &str = "(?:)";
 
 impl<'p> Translator<'p> {
     fn rest(&self) -> &'p str {
@@ -78,11 +110,25 @@ impl<'p> Translator<'p> {
         self.input.origin(self.at..self.at + len)
     }
 
+    /// Writes `exact` to the pattern and `gate` to the gate, for the next `len` bytes.
+    fn write_both(&mut self, exact: &str, gate: &str, len: usize) {
+        let span = self.span(len);
+        if self.ungated == 0 {
+            self.gate.push(gate, span.clone());
+        }
+        self.out.push(exact, span);
+        self.at += len;
+    }
+
     /// Writes `text` for the next `len` bytes.
     fn write(&mut self, text: &str, len: usize) {
-        let span = self.span(len);
-        self.out.push(text, span);
-        self.at += len;
+        self.write_both(text, text, len);
+    }
+
+    /// The same, for something that only the backtracking engine has.
+    fn write_irregular(&mut self, exact: &str, gate: &str, len: usize) {
+        self.irregular = true;
+        self.write_both(exact, gate, len);
     }
 
     /// Writes the next `len` bytes as they are.
@@ -98,7 +144,11 @@ impl<'p> Translator<'p> {
     }
 
     fn is_verbose(&self) -> bool {
-        self.verbose.last().copied().unwrap_or(false)
+        self.open.last().is_some_and(|open| open.verbose)
+    }
+
+    fn fault(&self, len: usize, what: impl Into<String>, remedy: Option<String>) -> Fault {
+        Fault { span: self.span(len), what: what.into(), remedy }
     }
 
     fn run(&mut self) -> Result<(), Fault> {
@@ -106,20 +156,20 @@ impl<'p> Translator<'p> {
             match char {
                 '\\' => self.escape()?,
                 '[' => self.class()?,
-                '(' => self.open()?,
-                ')' => {
-                    if self.verbose.len() > 1 {
-                        self.verbose.pop();
-                    }
-                    self.copy(1);
+                '(' => self.open_group()?,
+                ')' => self.close_group(),
+                '|' => self.alternative()?,
+                '$' if self.lines == Lines::All => {
+                    self.write_irregular(r"(?=\n?\z)", "(?m:$)", 1);
                 }
                 '$' => self.write("(?m:$)", 1),
-                '*' | '+' | '?' => self.quantifier("", 1)?,
+                '^' if self.lines == Lines::Each => self.write("(?m:^)", 1),
+                '*' | '+' | '?' => self.quantifier("", 1),
                 '{' => match braces(self.rest()) {
-                    Some((repetition, len)) => self.quantifier(&repetition, len)?,
+                    Some((repetition, len)) => self.quantifier(&repetition, len),
                     None => self.literal('{', 1),
                 },
-                '.' | '^' | '|' => self.copy(1),
+                '.' | '^' => self.copy(1),
                 '#' if self.is_verbose() => {
                     self.at += self.rest().find('\n').unwrap_or(self.rest().len());
                 }
@@ -137,6 +187,12 @@ impl<'p> Translator<'p> {
             Escape::Literal(char) => self.literal(char, len),
             Escape::Category(_) => self.copy(len),
             Escape::Anchor(anchor) => self.write(anchor, len),
+            // Dropped from the gate, which has to be quick: the lazy automaton can't do
+            // them beyond ASCII.
+            Escape::Boundary(boundary) => self.write_both(boundary, NOTHING, len),
+            Escape::Reference(group) => {
+                self.write_irregular(&format!(r"(?:\{group})"), ANYTHING, len);
+            }
         }
         Ok(())
     }
@@ -151,152 +207,20 @@ impl<'p> Translator<'p> {
     }
 
     /// A quantifier of `len` bytes, written as `text` if that is not empty, with
-    /// the `?` that may follow it.
-    fn quantifier(&mut self, text: &str, len: usize) -> Result<(), Fault> {
-        match self.rest().as_bytes().get(len) {
-            Some(b'+') => {
-                let remedy = format!("leave out the second `+`; {LINEAR_ONLY}");
-                return Err(self.fault(len + 1, "a possessive quantifier", Some(remedy)));
-            }
-            Some(b'?') => {
-                self.quantity(text, len);
-                self.copy(1);
-            }
-            _ => self.quantity(text, len),
-        }
-        Ok(())
-    }
-
-    fn quantity(&mut self, text: &str, len: usize) {
+    /// the `?` or `+` that may follow it.
+    fn quantifier(&mut self, text: &str, len: usize) {
         if text.is_empty() { self.copy(len) } else { self.write(text, len) }
-    }
-
-    fn fault(&self, len: usize, what: impl Into<String>, remedy: Option<String>) -> Fault {
-        Fault { span: self.span(len), what: what.into(), remedy }
-    }
-
-    /// An opening parenthesis with all that belongs to it.
-    fn open(&mut self) -> Result<(), Fault> {
-        let rest = self.rest();
-        if let Some((flags, len)) = scoped_flags(rest) {
-            return self.flags(flags, len, ':');
+        match self.rest().as_bytes().first() {
+            Some(b'?') => self.copy(1),
+            // Possessive. Without that it matches more: right for the gate.
+            Some(b'+') => self.write_irregular("+", "", 1),
+            _ => {}
         }
-        let Some(extension) = rest.strip_prefix("(?") else {
-            self.verbose.push(self.is_verbose());
-            self.copy(1);
-            return Ok(());
-        };
-        for (start, what, remedy) in NOT_LINEAR {
-            if extension.starts_with(start) {
-                let remedy = format!("{remedy}; {LINEAR_ONLY}");
-                return Err(self.fault(2 + start.len(), *what, Some(remedy)));
-            }
-        }
-        if extension.starts_with('#') {
-            let Some(end) = rest.find(')') else {
-                return Err(self.fault(rest.len(), "a comment `(?#` without its `)`", None));
-            };
-            self.at += end + 1;
-            return Ok(());
-        }
-        if extension.starts_with(':') {
-            self.verbose.push(self.is_verbose());
-            self.copy(3);
-            return Ok(());
-        }
-        if let Some(name) = extension.strip_prefix("P<").or_else(|| extension.strip_prefix('<')) {
-            return self.named(name);
-        }
-        match extension.find([':', ')']) {
-            Some(end) => {
-                let after = if extension[end..].starts_with(':') { ':' } else { ')' };
-                self.flags(&extension[..end], 2 + end + 1, after)
-            }
-            None => Err(self.fault(rest.len().min(2), "a group without its `)`", None)),
-        }
-    }
-
-    /// `(?P<name>`, with `name` and all after it given.
-    fn named(&mut self, name: &'p str) -> Result<(), Fault> {
-        let start = self.rest().len() - name.len();
-        let Some(end) = name.find('>') else {
-            return Err(self.fault(start, "a group's name without its `>`", None));
-        };
-        let name = &name[..end];
-        let identifier = |c: char| c.is_alphanumeric() || c == '_';
-        if name.is_empty() || name.starts_with(char::is_numeric) || !name.chars().all(identifier) {
-            let what = format!("`{name}` can't be a group's name");
-            let remedy = "use letters, digits and `_`, not beginning with a digit".to_owned();
-            return Err(self.fault(start + end + 1, what, Some(remedy)));
-        }
-        self.groups.push(Group { name: name.to_owned(), span: self.span(start + end + 1) });
-        self.verbose.push(self.is_verbose());
-        self.write(&format!("(?P<{name}>"), start + end + 1);
-        Ok(())
-    }
-
-    /// Flags of a group (`after` is `:`) or of the whole pattern (`)`), `len` bytes in all.
-    fn flags(&mut self, flags: &str, len: usize, after: char) -> Result<(), Fault> {
-        let (on, off) = flags.split_once('-').unwrap_or((flags, ""));
-        let known = |flags: &str, known: &str| flags.chars().all(|flag| known.contains(flag));
-        if flags.is_empty() || !known(on, "aiLmsux") || !known(off, "imsx") || flags.ends_with('-')
-        {
-            let what = format!("`(?{flags}` is no group and no flag that Python knows");
-            return Err(self.fault(len, what, None));
-        }
-        let whole = after == ')';
-        if whole && (self.out.text().len() > self.head || self.verbose.len() > 1) {
-            let what = format!("flags `(?{flags})` for the whole pattern must stand at its start");
-            let remedy = format!("for a part of it, write `(?{flags}:…)`");
-            return Err(self.fault(len, what, Some(remedy)));
-        }
-        let verbose = !off.contains('x') && (on.contains('x') || self.is_verbose());
-        match self.verbose.first_mut() {
-            Some(first) if whole => *first = verbose,
-            _ => self.verbose.push(verbose),
-        }
-        let (on, off) = (kept(on), kept(off));
-        let dash = if off.is_empty() { "" } else { "-" };
-        if whole && on.is_empty() {
-            self.at += len;
-        } else {
-            self.write(&format!("(?{on}{dash}{off}{after}"), len);
-        }
-        if whole {
-            self.head = self.out.text().len();
-        }
-        Ok(())
     }
 }
 
-/// What only a backtracking engine can do: how it begins after `(?`, what it is,
-/// and what to do instead.
-const NOT_LINEAR: &[(&str, &str, &str)] = &[
-    ("=", "a look-ahead", LOOK_AROUND),
-    ("!", "a negative look-ahead", LOOK_AROUND),
-    ("<=", "a look-behind", LOOK_AROUND),
-    ("<!", "a negative look-behind", LOOK_AROUND),
-    ("P=", "a back-reference", "write out what the group can be"),
-    (">", "an atomic group", "write `(?:…)` in its place"),
-    ("(", "a conditional", "write one failregex for each case"),
-];
-
-const LOOK_AROUND: &str = "write what stands there as part of the regex, or use ignoreregex";
-
-/// The flags that mean the same here, each once.
-fn kept(flags: &str) -> String {
-    "ims".chars().filter(|flag| flags.contains(*flag)).collect()
-}
-
-/// `((?i)x)` and `(?:(?i)x)`, which fail2ban reads as `(?i:x)`: the flags, and the
-/// length of all before `x`.
-fn scoped_flags(rest: &str) -> Option<(&str, usize)> {
-    let inner = rest.strip_prefix("(?:").or_else(|| rest.strip_prefix('('))?;
-    let flags = inner.strip_prefix("(?")?;
-    let end = flags.find(|c: char| !c.is_ascii_alphabetic())?;
-    let len = rest.len() - flags.len() + end + 1;
-    (end > 0 && flags[end..].starts_with(')')).then(|| (&flags[..end], len))
-}
+/// What a back-reference is in the gate.
+const ANYTHING: &str = "(?s:.*?)";
 
 /// `{3}`, `{3,}`, `{,3}`, `{3,5}` or `{,}` at the start of `rest`, and its length. In
 /// Python any other brace is a literal.

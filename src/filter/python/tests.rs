@@ -4,15 +4,27 @@ use proptest::prelude::*;
 /// `python` becomes `rust`, and that is a regex.
 #[track_caller]
 fn check(python: &str, rust: &str) {
-    let translation = translate(&Pattern::of_user(python)).unwrap();
+    let translation = translate(&Pattern::of_user(python), Lines::One).unwrap();
     assert_eq!(translation.pattern.text(), rust, "{python}");
+    assert!(!translation.irregular, "{python}");
     regex_syntax::Parser::new().parse(rust).unwrap();
+}
+
+/// `python` needs the other engine, in which it is `exact`; its gate is `gate`.
+#[track_caller]
+fn irregular(python: &str, exact: &str, gate: &str) {
+    let translation = translate(&Pattern::of_user(python), Lines::One).unwrap();
+    assert_eq!(translation.pattern.text(), exact, "{python}");
+    assert_eq!(translation.gate.text(), gate, "{python}");
+    assert!(translation.irregular, "{python}");
+    fancy_regex::Regex::new(exact).unwrap();
+    regex_syntax::Parser::new().parse(gate).unwrap();
 }
 
 /// `python` is refused at `place`, with words about `what`.
 #[track_caller]
 fn refuse(python: &str, place: &str, what: &str) {
-    let fault = translate(&Pattern::of_user(python)).unwrap_err();
+    let fault = translate(&Pattern::of_user(python), Lines::One).unwrap_err();
     assert_eq!(&python[fault.span.clone()], place, "{python}: {fault:?}");
     assert!(fault.what.contains(what), "{python}: {fault:?}");
 }
@@ -20,7 +32,7 @@ fn refuse(python: &str, place: &str, what: &str) {
 /// Does `python` match in `text`, the way the judge presents it?
 #[track_caller]
 fn matches(python: &str, text: &str, expected: bool) {
-    let translation = translate(&Pattern::of_user(python)).unwrap();
+    let translation = translate(&Pattern::of_user(python), Lines::One).unwrap();
     let regex = regex::Regex::new(translation.pattern.text()).unwrap();
     assert_eq!(regex.is_match(&format!("{text}\n")), expected, "{python} on {text}");
 }
@@ -73,12 +85,47 @@ fn wrong_classes() {
 }
 
 #[test]
-fn possessive_quantifiers_need_another_engine() {
-    refuse("a++b", "++", "possessive");
-    refuse("a*+", "*+", "possessive");
-    refuse("a?+", "?+", "possessive");
-    refuse("x{2}+y", "{2}+", "possessive");
+fn what_only_the_backtracking_engine_has() {
+    irregular("a++b", "a++b", "a+b");
+    irregular("a*+", "a*+", "a*");
+    irregular("a?+", "a?+", "a?");
+    irregular("x{2}+y", "x{2}+y", "x{2}y");
     check("a+?b", "a+?b");
+    irregular("a(?=b|(c))d", "a(?=b|(c))d", "a(?:)d");
+    irregular("a(?!b|c)c", "a(?!b|c)c", "a(?:)c");
+    irregular("a(?<=b)(?<!c(?=d))e", "a(?<=b)(?<!c(?=d))e", "a(?:)(?:)e");
+    irregular("(?P<x>a)(?P=x)", "(?P<x>a)(?P=x)", "(?:a)(?s:.*?)");
+    irregular(r"(a)\1b", r"(a)(?:\1)b", "(?:a)(?s:.*?)b");
+    irregular("(?>ab?)b", "(?>ab?)b", "(?:ab?)b");
+    irregular("(a)?(?(1)b|c)", "(a)?(?(1)b|c)", "(?:a)?(?:b|c)");
+    irregular("(?P<x>a)?(?(x)b)", "(?P<x>a)?(?(<x>)b)", "(?:a)?(?:b|)");
+    irregular("(?P<x>a)?(?(x)(b|c)|d)", "(?P<x>a)?(?(<x>)(b|c)|d)", "(?:a)?(?:(?:b|c)|d)");
+    check(r"\(?(a)", r"\(?(a)");
+    check("[(?=]", r"[\(\?=]");
+    refuse("(?P<x>a)(?(y)b|c)", "(?(y)", "no group `y`");
+    refuse("(?P<x>a)(?P=y)", "(?P=y)", "no group `y`");
+    refuse("(a)(?(0)b|c)", "(?(0)", "no group 0");
+    refuse("(a)(?(1)b|c|d)", "|", "two halves");
+}
+
+#[test]
+fn the_gate_has_neither_groups_nor_boundaries() {
+    let gate = |python: &str| {
+        translate(&Pattern::of_user(python), Lines::One).unwrap().gate.text().to_owned()
+    };
+    assert_eq!(gate(r"^(a)\b(?P<x>b)\B(?:c)$"), "^(?:a)(?:)(?:b)(?:)(?:c)(?m:$)");
+    assert_eq!(gate(r"(?i)(?s:a)[b-d]{2}"), "(?i)(?s:a)[b-d]{2}");
+}
+
+#[test]
+fn several_lines() {
+    let written = |python: &str, lines| {
+        translate(&Pattern::of_user(python), lines).unwrap().pattern.text().to_owned()
+    };
+    assert_eq!(written("^a$", Lines::Each), "(?m:^)a(?m:$)");
+    assert_eq!(written("^a$", Lines::All), r"^a(?=\n?\z)");
+    let all = fancy_regex::Regex::new(&written("^a$", Lines::All)).unwrap();
+    assert!(all.is_match("a\n").unwrap() && !all.is_match("a\nb\n").unwrap());
 }
 
 #[test]
@@ -114,8 +161,6 @@ fn escapes() {
     refuse(r"a\x4", r"\x4", "hexadecimal");
     refuse(r"a\ud800", r"\ud800", "hexadecimal");
     refuse(r"a\777", r"\777", "beyond");
-    refuse(r"(a)\1", r"\1", "back-reference");
-    refuse(r"(a)\12x", r"\12", "back-reference");
 }
 
 #[test]
@@ -138,7 +183,8 @@ fn flags() {
 
 #[test]
 fn named_groups_are_listed() {
-    let translation = translate(&Pattern::of_user("a(?P<user>b)(?<x_1>c)")).unwrap();
+    let pattern = Pattern::of_user("a(?P<user>b)(?<x_1>c)");
+    let translation = translate(&pattern, Lines::One).unwrap();
     assert_eq!(translation.groups[0], Group { name: "user".into(), span: 1..10 });
     assert_eq!(translation.groups[1], Group { name: "x_1".into(), span: 12..19 });
     refuse("(?P<1a>b)", "(?P<1a>", "can't be a group's name");
@@ -146,25 +192,30 @@ fn named_groups_are_listed() {
     refuse("(?P<ab", "(?P<", "without its `>`");
 }
 
-#[test]
-fn backtracking_is_refused_where_it_stands() {
-    refuse("a(?=b)", "(?=", "a look-ahead");
-    refuse("a(?!b)", "(?!", "a negative look-ahead");
-    refuse("a(?<=b)", "(?<=", "a look-behind");
-    refuse("a(?<!b)", "(?<!", "a negative look-behind");
-    refuse("(?P<x>a)(?P=x)", "(?P=", "a back-reference");
-    refuse("(?>a)", "(?>", "an atomic group");
-    refuse("(?P<x>a)(?(x)b|c)", "(?(", "a conditional");
-    let fault = translate(&Pattern::of_user("a(?=b)")).unwrap_err();
-    assert!(fault.remedy.unwrap().contains("linear time"));
-    check(r"\(?(a)", r"\(?(a)");
-    check("[(?=]", r"[\(\?=]");
-}
-
 proptest! {
     #[test]
     fn any_text_is_translated_or_refused_at_a_place_in_it(text in any::<String>()) {
         check_any(&text);
+    }
+
+    /// Wherever the exact pattern matches, so does the gate.
+    #[test]
+    fn the_gate_never_closes_on_a_match(
+        python in r"(a|b|c|[ab]|[^c]|\\b|\\B|\\w|\\s|\.|\^|\$|\||(\((\?:|\?=|\?!|\?<=|\?<!|\?>|\?\(1\)|\?i:|\?P<x>)?(a|b|[^a]|\.)[*+?]{0,2}\|?b?\)[?*]?)|\*|\+\+|\?|\{1,2\}|\\1|\(\?P=x\)){1,9}",
+        text in "[abcA \n]{0,8}",
+    ) {
+        for lines in [Lines::One, Lines::Each, Lines::All] {
+            let Ok(translation) = translate(&Pattern::of_user(&python), lines) else { continue };
+            let Ok(exact) = fancy_regex::Regex::new(translation.pattern.text()) else { continue };
+            let Ok(gate) = regex::Regex::new(translation.gate.text()) else { continue };
+            let text = match lines {
+                Lines::One => format!("{}\n", text.replace('\n', " ")),
+                Lines::Each | Lines::All => format!("{text}\n"),
+            };
+            if exact.is_match(&text).unwrap_or(false) {
+                prop_assert!(gate.is_match(&text), "{:?} {:?}", translation, text);
+            }
+        }
     }
 
     #[test]
@@ -177,9 +228,9 @@ proptest! {
 
 /// Whatever `text` is: no panic, and every place is one of `text`.
 fn check_any(text: &str) {
-    match translate(&Pattern::of_user(text)) {
+    match translate(&Pattern::of_user(text), Lines::One) {
         Ok(translation) => {
-            let pattern = translation.pattern;
+            let pattern = translation.gate;
             if let Err(error) = regex_syntax::ast::parse::Parser::new().parse(pattern.text()) {
                 let span = error.span();
                 assert!(text.get(pattern.origin(span.start.offset..span.end.offset)).is_some());

@@ -1,0 +1,138 @@
+//! Which files make a filter, and in which order.
+
+use super::ini::{self, Sections};
+use super::{FilePlace, FilterFileError, FilterFiles};
+
+/// Files that make one filter, at most.
+const MAX_FILES: usize = 100;
+
+/// A file of a filter is at most this long, in bytes.
+const MAX_FILE: usize = 1 << 20;
+
+/// Files within files, at most.
+const MAX_DEPTH: usize = 20;
+
+/// What was read.
+pub(super) struct Read {
+    /// The files' names, by their numbers.
+    pub(super) names: Vec<String>,
+    /// What is in each, with its number, in the order in which they count.
+    pub(super) files: Vec<(usize, Sections)>,
+}
+
+/// All files of the filter `name`.
+pub(super) fn read(name: &str, files: &dyn FilterFiles) -> Result<Read, FilterFileError> {
+    let folders = files.folders();
+    let mut reader =
+        Reader { files, folders: &folders, names: Vec::new(), out: Vec::new() };
+    for folder in &folders {
+        for file in reader.beside(folder, name) {
+            reader.with_includes(folder, &file, &mut Vec::new())?;
+        }
+        if !reader.out.is_empty() {
+            return Ok(Read { names: reader.names, files: reader.out });
+        }
+    }
+    Err(FilterFileError::NotFound { name: name.to_owned(), folders })
+}
+
+struct Reader<'f> {
+    files: &'f dyn FilterFiles,
+    folders: &'f [String],
+    names: Vec<String>,
+    out: Vec<(usize, Sections)>,
+}
+
+impl Reader<'_> {
+    /// The files that a filter may have in a folder, whether they are there or not.
+    fn beside(&self, folder: &str, name: &str) -> Vec<String> {
+        let parts = |ending: &str| -> Vec<String> {
+            let dir = format!("{name}.d");
+            let mut parts = self.files.list(folder, &dir);
+            parts.retain(|part| part.ends_with(ending));
+            parts.sort();
+            parts.into_iter().map(|part| format!("{dir}/{part}")).collect()
+        };
+        let mut all = vec![format!("{name}.conf")];
+        all.extend(parts(".conf"));
+        all.push(format!("{name}.local"));
+        all.extend(parts(".local"));
+        all
+    }
+
+    /// Reads a file, if it is there, and what it includes. `open` are the files that
+    /// include it.
+    fn with_includes(
+        &mut self,
+        folder: &str,
+        name: &str,
+        open: &mut Vec<String>,
+    ) -> Result<bool, FilterFileError> {
+        let shown = shown(folder, name);
+        let wrong = |line: u32, what: String, remedy: Option<&str>| FilterFileError::Wrong {
+            place: FilePlace { file: shown.clone(), line },
+            what,
+            remedy: remedy.map(str::to_owned),
+        };
+        let text = self.files.read(folder, name).map_err(|what| wrong(0, what, None))?;
+        let Some(text) = text else { return Ok(false) };
+        if open.contains(&shown) {
+            return Ok(true);
+        }
+        if text.len() > MAX_FILE {
+            return Err(wrong(0, format!("the file is longer than {MAX_FILE} bytes"), None));
+        }
+        if self.names.len() >= MAX_FILES || open.len() >= MAX_DEPTH {
+            let what = "too many files include each other".to_owned();
+            return Err(wrong(0, what, None));
+        }
+        let number = self.names.len();
+        self.names.push(shown.clone());
+        let sections = ini::parse(&text, number)
+            .map_err(|mistake| wrong(mistake.line, mistake.what, mistake.remedy))?;
+        open.push(shown);
+        self.includes(folder, included(&sections, "before"), open)?;
+        let after = included(&sections, "after");
+        self.out.push((number, sections));
+        self.includes(folder, after, open)?;
+        open.pop();
+        Ok(true)
+    }
+
+    /// Reads included files and what is `.local` beside them. What is missing is left
+    /// out, as in fail2ban: `common.local` rarely exists.
+    fn includes(
+        &mut self,
+        folder: &str,
+        names: Vec<String>,
+        open: &mut Vec<String>,
+    ) -> Result<(), FilterFileError> {
+        for name in names {
+            let folders = self.folders.iter().map(String::as_str);
+            for folder in std::iter::once(folder).chain(folders.filter(|other| *other != folder)) {
+                let found = self.with_includes(folder, &name, open)?;
+                let local = name.rsplit_once('.').map(|(stem, _)| format!("{stem}.local"));
+                let more = match local.filter(|local| *local != name) {
+                    Some(local) => self.with_includes(folder, &local, open)?,
+                    None => false,
+                };
+                if found || more || name.starts_with('/') {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a file's `[INCLUDES]` name.
+fn included(sections: &Sections, when: &str) -> Vec<String> {
+    let includes = sections.iter().find(|(name, _)| name == "INCLUDES");
+    let option = includes.and_then(|(_, options)| options.iter().find(|(name, _)| name == when));
+    let lines = option.map(|(_, text)| text.to_string()).unwrap_or_default();
+    lines.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect()
+}
+
+fn shown(folder: &str, name: &str) -> String {
+    if name.starts_with('/') { name.to_owned() } else { format!("{folder}/{name}") }
+}
