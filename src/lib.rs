@@ -19,6 +19,7 @@
 //! | [`model`] | the words everyone shares: addresses, names, lines, bans | pure |
 //! | [`labels`] | a container's labels → jails, complaints that point into the label | pure |
 //! | [`filter`] | fail2ban's filter language: tags, regexes, dates | pure |
+//! | [`filters`] | the filters that there are: files in folders, and guard's own | |
 //! | [`warden`] | failures in, effects out: counting, ban times, ignore rules | pure |
 //! | [`docker`] | the Docker API, GET only: discovery, log streams, mounts | |
 //! | [`files`] | log files, however they rotate | |
@@ -32,6 +33,7 @@ pub mod daemon;
 pub mod docker;
 pub mod files;
 pub mod filter;
+pub mod filters;
 pub mod firewall;
 pub mod labels;
 pub mod model;

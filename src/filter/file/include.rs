@@ -108,20 +108,32 @@ impl Reader<'_> {
         open: &mut Vec<String>,
     ) -> Result<(), FilterFileError> {
         for name in names {
-            let folders = self.folders.iter().map(String::as_str);
-            for folder in std::iter::once(folder).chain(folders.filter(|other| *other != folder)) {
-                let found = self.with_includes(folder, &name, open)?;
-                let local = name.rsplit_once('.').map(|(stem, _)| format!("{stem}.local"));
-                let more = match local.filter(|local| *local != name) {
-                    Some(local) => self.with_includes(folder, &local, open)?,
-                    None => false,
-                };
-                if found || more || name.starts_with('/') {
+            if self.include(folder, &name, open)? || name.starts_with('/') {
+                continue;
+            }
+            let bare = name.rsplit('/').next().unwrap_or(&name);
+            for other in self.folders.iter().filter(|other| *other != folder) {
+                if self.include(other, bare, open)? {
                     break;
                 }
             }
         }
         Ok(())
+    }
+
+    /// Was there such a file, or its `.local`?
+    fn include(
+        &mut self,
+        folder: &str,
+        name: &str,
+        open: &mut Vec<String>,
+    ) -> Result<bool, FilterFileError> {
+        let found = self.with_includes(folder, name, open)?;
+        let local = name.rsplit_once('.').map(|(stem, _)| format!("{stem}.local"));
+        match local.filter(|local| local != name) {
+            Some(local) => Ok(self.with_includes(folder, &local, open)? | found),
+            None => Ok(found),
+        }
     }
 }
 

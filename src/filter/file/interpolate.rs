@@ -6,13 +6,13 @@
 use std::collections::HashMap;
 
 use super::ini::Sections;
-use super::text::{Origin, Text};
+use super::text::{Builder, Origin, Text};
 
 /// `%(…)s` within `%(…)s`, at most (Python's).
 const MAX_DEPTH: usize = 10;
 
 /// What an option may grow to, in bytes.
-pub(super) const MAX_TEXT: usize = 1 << 20;
+pub(super) const MAX_TEXT: usize = 256 << 10;
 
 /// What is wrong, and where.
 #[derive(Debug, PartialEq, Eq)]
@@ -124,21 +124,29 @@ impl Config {
         own.or_else(|| self.defaults.get(option))
     }
 
-    /// What `%(name)s` in `section` stands for, if that is looked into in turn.
-    fn looked_up(&self, section: &str, name: &str) -> Option<Text> {
-        if let Some(text) = self.raw(section, name) {
-            return Some(text.clone());
+    /// What `%(name)s` in `section` stands for.
+    fn looked_up(&self, section: &str, name: &str) -> Looked {
+        if name == "__name__" {
+            return Looked::Literal(Text::given(section, Origin::default()));
         }
-        let (other, option) = name.split_once('/')?;
-        let default = || self.defaults.get(option);
-        match other {
-            "default" => default(),
-            "known" => {
-                self.known.get(section).and_then(|known| known.get(option)).or_else(default)
+        if let Some(given) = self.given.get(name) {
+            return Looked::Literal(given.clone());
+        }
+        let elsewhere = || {
+            let (other, option) = name.split_once('/')?;
+            let default = || self.defaults.get(option);
+            match other {
+                "default" => default(),
+                "known" => {
+                    self.known.get(section).and_then(|known| known.get(option)).or_else(default)
+                }
+                _ => self.sections.get(other)?.get(option).or_else(default),
             }
-            _ => self.sections.get(other)?.get(option).or_else(default),
+        };
+        match self.raw(section, name).or_else(elsewhere) {
+            Some(text) => Looked::Up(text.clone()),
+            None => Looked::Unknown,
         }
-        .cloned()
     }
 
     fn interpolated(&self, section: &str, text: &Text) -> Result<Text, Mistake> {
@@ -153,73 +161,68 @@ impl Config {
         depth: usize,
         budget: &mut usize,
     ) -> Result<Text, Mistake> {
-        let mut out = text.clone();
-        let (mut line, mut at) = (0, 0);
-        while let Some((content, origin)) = out.lines().get(line) {
-            let Some(found) = content[at..].find('%') else {
-                (line, at) = (line + 1, 0);
-                continue;
-            };
-            let (start, origin) = (at + found, *origin);
-            let mistake = |what: String, remedy: Option<&str>| Mistake {
-                origin,
+        let mut out = Builder::default();
+        for (line, origin) in text.lines() {
+            let mistake = |what: String, remedy: &str| Mistake {
+                origin: *origin,
                 what,
-                remedy: remedy.map(str::to_owned),
+                remedy: Some(remedy.to_owned()),
             };
-            let rest = &content[start..];
-            if rest.starts_with("%%") {
-                let percent = Text::given("%", origin);
-                (line, at) = out.replace(line, start..start + 2, &percent);
-                continue;
+            let mut rest = line.as_str();
+            while let Some((before, after)) = rest.split_once('%') {
+                out.push(before, *origin);
+                if let Some(after) = after.strip_prefix('%') {
+                    out.push("%", *origin);
+                    rest = after;
+                    continue;
+                }
+                let Some((name, after)) = after.strip_prefix('(').and_then(|r| r.split_once(")s"))
+                else {
+                    let what = "a `%` that is neither `%%` nor `%(name)s`".to_owned();
+                    return Err(mistake(what, "for the character itself, write `%%`"));
+                };
+                rest = after;
+                let value = match self.looked_up(section, &name.to_lowercase()) {
+                    Looked::Up(_) if depth > MAX_DEPTH => {
+                        let what = format!("`%({name})s` leads more than {MAX_DEPTH} levels deep");
+                        return Err(mistake(what, "an option must not contain itself"));
+                    }
+                    Looked::Up(value) => self.expand(section, &value, depth + 1, budget)?,
+                    Looked::Literal(value) => value,
+                    Looked::Unknown => {
+                        let what = format!("`%({name})s` names no option");
+                        let remedy = "set it, or include the file that does \
+                                      (`before = common.conf`)";
+                        return Err(mistake(what, remedy));
+                    }
+                };
+                out.push_text(&value, *origin);
+                let Some(left) = budget.checked_sub(value.len()) else {
+                    let what = "all `%(…)s` together become too long".to_owned();
+                    return Err(mistake(what, "write less of it"));
+                };
+                *budget = left;
             }
-            let Some(name) = rest.strip_prefix("%(").and_then(|rest| Some(rest.split_once(")s")?.0))
-            else {
-                let what = "a `%` that is neither `%%` nor `%(name)s`".to_owned();
-                return Err(mistake(what, Some("for the character itself, write `%%`")));
-            };
-            let range = start..start + name.len() + 4;
-            let name = name.to_lowercase();
-            let literal = match name.as_str() {
-                "__name__" => Some(Text::given(section, origin)),
-                name => self.given.get(name).cloned(),
-            };
-            if let Some(value) = literal {
-                (line, at) = out.replace(line, range, &value);
-                continue;
-            }
-            let Some(value) = self.looked_up(section, &name) else {
-                let what = format!("`%({name})s` names no option");
-                let remedy = "set it, or include the file that does (`before = common.conf`)";
-                return Err(mistake(what, Some(remedy)));
-            };
-            if depth > MAX_DEPTH {
-                let what = format!("`%({name})s` leads more than {MAX_DEPTH} levels deep");
-                return Err(mistake(what, Some("an option must not contain itself")));
-            }
-            let Some(left) = budget.checked_sub(value.len()) else {
-                return Err(mistake("all `%(…)s` together become too long".to_owned(), None));
-            };
-            *budget = left;
-            let value = self.expand(section, &value, depth + 1, budget)?;
-            (line, at) = out.replace(line, range, &value);
+            out.push(rest, *origin);
+            out.end_line();
         }
-        Ok(out)
+        Ok(out.built())
     }
+}
+
+/// What a name stands for.
+enum Looked {
+    /// Text that is looked into in turn.
+    Up(Text),
+    Literal(Text),
+    Unknown,
 }
 
 /// Replaces `%(known/option)s` in the option itself by what it was `before`, so that
 /// each of several files can add to it. (In fail2ban the second one leads to itself.)
 fn put_back(value: &mut Text, option: &str, before: &Text) {
-    let name = format!("%(known/{option})s");
-    let (mut line, mut at) = (0, 0);
-    while let Some((content, _)) = value.lines().get(line) {
-        match content[at..].find(&name) {
-            Some(found) if value.len() < MAX_TEXT => {
-                let start = at + found;
-                (line, at) = value.replace(line, start..start + name.len(), before);
-            }
-            _ => (line, at) = (line + 1, 0),
-        }
+    if value.len() + before.len() < MAX_TEXT {
+        value.replace_all(&format!("%(known/{option})s"), before);
     }
 }
 

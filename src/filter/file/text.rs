@@ -1,7 +1,6 @@
 //! Text of several lines, each of which knows where it came from.
 
 use std::fmt;
-use std::ops::Range;
 
 /// A line of a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,25 +45,68 @@ impl Text {
         }
     }
 
-    /// Puts `new` in the place of `range` in line number `line`. A line that is `new`
-    /// alone comes from where that came from. Where `new` ends: line and byte.
-    pub(super) fn replace(&mut self, line: usize, range: Range<usize>, new: &Text) -> (usize, usize) {
-        let Some((old, origin)) = self.0.get(line).cloned() else { return (line, range.end) };
-        let (before, after) = (&old[..range.start], &old[range.end..]);
-        let blank = |text: &str| text.trim().is_empty();
-        let mut lines: Vec<(String, Origin)> = new.0.clone();
-        if lines.is_empty() {
-            lines.push((String::new(), origin));
+    /// How often `part` is in it.
+    pub(super) fn count(&self, part: &str) -> usize {
+        self.0.iter().map(|(line, _)| line.matches(part).count()).sum()
+    }
+
+    /// Puts `new` in the place of each `old`. What comes in is not looked through.
+    pub(super) fn replace_all(&mut self, old: &str, new: &Text) {
+        let mut out = Builder::default();
+        for (line, origin) in &self.0 {
+            let mut rest = line.as_str();
+            while let Some((before, after)) = rest.split_once(old) {
+                out.push(before, *origin);
+                out.push_text(new, *origin);
+                rest = after;
+            }
+            out.push(rest, *origin);
+            out.end_line();
         }
-        let last = lines.len() - 1;
-        if !blank(before) || (last == 0 && !blank(after)) {
-            lines[0].1 = origin;
+        *self = out.built();
+    }
+}
+
+/// Text that is put together from pieces. A line in which something was written by
+/// itself comes from there; one that is another text alone, from where that came from.
+#[derive(Debug, Default)]
+pub(super) struct Builder {
+    done: Vec<(String, Origin)>,
+    line: String,
+    origin: Option<Origin>,
+}
+
+impl Builder {
+    /// Adds a piece of the line `origin`.
+    pub(super) fn push(&mut self, piece: &str, origin: Origin) {
+        self.line.push_str(piece);
+        if self.origin.is_none() || !piece.trim().is_empty() {
+            self.origin = Some(origin);
         }
-        lines[0].0.insert_str(0, before);
-        let end = (line + last, lines[last].0.len());
-        lines[last].0.push_str(after);
-        self.0.splice(line..=line, lines);
-        end
+    }
+
+    /// Adds another text in the line `origin`.
+    pub(super) fn push_text(&mut self, text: &Text, origin: Origin) {
+        for (index, (line, from)) in text.0.iter().enumerate() {
+            if index > 0 {
+                self.end_line();
+                self.origin = Some(*from);
+            } else if self.line.trim().is_empty() {
+                self.origin = Some(*from);
+            }
+            self.line.push_str(line);
+        }
+        self.origin = self.origin.or(Some(origin));
+    }
+
+    pub(super) fn end_line(&mut self) {
+        let origin = self.origin.take().unwrap_or_default();
+        self.done.push((std::mem::take(&mut self.line), origin));
+    }
+
+    /// The text; its last line must have been ended.
+    pub(super) fn built(self) -> Text {
+        Text(self.done)
     }
 }
 
@@ -92,16 +134,16 @@ mod tests {
 
     #[test]
     fn lines_keep_their_origin() {
-        let check = |outer: &str, new: &str, expected: &str, end: (usize, usize)| {
+        let check = |outer: &str, new: &str, expected: &str| {
             let mut outer = text(outer, 1);
-            let at = outer.0[0].0.find('@').unwrap();
-            assert_eq!(outer.replace(0, at..at + 1, &text(new, 2)), end);
+            outer.replace_all("@", &text(new, 2));
             assert_eq!(shown(&outer).trim_end(), expected);
         };
-        check("a@b\nc", "x", "1:axb 1:c", (0, 2));
-        check("@", "x\ny", "2:x 2:y", (1, 1));
-        check("@b", "x\ny", "2:x 2:yb", (1, 1));
-        check("a@", "x\ny", "1:ax 2:y", (1, 1));
-        check("a@b", "", "1:ab", (0, 1));
+        check("a@b\nc", "x", "1:axb 1:c");
+        check("@", "x\ny", "2:x 2:y");
+        check("@b", "x\ny", "2:x 1:yb");
+        check("a@", "x\ny", "1:ax 2:y");
+        check("a@b@", "", "1:ab");
+        check("@@", "@", "2:@@");
     }
 }
