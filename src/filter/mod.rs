@@ -31,9 +31,11 @@ mod pattern;
 mod python;
 mod tags;
 mod time;
+mod zone;
 
 pub use error::{RegexError, RegexPlace};
 pub use filter::{Filter, FilterSpec};
 pub use judge::{Hit, Judge, Verdict};
 pub use library::Library;
 pub use time::{Phase, ZoneHint};
+pub use zone::{UnknownZone, parse_zone};
