@@ -40,6 +40,7 @@ mod spec;
 mod tags;
 mod time;
 mod tracking;
+mod zone;
 
 pub use error::{RegexError, RegexPlace};
 pub use fields::Value;
@@ -52,3 +53,4 @@ pub use judge::{Carrier, Groups, Hit, Judge, Verdict, Who};
 pub use library::Library;
 pub use spec::{FilterSpec, InvalidUseDns, UseDns};
 pub use time::{Phase, ZoneHint};
+pub use zone::{UnknownZone, parse_zone};

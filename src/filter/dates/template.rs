@@ -5,7 +5,15 @@ use jiff::civil::Time;
 use jiff::tz::Offset;
 
 use super::cursor::{Cursor, is_word};
-use super::{Read, Stamp, When};
+use super::{Stamp, When};
+
+/// What a template reads at a place.
+pub(super) enum Read {
+    /// A timestamp.
+    Stamp(Stamp),
+    /// It looks like one, but there is no such day.
+    NoSuchDay,
+}
 
 /// The shapes of timestamps, in fail2ban's order of preference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! What a timestamp says, and which moment that was.
 
-use jiff::civil::{Date, Time};
+use jiff::civil::{Date, Time, Weekday};
 use jiff::tz::{Offset, TimeZone};
 use jiff::{SignedDuration, Timestamp, ToSpan};
 
@@ -10,19 +10,34 @@ use jiff::{SignedDuration, Timestamp, ToSpan};
 pub(in crate::filter) enum When {
     /// A moment, whatever the zone.
     Moment(Timestamp),
-    /// A date and a time of day.
-    Civil { year: Year, time: Time, offset: Option<Offset> },
-    /// A time of day.
-    Clock(Time),
+    /// A day and a time of day.
+    Civil { day: Day, time: Time, offset: Option<Offset> },
 }
 
-/// A day that exists, or one of which the year is open.
+/// Which day. Without a year it is the last one that is not more than a day ahead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::filter) enum Year {
-    /// With its year.
+pub(in crate::filter) enum Day {
+    /// One that exists, with its year.
     Given(Date),
     /// Month and day alone.
-    Open(i8, i8),
+    OfYear(i8, i8),
+    /// The number of a day in a year, from 1.
+    Ordinal(Option<i16>, i16),
+    /// A day in a week of a year.
+    InWeek(Option<i16>, Week),
+    /// This day of that year.
+    ThisDayIn(i16),
+    /// Today, or yesterday if that would be ahead.
+    Open,
+}
+
+/// A day in a week; week 1 begins with the year's first such `start`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::filter) struct Week {
+    pub(super) number: i8,
+    /// The day that weeks begin with.
+    pub(super) start: Weekday,
+    pub(super) day: Weekday,
 }
 
 impl When {
@@ -35,17 +50,18 @@ impl When {
     ) -> Option<When> {
         // Without a year, a leap year is as good as any.
         let date = Date::new(year.unwrap_or(2000), month, day).ok()?;
-        let year = if year.is_some() { Year::Given(date) } else { Year::Open(month, day) };
-        Some(When::Civil { year, time, offset })
+        let day = if year.is_some() { Day::Given(date) } else { Day::OfYear(month, day) };
+        Some(When::Civil { day, time, offset })
     }
 
+    /// A time of day alone.
     pub(super) fn clock(time: Time) -> When {
-        When::Clock(time)
+        When::Civil { day: Day::Open, time, offset: None }
     }
 
     /// Is it read in the source's zone, because it names none?
     pub(in crate::filter) fn is_local(self) -> bool {
-        matches!(self, When::Civil { offset: None, .. } | When::Clock(_))
+        matches!(self, When::Civil { offset: None, .. })
     }
 
     /// Which moment it is. An open year is this one, or the last one if that would be
@@ -53,34 +69,63 @@ impl When {
     /// A time that the clocks skip is the one after the gap, one that they show twice
     /// the first of the two.
     pub(in crate::filter) fn resolve(self, zone: &TimeZone, now: Timestamp) -> Option<Timestamp> {
+        let (day, time, offset) = match self {
+            When::Moment(moment) => return Some(moment),
+            When::Civil { day, time, offset } => (day, time, offset),
+        };
+        let today = offset.map_or_else(|| zone.to_datetime(now), |o| o.to_datetime(now)).date();
+        let moment = |date: Date| {
+            let civil = date.to_datetime(time);
+            match offset {
+                Some(offset) => offset.to_timestamp(civil).ok(),
+                None => zone.to_timestamp(civil).ok(),
+            }
+        };
+        if day == Day::Open {
+            return moment(today)
+                .filter(|at| *at <= now)
+                .or_else(|| moment(today.checked_sub(1.day()).ok()?));
+        }
+        let in_year = |year: i16| moment(day.in_year(year, today)?);
+        if !day.is_of_any_year() {
+            return in_year(today.year());
+        }
+        let latest = now.checked_add(SignedDuration::from_hours(24)).ok()?;
+        in_year(today.year())
+            .filter(|moment| *moment <= latest)
+            .or_else(|| in_year(today.year() - 1))
+    }
+}
+
+impl Day {
+    /// Is its year open?
+    fn is_of_any_year(self) -> bool {
+        matches!(self, Day::OfYear(..) | Day::Ordinal(None, _) | Day::InWeek(None, _))
+    }
+
+    /// The date that it is, in `year` if its own is open.
+    fn in_year(self, year: i16, today: Date) -> Option<Date> {
         match self {
-            When::Moment(moment) => Some(moment),
-            When::Civil { year: Year::Given(date), time, offset } => {
-                moment(date, time, offset, zone)
+            Day::Given(date) => Some(date),
+            Day::OfYear(month, day) => Date::new(year, month, day).ok(),
+            Day::Ordinal(given, number) => {
+                let first = Date::new(given.unwrap_or(year), 1, 1).ok()?;
+                first.checked_add(i64::from(number - 1).days()).ok()
             }
-            When::Civil { year: Year::Open(month, day), time, offset } => {
-                let today = offset.map_or_else(|| zone.to_datetime(now), |o| o.to_datetime(now));
-                let in_year =
-                    |year: i16| moment(Date::new(year, month, day).ok()?, time, offset, zone);
-                let latest = now.checked_add(SignedDuration::from_hours(24)).ok()?;
-                in_year(today.year())
-                    .filter(|moment| *moment <= latest)
-                    .or_else(|| in_year(today.year() - 1))
-            }
-            When::Clock(time) => {
-                let today = zone.to_datetime(now).date();
-                moment(today, time, None, zone)
-                    .filter(|moment| *moment <= now)
-                    .or_else(|| moment(today.checked_sub(1.day()).ok()?, time, None, zone))
-            }
+            Day::InWeek(given, week) => week.date(given.unwrap_or(year)),
+            Day::ThisDayIn(year) => Date::new(year, today.month(), today.day()).ok(),
+            Day::Open => Some(today),
         }
     }
 }
 
-fn moment(date: Date, time: Time, offset: Option<Offset>, zone: &TimeZone) -> Option<Timestamp> {
-    let civil = date.to_datetime(time);
-    match offset {
-        Some(offset) => offset.to_timestamp(civil).ok(),
-        None => zone.to_timestamp(civil).ok(),
+impl Week {
+    fn date(self, year: i16) -> Option<Date> {
+        let new_year = Date::new(year, 1, 1).ok()?;
+        let to_start = new_year.weekday().until(self.start);
+        let days = i64::from(to_start)
+            + 7 * (i64::from(self.number) - 1)
+            + i64::from(self.start.until(self.day));
+        new_year.checked_add(days.days()).ok()
     }
 }
