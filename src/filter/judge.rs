@@ -240,7 +240,7 @@ impl Judge {
     /// `now`, because most lines come this way.
     fn note_date(&mut self, text: &str, at: Option<Timestamp>, now: Timestamp, phase: Phase) {
         const USUALLY: usize = 256;
-        let needed = phase == Phase::Backlog || self.noted != Some(now);
+        let needed = phase != Phase::Live || self.noted != Some(now);
         if at.is_none()
             && needed
             && let Some(stamp) = self.detector.find_before(text, USUALLY)

@@ -148,7 +148,8 @@ fn groups(regex: &Regex, fields: &[Field], source: &Pattern) -> Result<Groups, F
             found.extend(Field::of_letter(letter).map(|field| (field, group)));
         }
     }
-    if found.is_empty() {
+    // `()` says that lines like these have no date.
+    if found.is_empty() && !source.text().contains("()") {
         return Err(no_date(source));
     }
     let whole = named(WHOLE).unwrap_or(0);

@@ -82,7 +82,8 @@ impl Template {
         });
         let whole = place(groups.whole)?;
         let cut = place(groups.cut).unwrap_or(whole.start..whole.start);
-        Some(Found { whole, cut, when: read.and_then(|()| reading.when()) })
+        let when = read.filter(|()| !groups.fields.is_empty()).and_then(|()| reading.when());
+        Some(Found { whole, cut, when })
     }
 }
 
