@@ -1,5 +1,6 @@
 //! A filter: its regexes, compiled, and what they find in a text.
 
+use super::candidates::Candidates;
 use super::dates::DatePattern;
 use super::engine::{Bank, Captures, Effort, Engine};
 use super::error::RegexError;
@@ -101,11 +102,14 @@ impl Filter {
         self.syslog.as_deref()
     }
 
-    pub(super) fn needles(&self) -> Option<&Needles> {
-        self.needles.as_ref()
+    /// The lines of `chunk`, which is whole lines, that may be failures. Where an
+    /// ignoreregex may decide, or lines are matched together: all of them.
+    pub fn candidates<'f, 'c>(&'f self, chunk: &'c [u8]) -> Candidates<'f, 'c> {
+        Candidates::new(self.needles.as_ref(), chunk)
     }
 
     /// The same filter, but every line is looked at.
+    #[cfg(test)]
     pub(super) fn thorough(&self) -> Filter {
         Filter { needles: None, ..self.clone() }
     }

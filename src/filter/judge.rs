@@ -160,6 +160,18 @@ impl Judge {
         now: Timestamp,
         phase: Phase,
     ) -> Verdict {
+        self.feed_after(&[], text, at, (now, phase))
+    }
+
+    /// The same for one of [`Filter::candidates`], with the lines before it that were
+    /// passed over: should it have no date, it is as old as they are.
+    pub fn feed_after(
+        &mut self,
+        passed: &[u8],
+        text: &str,
+        at: Option<Timestamp>,
+        (now, phase): (Timestamp, Phase),
+    ) -> Verdict {
         let text = within_limit(text);
         let escapes = ansi::is_in(text);
         if !escapes && !text.as_bytes().contains(&b'\n') && !self.filter.may_match(text) {
@@ -175,6 +187,9 @@ impl Judge {
             let stamp = self.find_date(text);
             (stamp.map(|stamp| stamp.when), self.views(text, stamp, at.is_some(), now))
         };
+        if date.is_none() && at.is_none() && judged.is_some() {
+            self.date_of(passed);
+        }
         let verdict = match judged {
             None => Verdict::Missed,
             Some(Judged::Ignored) => Verdict::Ignored,
@@ -190,11 +205,15 @@ impl Judge {
         verdict
     }
 
-    /// A line that nobody will match went by; its date may stand in for that of a line
-    /// without one.
-    pub fn pass(&mut self, text: &str) {
-        if let Some(stamp) = self.find_date(within_limit(text)) {
-            self.clock.note(stamp.when);
+    /// Takes note of the last date in lines that were passed over, if it is near.
+    fn date_of(&mut self, passed: &[u8]) {
+        const LINES: usize = 50;
+        let lines = passed.strip_suffix(b"\n").unwrap_or(passed).rsplit(|byte| *byte == b'\n');
+        for line in lines.take(LINES) {
+            let line = line.get(..MAX_LINE).unwrap_or(line);
+            if let Some(stamp) = self.find_date(&String::from_utf8_lossy(line)) {
+                return self.clock.note(stamp.when);
+            }
         }
     }
 

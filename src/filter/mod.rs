@@ -22,6 +22,7 @@
 
 mod ansi;
 mod buffer;
+mod candidates;
 mod compile;
 mod dates;
 mod engine;
@@ -42,6 +43,7 @@ mod time;
 mod tracking;
 mod zone;
 
+pub use candidates::Candidates;
 pub use error::{RegexError, RegexPlace};
 pub use fields::Value;
 pub use file::{
