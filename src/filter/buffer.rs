@@ -28,6 +28,7 @@ impl LineBuffer {
     }
 
     /// How many lines it holds.
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.lines.len()
     }

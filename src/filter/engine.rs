@@ -18,7 +18,7 @@ use super::pattern::Pattern;
 use super::python::Translation;
 
 /// Memory that one compiled regex may take, in bytes: the crate's own default.
-const SIZE_LIMIT: usize = 2 << 20;
+pub(super) const SIZE_LIMIT: usize = 2 << 20;
 
 /// Memory that all regexes of one bank may take together, in bytes. Labels are other
 /// people's input, and a short text can ask for a lot: `(\w{99}){99}`.
@@ -151,13 +151,6 @@ impl Engine {
                 Ok(captures) => captures.map(Captures::Backtracking),
                 Err(_) => effort.give_up(),
             },
-        }
-    }
-
-    pub(super) fn is_match(&self, text: &str, effort: &Effort) -> bool {
-        match self {
-            Engine::Linear(regex) => regex.is_match(text),
-            Engine::Backtracking(_) => self.captures(text, effort).is_some(),
         }
     }
 }

@@ -4,8 +4,9 @@ use super::candidates::Candidates;
 use super::dates::DatePattern;
 use super::engine::{Bank, Captures, Effort, Engine};
 use super::error::RegexError;
-use super::fields::{self, Fields, Identity, Layout, Names};
+use super::fields::{self, Fields, Identity, Layout, Names, Value};
 use super::needles::Needles;
+use super::prefix::Prefix;
 use super::python::Translation;
 use super::spec::{FilterSpec, UseDns};
 use super::{compile, example};
@@ -15,7 +16,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct Filter {
     /// What a line must match first.
-    pref: Option<(Engine, Layout)>,
+    pref: Option<Pref>,
     fail: Bank,
     /// The groups of each failregex.
     layouts: Vec<Layout>,
@@ -30,12 +31,28 @@ pub struct Filter {
     needles: Option<Needles>,
 }
 
+/// A prefregex.
+#[derive(Clone, Debug)]
+struct Pref {
+    engine: Engine,
+    layout: Layout,
+    /// The same the quick way, where it has the usual form.
+    prefix: Option<Prefix>,
+}
+
+/// What prefregex found.
+pub(super) enum PrefGroups<'t> {
+    All(Captures<'t>),
+    /// The connection's id, and no other group but the content.
+    Id(Option<&'t str>),
+}
+
 /// A failregex that matched.
 pub(super) struct Found<'t> {
     /// Its index in the spec.
     pub(super) regex: usize,
     captures: Captures<'t>,
-    pref: Option<Captures<'t>>,
+    pref: Option<PrefGroups<'t>>,
 }
 
 impl Found<'_> {
@@ -55,9 +72,12 @@ impl Filter {
         let mut names = Names::default();
         let layouts: Vec<_> =
             parts.fail.engines().iter().map(|engine| Layout::of(engine, &mut names)).collect();
-        let pref = parts.pref.as_ref().map(|(_, engine)| {
-            let layout = Layout::of(engine, &mut names);
-            (engine.clone(), layout)
+        let pref = parts.pref.as_ref().map(|(translation, engine)| Pref {
+            engine: engine.clone(),
+            layout: Layout::of(engine, &mut names),
+            prefix: (!translation.irregular && spec.max_lines <= 1)
+                .then(|| Prefix::of(translation.pattern.text()))
+                .flatten(),
         });
         let syslog = spec.daemon.as_deref().and_then(example::syslog_prefix);
         let max_lines = usize::try_from(spec.max_lines.max(1)).unwrap_or(1);
@@ -78,7 +98,7 @@ impl Filter {
 
     /// How many of the failregexes, and of all regexes, need the backtracking engine.
     pub fn backtracking(&self) -> usize {
-        let pref = self.pref.iter().map(|(engine, _)| engine);
+        let pref = self.pref.iter().map(|pref| &pref.engine);
         pref.chain(self.fail.engines()).chain(self.ignore.engines())
             .filter(|engine| engine.is_backtracking())
             .count()
@@ -132,12 +152,15 @@ impl Filter {
         if self.ignores_early() && self.ignore.is_match(text, effort) {
             return Begun::Ignored;
         }
-        let Some((engine, layout)) = &self.pref else { return Begun::Whole };
+        let Some(Pref { engine, layout, prefix }) = &self.pref else { return Begun::Whole };
+        if let Some(split) = prefix.as_ref().and_then(|prefix| prefix.split(text)) {
+            return Begun::Pref { content: Some(split.content), groups: PrefGroups::Id(split.id) };
+        }
         match engine.captures(text, effort) {
             None => Begun::Nothing,
             Some(captures) => {
                 let content = layout.get(&captures, fields::CONTENT).filter(|c| !c.is_empty());
-                Begun::Pref { content, captures }
+                Begun::Pref { content, groups: PrefGroups::All(captures) }
             }
         }
     }
@@ -148,7 +171,7 @@ impl Filter {
     pub(super) fn search<'t>(
         &self,
         text: &'t str,
-        pref: Option<Captures<'t>>,
+        pref: Option<PrefGroups<'t>>,
         effort: &Effort,
     ) -> Option<Found<'t>> {
         let mut unreal = None;
@@ -179,7 +202,7 @@ impl Filter {
     /// marked as no failure?
     pub(super) fn is_part(&self, found: &Found<'_>) -> bool {
         const PARTS: [usize; 3] = [fields::MLFID, fields::NOFAIL, fields::GAINED];
-        let pref = self.pref.as_ref().map(|(_, layout)| layout);
+        let pref = self.pref.as_ref().map(|pref| &pref.layout);
         let all = || self.layouts.get(found.regex).into_iter().chain(pref);
         all().any(|layout| layout.is_complex() || PARTS.iter().any(|part| layout.has(*part)))
     }
@@ -188,9 +211,11 @@ impl Filter {
     pub(super) fn identity(&self, found: &Found<'_>) -> Option<Identity> {
         let own = self.layouts.get(found.regex)?;
         fields::identity(|group| {
-            own.get(&found.captures, group).or_else(|| {
-                let (captures, (_, layout)) = found.pref.as_ref().zip(self.pref.as_ref())?;
-                layout.get(captures, group)
+            own.get(&found.captures, group).or_else(|| match found.pref.as_ref()? {
+                PrefGroups::All(captures) => {
+                    self.pref.as_ref()?.layout.get(captures, group)
+                }
+                PrefGroups::Id(_) => None,
             })
         })
     }
@@ -198,8 +223,14 @@ impl Filter {
     /// All groups of a match, merged.
     pub(super) fn fields(&self, found: &Found<'_>) -> Fields {
         let mut fields = Fields::default();
-        if let Some((captures, (_, layout))) = found.pref.as_ref().zip(self.pref.as_ref()) {
-            layout.fill(captures, &self.names, &mut fields);
+        match (&found.pref, &self.pref) {
+            (Some(PrefGroups::All(captures)), Some(pref)) => {
+                pref.layout.fill(captures, &self.names, &mut fields);
+            }
+            (Some(PrefGroups::Id(Some(id))), _) => {
+                fields.set(fields::MLFID, Some(Value::Text((*id).to_owned())));
+            }
+            _ => {}
         }
         if let Some(layout) = self.layouts.get(found.regex) {
             layout.fill(&found.captures, &self.names, &mut fields);
@@ -228,7 +259,7 @@ pub(super) enum Begun<'t> {
     /// There is no prefregex.
     Whole,
     /// prefregex matched, with this content, if it has some.
-    Pref { content: Option<&'t str>, captures: Captures<'t> },
+    Pref { content: Option<&'t str>, groups: PrefGroups<'t> },
 }
 
 fn needles(parts: &compile::Parts, put_before: &str) -> Option<Needles> {

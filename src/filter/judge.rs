@@ -160,6 +160,12 @@ impl Judge {
         now: Timestamp,
         phase: Phase,
     ) -> Verdict {
+        let text = within_limit(text);
+        let plain = !ansi::is_in(text) && !text.as_bytes().contains(&b'\n');
+        if plain && !self.filter.may_match(text) {
+            self.note_date(text, at, now, phase);
+            return Verdict::Missed;
+        }
         self.feed_after(&[], text, at, (now, phase))
     }
 
@@ -174,10 +180,6 @@ impl Judge {
     ) -> Verdict {
         let text = within_limit(text);
         let escapes = ansi::is_in(text);
-        if !escapes && !text.as_bytes().contains(&b'\n') && !self.filter.may_match(text) {
-            self.note_date(text, at, now, phase);
-            return Verdict::Missed;
-        }
         self.groups.clear();
         let (date, judged) = if self.filter.max_lines() > 1 {
             self.with_those_before(text, escapes, now)
@@ -317,9 +319,9 @@ impl Judge {
             Begun::Nothing => return None,
             Begun::Ignored => return Some(Judged::Ignored),
             Begun::Whole => (text, None),
-            Begun::Pref { content: None, captures } => (text, Some(captures)),
-            Begun::Pref { content: Some(content), captures } => {
-                (with_line_end(text, content, scratch), Some(captures))
+            Begun::Pref { content: None, groups } => (text, Some(groups)),
+            Begun::Pref { content: Some(content), groups } => {
+                (with_line_end(text, content, scratch), Some(groups))
             }
         };
         let found = filter.search(content, pref, &self.effort)?;
@@ -360,10 +362,10 @@ impl Judge {
             Begun::Nothing => return None,
             Begun::Ignored => return Some(Judged::Ignored),
             Begun::Whole => (text, None),
-            Begun::Pref { content: None, captures } => (text, Some(captures)),
-            Begun::Pref { content: Some(content), captures } => {
+            Begun::Pref { content: None, groups } => (text, Some(groups)),
+            Begun::Pref { content: Some(content), groups } => {
                 self.buffer.replace(content);
-                (with_line_end(text, content, &mut scratch), Some(captures))
+                (with_line_end(text, content, &mut scratch), Some(groups))
             }
         };
         let found = filter.search(content, pref, &self.effort)?;

@@ -36,6 +36,7 @@ mod judge;
 mod library;
 mod needles;
 mod pattern;
+mod prefix;
 mod python;
 mod spec;
 mod tags;
