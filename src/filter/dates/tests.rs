@@ -3,6 +3,10 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
 
+mod agree;
+mod lists;
+mod patterns;
+
 const NOW: &str = "2024-06-15T12:00:00Z";
 
 fn berlin() -> TimeZone {
