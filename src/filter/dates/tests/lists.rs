@@ -101,6 +101,38 @@ fn what_was_last_is_looked_for_in_its_place() {
 }
 
 #[test]
+fn one_template_follows_its_date() {
+    let dates = ["01:02:03", "01:02:3", "01:2:3", "1:2:3", "01:2:3", "01:02:3", "01:02:03"];
+    for pattern in ["%H:%M:%S", "{UNB}%H:%M:%S", "%H:%M:%S\n;%M"] {
+        let mut detector = Detector::new(Arc::new(DatePattern::compile(pattern).unwrap()));
+        for before in ["", " ", "   ", "at ", "at    ", "é →", ""] {
+            for date in dates {
+                let line = format!("{before}{date} x");
+                let stamp = detector.find(&line).unwrap_or_else(|| panic!("{pattern}: {line}"));
+                assert_eq!(&line[stamp.cut()], date, "{pattern}: {line}");
+                let expected = Some("2024-06-14T23:02:03Z");
+                assert_eq!(moment(stamp.when, NOW).as_deref(), expected, "{pattern}: {line}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_default_follows_a_change_of_shape() {
+    let listed = DatePattern(Shapes::List(compile::STANDARD.clone()));
+    for pattern in [DatePattern::standard(), listed] {
+        let mut detector = Detector::new(Arc::new(pattern));
+        let shapes = ["2024/02/03 04:05:06", "03/02/2024 04:05:06", "Feb  3 04:05:06"];
+        for shape in [0, 1, 1, 1, 1, 1, 1, 1, 0, 2, 2, 1, 0, 0, 2] {
+            let line = format!("{} [error] 42#0", shapes[shape]);
+            let stamp = detector.find(&line).unwrap();
+            assert_eq!(&line[stamp.cut()], shapes[shape]);
+            assert_eq!(moment(stamp.when, NOW).as_deref(), Some("2024-02-03T03:05:06Z"), "{line}");
+        }
+    }
+}
+
+#[test]
 fn a_date_typed_by_a_user_does_not_win() {
     let lines = [
         ("2024-05-06 07:08:09 login", "2024-05-06 07:08:09"),
