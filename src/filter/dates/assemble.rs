@@ -134,12 +134,10 @@ fn compiled(text: &str, source: &Pattern) -> Result<Regex, Fault> {
 /// Where in `regex` everything is.
 fn groups(regex: &Regex, fields: &[Field], source: &Pattern) -> Result<Groups, Fault> {
     let named = |name: &str| regex.capture_names().position(|group| group == Some(name));
-    let span = || source.origin(0..source.text().len());
     let mut found = Vec::with_capacity(fields.len());
     for (index, field) in fields.iter().enumerate() {
-        let group = named(&written::name(index)).ok_or_else(|| {
-            Fault::new(span(), "a part of the date within `[…]`").remedy("write it outside")
-        })?;
+        // It is not there if a comment holds it.
+        let group = named(&written::name(index)).ok_or_else(|| no_date(source))?;
         found.push((*field, group));
     }
     for (group, name) in regex.capture_names().enumerate() {

@@ -6,7 +6,7 @@
 //! among others the leftmost. So a date in what a user typed does not win against
 //! the line's own. What is used often moves up in the list.
 //!
-//! Different from fail2ban: columns are counted in bytes; there is no clock, so a
+//! Columns are counted in characters. Different from fail2ban: there is no clock, so a
 //! template was not used for long when [`UNUSED`] dates went by since; and what other
 //! sources' lines look like does not matter.
 
@@ -102,7 +102,7 @@ struct Slot {
     fitted: bool,
 }
 
-/// The last date, and the characters at its edges.
+/// The last date: between which columns, and the characters at its edges.
 #[derive(Clone, Debug)]
 struct Last {
     slot: usize,
@@ -111,12 +111,22 @@ struct Last {
     edges: Edges,
 }
 
+/// The column of the byte at `at`.
+fn column(line: &str, at: usize) -> usize {
+    line[..at].chars().count()
+}
+
+/// Where the character in `column` begins; the end of the line if there is none.
+fn byte(line: &str, column: usize) -> usize {
+    line.char_indices().nth(column).map_or(line.len(), |(at, _)| at)
+}
+
 /// The characters before the start, after it, before the end and after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Edges([Option<char>; 4]);
 
 impl Edges {
-    fn of(line: &str, start: usize, end: usize) -> Option<Edges> {
+    fn of(line: &str, Range { start, end }: Range<usize>) -> Option<Edges> {
         let (before, after) = (line.get(..start)?, line.get(end..)?);
         let within = line.get(start..end)?;
         Some(Edges([
@@ -203,15 +213,17 @@ impl Choice {
             return Outcome::Open { best: None, tried: None };
         };
         let is_anchored = templates[self.slots[last.slot].template].is_anchored;
-        let end = last.end.min(line.len());
+        let place = byte(line, last.start)..byte(line, last.end);
         let is_alike = !is_anchored
-            && Edges::of(line, last.start, end).is_some_and(|edges| edges.fit(&last.edges));
-        let range = if is_alike { last.start..end } else { 0..line.len() };
+            && Edges::of(line, place.clone()).is_some_and(|edges| edges.fit(&last.edges));
+        let range = if is_alike { place } else { 0..line.len() };
+        let is_there = |found: &Found| {
+            column(line, found.whole.start) == last.start
+                && column(line, found.whole.end) == last.end
+        };
         let best = self.try_one(last.slot, templates, line, range).map(|found| (last.slot, found));
         match best {
-            Some((slot, found))
-                if templates.len() == 1 || is_anchored || found.whole == (last.start..last.end) =>
-            {
+            Some((slot, found)) if templates.len() == 1 || is_anchored || is_there(&found) => {
                 Outcome::Found((slot, found))
             }
             best => Outcome::Open { best, tried: (!is_alike).then_some(last.slot) },
@@ -231,7 +243,7 @@ impl Choice {
             let Some(found) = self.try_one(index, templates, line, 0..line.len()) else {
                 continue;
             };
-            let start = found.whole.start;
+            let start = column(line, found.whole.start);
             let slot = &self.slots[index];
             let next = self.slots.get(index + 1);
             let is_certain = templates[slot.template].is_anchored
@@ -240,7 +252,7 @@ impl Choice {
             if is_certain {
                 return Some((index, found));
             }
-            if best.as_ref().is_none_or(|(_, best)| start < best.whole.start) {
+            if best.as_ref().is_none_or(|(_, best)| found.whole.start < best.whole.start) {
                 best = Some((index, found));
             }
         }
@@ -253,14 +265,15 @@ impl Choice {
         let slot = &mut self.slots[index];
         slot.hits = slot.hits.saturating_add(1);
         slot.used = Some(self.dates);
-        slot.column = found.whole.start;
+        slot.column = column(line, found.whole.start);
         if self.unused == index {
             self.unused += 1;
         }
         let moved = self.last.as_ref().is_none_or(|last| last.slot != index);
         let slot = if moved { self.moved_up(index, templates) } else { index };
-        let Range { start, end } = found.whole;
-        self.last = Edges::of(line, start, end).map(|edges| Last { slot, start, end, edges });
+        let (start, end) = (column(line, found.whole.start), column(line, found.whole.end));
+        let edges = Edges::of(line, found.whole.clone());
+        self.last = edges.map(|edges| Last { slot, start, end, edges });
     }
 
     /// Moves slot `index` up if it is used more than what is there: to the first that

@@ -64,6 +64,14 @@ impl<'t> Cursor<'t> {
         }
     }
 
+    /// At most `most` capital letters.
+    pub(super) fn capitals(&mut self, most: usize) -> Option<&'t str> {
+        let len = self.bytes().iter().take(most).take_while(|b| b.is_ascii_uppercase()).count();
+        let found = self.text.get(self.at..self.at + len).filter(|found| !found.is_empty())?;
+        self.at += len;
+        Some(found)
+    }
+
     pub(super) fn digits(&self) -> usize {
         self.bytes().iter().take_while(|b| b.is_ascii_digit()).count()
     }
@@ -162,8 +170,9 @@ impl<'t> Cursor<'t> {
             .map(|i| digits.get(i).map_or(0, |digit| i32::from(digit - b'0')))
             .fold(0, |nanos, digit| nanos * 10 + digit);
         next.at += len;
-        // `59.5Z` ends in its zone, not here.
-        if len == 0 || !(next.ends_word() || next.zone().is_some()) {
+        // `59.5Z` ends in its zone, not here; but only after a comma or a point is a zone
+        // without a blank.
+        if len == 0 || !(next.ends_word() || marks.contains(&b',') && next.zone().is_some()) {
             return time;
         }
         self.at += 1 + len;

@@ -25,6 +25,7 @@ mod cursor;
 mod defaults;
 mod field;
 mod layout;
+mod marks;
 mod scan;
 mod separator;
 mod source;

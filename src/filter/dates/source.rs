@@ -50,7 +50,7 @@ pub(super) fn groups(text: &str) -> Vec<Range<usize>> {
 }
 
 /// Behind the `]` that closes the class at `start`, or the end of the text.
-fn class_end(bytes: &[u8], start: usize) -> usize {
+pub(super) fn class_end(bytes: &[u8], start: usize) -> usize {
     let mut at = start + 1;
     if bytes.get(at) == Some(&b'^') {
         at += 1;

@@ -6,6 +6,7 @@ use jiff::tz::Offset;
 
 use super::cursor::{Cursor, is_word};
 use super::{Stamp, When};
+use crate::filter::zone;
 
 /// What a template reads at a place.
 pub(super) enum Read {
@@ -90,8 +91,8 @@ impl Template {
         match self {
             T::Iso => iso(cursor),
             T::Asctime => asctime(cursor),
-            T::DayFirst => day_first(cursor),
-            T::DayMonthName => day_month_name(cursor),
+            T::DayFirst => day_first(cursor, text),
+            T::DayMonthName => day_month_name(cursor, text),
             T::MonthFirstSlash => month_first_slash(cursor),
             T::MonthFirstDash => month_first_dash(cursor),
             T::Epoch => epoch(cursor, text),
@@ -203,11 +204,11 @@ fn asctime(mut c: Cursor<'_>) -> Option<Read> {
         && year_first.eat(b' ').is_some()
     {
         let time = year_first.padded_time()?;
-        let time = year_first.fraction(time, b".,");
+        let time = year_first.fraction(time, b".");
         return stamp(start, year_first, (Some(year), month, day), (time, zone));
     }
     let time = c.padded_time()?;
-    let time = c.fraction(time, b".,");
+    let time = c.fraction(time, b".");
     let mut end = c;
     let year = end.eat(b' ').and_then(|()| end.year()).filter(|_| end.ends_word());
     if year.is_some() {
@@ -216,44 +217,32 @@ fn asctime(mut c: Cursor<'_>) -> Option<Read> {
     stamp(start, c, (year, month, day), (time, zone))
 }
 
-/// Zones by name, with their offsets in hours; ambiguous ones are left out.
-const ZONES: &[(&str, i8)] = &[
-    ("UTC", 0),
-    ("GMT", 0),
-    ("Z", 0),
-    ("WET", 0),
-    ("WEST", 1),
-    ("CET", 1),
-    ("CEST", 2),
-    ("EET", 2),
-    ("EEST", 3),
-    ("MSK", 3),
-    ("JST", 9),
-    ("AEST", 10),
-    ("AEDT", 11),
-    ("EST", -5),
-    ("EDT", -4),
-    ("CST", -6),
-    ("CDT", -5),
-    ("MST", -7),
-    ("MDT", -6),
-    ("PST", -8),
-    ("PDT", -7),
-];
-
 /// A zone's name and the blank after it.
 fn named_zone(c: &mut Cursor<'_>) -> Option<Offset> {
-    ZONES.iter().find_map(|(name, hours)| {
-        let mut next = *c;
-        next.eat_text(name)?;
-        next.eat(b' ')?;
-        *c = next;
-        Some(jiff::tz::offset(*hours))
-    })
+    const LONGEST: usize = 5;
+    let mut next = *c;
+    let name = next.capitals(LONGEST)?;
+    next.eat(b' ')?;
+    // fail2ban's `%Z` is `Z` or three letters and more.
+    let is_name = name == "Z" || name.len() >= 3;
+    let offset = zone::offset(name).filter(|_| is_name)?;
+    *c = next;
+    Some(offset)
 }
 
-fn day_first(mut c: Cursor<'_>) -> Option<Read> {
-    let start = c.at;
+/// Where a day begins that is read at `at`: at the blank in the place of its first
+/// digit. At the line's start a blank is nothing but a blank.
+fn day_start(text: &str, at: usize) -> usize {
+    let bytes = text.as_bytes();
+    let is_padded = at > 0
+        && bytes[at - 1] == b' '
+        && !bytes.get(at + 1).is_some_and(u8::is_ascii_digit)
+        && !begins_line(text, at);
+    at - usize::from(is_padded)
+}
+
+fn day_first(mut c: Cursor<'_>, text: &str) -> Option<Read> {
+    let at = c.at;
     let day = c.number(1..=31)?;
     let separator = c.eat_any(b"-/")?;
     let month = c.month()?;
@@ -261,11 +250,11 @@ fn day_first(mut c: Cursor<'_>) -> Option<Read> {
     let year = if c.digits() == 2 { c.short_year()? } else { c.year()? };
     c.eat(b' ')?;
     let time = c.padded_time()?;
-    stamp(start, c, (Some(year), month, day), (time, None))
+    stamp(day_start(text, at), c, (Some(year), month, day), (time, None))
 }
 
-fn day_month_name(mut c: Cursor<'_>) -> Option<Read> {
-    let start = c.at;
+fn day_month_name(mut c: Cursor<'_>, text: &str) -> Option<Read> {
+    let at = c.at;
     let day = c.number(1..=31)?;
     let separator = c.eat_any(b"-/")?;
     let month = c.month_name()?;
@@ -273,9 +262,9 @@ fn day_month_name(mut c: Cursor<'_>) -> Option<Read> {
     let year = c.year()?;
     let _ = c.eat_any(b" :");
     let time = c.time()?;
-    let time = c.fraction(time, b".,");
+    let time = c.fraction(time, b".");
     let zone = zone_after_blank(&mut c);
-    stamp(start, c, (Some(year), month, day), (time, zone))
+    stamp(day_start(text, at), c, (Some(year), month, day), (time, zone))
 }
 
 fn zone_after_blank(c: &mut Cursor<'_>) -> Option<Offset> {
@@ -330,14 +319,10 @@ fn seconds(c: &mut Cursor<'_>) -> Option<Timestamp> {
 fn epoch(mut c: Cursor<'_>, text: &str) -> Option<Read> {
     let start = c.at;
     let when = seconds(&mut c)?;
-    let fits = match start {
-        0 => true,
-        1 => text.starts_with('[') && c.peek() == Some(b']'),
-        _ => false,
-    };
-    fits.then(|| moment(start, c, when))
+    begins_line(text, start).then(|| moment(start, c, when))
 }
 
+/// After `audit(`, wherever that is.
 fn audit(mut c: Cursor<'_>) -> Option<Read> {
     c.eat_text("audit(")?;
     let start = c.at;
@@ -345,23 +330,29 @@ fn audit(mut c: Cursor<'_>) -> Option<Read> {
         return None;
     }
     let when = seconds(&mut c)?;
-    let mut after = c;
-    after.eat(b':')?;
-    let serial = after.digits();
-    after.at += serial;
-    (serial > 0 && after.peek() == Some(b')')).then(|| moment(start, c, when))
+    Some(moment(start, c, when))
 }
 
-/// At the line's start, after at most two characters that are no word's.
+/// Is `start` the line's, but for at most two characters that are no word's?
+fn begins_line(text: &str, start: usize) -> bool {
+    const LONGEST: usize = 2 * 4;
+    let before = &text.as_bytes()[..start];
+    before.len() <= LONGEST
+        && !before.iter().any(|byte| byte.is_ascii() && is_word(*byte))
+        && text[..start].chars().count() <= 2
+        && !text[..start].chars().any(char::is_alphanumeric)
+}
+
 fn time_only(mut c: Cursor<'_>, text: &str) -> Option<Read> {
     let start = c.at;
-    let before = &text[..start];
-    if before.len() > 8 || before.chars().count() > 2 || before.bytes().any(is_word) {
+    if !begins_line(text, start) {
         return None;
     }
     let time = c.time()?;
     // What goes on like this is a hardware or an IPv6 address.
-    (c.ends_word() && c.peek() != Some(b':'))
+    let mut after = c;
+    let goes_on = after.eat(b':').is_some() && after.peek().is_some_and(|b| b.is_ascii_hexdigit());
+    (c.ends_word() && !goes_on)
         .then(|| Read::Stamp(Stamp { start, end: c.at, when: When::clock(time) }))
 }
 

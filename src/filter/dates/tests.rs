@@ -3,6 +3,10 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
 
+mod agree;
+mod lists;
+mod patterns;
+
 const NOW: &str = "2024-06-15T12:00:00Z";
 
 fn berlin() -> TimeZone {
@@ -123,7 +127,11 @@ fn only_at_the_start_of_the_line() {
     {
         no_date(&format!("at {date} x"));
     }
-    no_date("[1714979289 x");
+    check("[1714979289 x", "1714979289", expected);
+    check("#[1714979289.000] x", "1714979289.000", expected);
+    no_date("#?[1714979289] x");
+    no_date("é[1714979289] x");
+    check("09:08:09: x", "09:08:09", "2024-06-15T07:08:09Z");
     no_date("17149792891234 x");
     no_date("1714979289x");
     no_date("09:08:09:0a:0b:0c is up");
@@ -133,7 +141,8 @@ fn only_at_the_start_of_the_line() {
 fn audit_is_known_anywhere() {
     check("type=X msg=audit(1714979289.123:987): y", "1714979289.123", "2024-05-06T07:08:09.123Z");
     no_date("type=X msg=xaudit(1714979289.123:987): y");
-    no_date("type=X msg=audit(1714979289.123): y");
+    check("audit(1714979289): y", "1714979289", "2024-05-06T07:08:09Z");
+    no_date("type=X msg=audit(1714979289x): y");
 }
 
 #[test]

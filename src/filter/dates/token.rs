@@ -17,6 +17,12 @@ pub(super) enum Part {
     Group(Field, &'static str),
 }
 
+impl Part {
+    pub(super) fn is_group(&self) -> bool {
+        matches!(self, Part::Group(..))
+    }
+}
+
 /// A token at the start of a text.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Token {

@@ -73,7 +73,6 @@ impl When {
             When::Moment(moment) => return Some(moment),
             When::Civil { day, time, offset } => (day, time, offset),
         };
-        let today = offset.map_or_else(|| zone.to_datetime(now), |o| o.to_datetime(now)).date();
         let moment = |date: Date| {
             let civil = date.to_datetime(time);
             match offset {
@@ -81,6 +80,11 @@ impl When {
                 None => zone.to_timestamp(civil).ok(),
             }
         };
+        // The usual case needs to know no more.
+        if let Day::Given(date) = day {
+            return moment(date);
+        }
+        let today = offset.map_or_else(|| zone.to_datetime(now), |o| o.to_datetime(now)).date();
         if day == Day::Open {
             return moment(today)
                 .filter(|at| *at <= now)

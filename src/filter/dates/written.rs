@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::field::Field;
-use super::source::{append, is_escaped};
+use super::source::{append, class_end, is_escaped};
 use super::token::{self, Part, Token};
 use crate::filter::error::Fault;
 use crate::filter::pattern::Pattern;
@@ -24,13 +24,21 @@ impl Written {
     /// `core` with its tokens replaced.
     ///
     /// # Errors
-    /// A `%` that begins no token.
+    /// A `%` that begins no token, or a token where only characters can be.
     pub(super) fn of(core: &Pattern) -> Result<Written, Fault> {
         let mut written = Written { pattern: core.fresh(), fields: Vec::new() };
         let text = core.text();
-        let mut at = 0;
+        let (mut at, mut in_class) = (0, 0);
         while let Some(char) = text[at..].chars().next() {
+            if char == '[' && at >= in_class && !is_escaped(text, at) {
+                in_class = class_end(text.as_bytes(), at);
+            }
             let len = match next(core, at)? {
+                Some((len, parts)) if at < in_class && parts.iter().any(Part::is_group) => {
+                    let what = format!("`{}` within `[…]`", &text[at..at + len]);
+                    let fault = Fault::new(core.origin(at..at + len), what);
+                    return Err(fault.remedy("a part of a date is no single character"));
+                }
                 Some((len, parts)) => {
                     parts.iter().for_each(|part| written.push(*part, core.origin(at..at + len)));
                     len
