@@ -16,6 +16,7 @@ const MAX_REGEX: usize = 16 * 1024;
 const MAX_REGEXES: usize = 1000;
 
 /// A filter's parts, compiled.
+#[derive(Debug)]
 pub(super) struct Parts {
     pub(super) pref: Option<(Translation, Engine)>,
     pub(super) fail: Bank,
@@ -100,7 +101,8 @@ impl Compiler<'_> {
         match Bank::compile(&patterns) {
             Ok(bank) => Some((patterns, bank)),
             Err(faults) => {
-                self.errors.extend(faults.into_iter().map(|(index, fault)| fault.at(place(index))));
+                self.errors
+                    .extend(faults.into_iter().map(|(index, fault)| fault.at(place(index))));
                 None
             }
         }
