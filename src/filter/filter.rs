@@ -105,8 +105,9 @@ impl Filter {
         self.needles.as_ref()
     }
 
-    /// The same filter, but every line is looked at.
-    pub(super) fn thorough(&self) -> Filter {
+    /// The same filter, but every line is looked at: [`Judge::seen`](super::Judge::seen)
+    /// is of each.
+    pub fn thorough(&self) -> Filter {
         Filter { needles: None, ..self.clone() }
     }
 

@@ -19,6 +19,7 @@ use jiff::tz::TimeZone;
 mod catalog;
 mod filters;
 mod networks;
+mod shown;
 mod test;
 
 use networks::{Whom, network, networks, whom};

@@ -4,21 +4,29 @@
 //! as they come.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Read};
+use std::io::{self, BufWriter, Read, Write};
 use std::path::Path;
+use std::time::Instant;
 
 use guard::control::print::Outcome;
 use guard::model::Timestamp;
 
 use crate::Failure;
 use chunks::Chunks;
+use json::JsonLines;
 pub(crate) use options::Options;
+use progress::Progress;
+use report::{Echo, Report};
 use setup::Setup;
 use trial::{Sink, Trial};
 
 mod chunks;
+mod header;
 mod json;
+mod miss;
 mod options;
+mod progress;
+mod report;
 mod setup;
 mod told;
 mod trial;
@@ -33,8 +41,24 @@ pub(crate) fn run(options: &Options, json: bool) -> Result<Outcome, Failure> {
     let log = Log::open(&options.file)?;
     let mut trial = Trial::new(setup.judge(), setup.carrier);
     if json {
-        log.feed(&mut trial, options.now, &mut json::JsonLines(out))?;
+        log.feed(&mut trial, options, &mut JsonLines(out), true)?;
+        return Ok(Outcome::Done);
     }
+    let echo = Echo { matched: options.print_all_matched, missed: options.print_all_missed };
+    let mut report = Report::new(out, &setup, echo, options.now);
+    write!(report.out, "{}", header::text(&setup, log.name, log.size))?;
+    report.out.flush()?;
+    let started = Instant::now();
+    let bytes = log.feed(&mut trial, options, &mut report, echo.matched || echo.missed)?;
+    let passed = started.elapsed();
+    report.results(options.verbose)?;
+    let rate = progress::rate(bytes, trial.lines, passed);
+    writeln!(report.out, "\n[processed in {:.2} s: {rate}]", passed.as_secs_f64())?;
+    if let given_up @ 1.. = trial.judge.given_up() {
+        let told = "searches took too many steps and were given up: they count as no match";
+        writeln!(report.out, "{given_up} {told}")?;
+    }
+    report.out.flush()?;
     Ok(Outcome::Done)
 }
 
@@ -63,21 +87,29 @@ impl Log<'_> {
         Ok(Log { name, from: Box::new(file), size })
     }
 
-    /// Judges all its lines.
+    /// Judges all its lines, and says how many bytes they were. `talks`: `sink` prints
+    /// meanwhile.
     fn feed(
         self,
         trial: &mut Trial,
-        now: Option<Timestamp>,
+        options: &Options,
         sink: &mut impl Sink,
-    ) -> Result<(), Failure> {
+        talks: bool,
+    ) -> Result<u64, Failure> {
+        let mut progress = Progress::new(self.size, talks);
         let mut chunks = Chunks::new(self.from);
-        loop {
+        let mut next = || -> Result<bool, Failure> {
             let chunk = chunks.next().map_err(|error| unreadable(self.name, &error))?;
-            if chunk.is_empty() {
-                return Ok(());
-            }
-            trial.chunk(chunk, now.unwrap_or_else(Timestamp::now), sink)?;
+            trial.chunk(chunk, options.now.unwrap_or_else(Timestamp::now), sink)?;
+            progress.advance(chunk.len(), trial.lines);
+            Ok(!chunk.is_empty())
+        };
+        let mut more = Ok(true);
+        while let Ok(true) = more {
+            more = next();
         }
+        progress.end();
+        more.map(|_| progress.bytes())
     }
 }
 
