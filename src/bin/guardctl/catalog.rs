@@ -27,7 +27,7 @@ pub(crate) fn catalog(folders: &[PathBuf]) -> Catalog {
 pub(crate) fn reference(text: &str) -> Result<FilterReference, Failure> {
     text.parse().map_err(|error: guard::filter::InvalidReference| {
         let flaw = Flaw { span: error.span, what: error.what, remedy: None };
-        let place = |line, column| format!("--filter:{line}:{column}");
+        let place = |line, column| format!("filter:{line}:{column}");
         Failure::Mistakes(flaw.render(Severity::Error, text, place))
     })
 }

@@ -112,7 +112,8 @@ impl Nearest {
         let bare = text.trim_start();
         let blank = text.len() - bare.len();
         let without = if blank > 0 { best(bare) } else { None };
-        let demands = |best: &Option<(usize, Reach)>| best.as_ref().map_or(0, |best| best.1.demands);
+        let demands =
+            |best: &Option<(usize, Reach)>| best.as_ref().map_or(0, |best| best.1.demands);
         if demands(&without) > demands(&as_it_is) {
             let (number, reach) = without?;
             let place = RegexPlace::Fail(self.fail[number].0);

@@ -76,7 +76,11 @@ fn what_only_the_backtracking_engine_says() {
     let regex = ["^user (?!joe)\\w+ from <HOST>$"];
     check(&regex, "user joe from 192.0.2.1", "failregex 1: user joe from 192.0.2.1 | Irregular");
     check(&["^same (a+) \\1x <HOST>$"], "same aa aay", "failregex 1: same aa  | x <HOST>$");
-    check(&["^login of <DNS>$"], "login of host.example", "failregex 1: login of host.example | Nobody");
+    check(
+        &["^login of <DNS>$"],
+        "login of host.example",
+        "failregex 1: login of host.example | Nobody",
+    );
 }
 
 #[test]

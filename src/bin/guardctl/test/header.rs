@@ -6,7 +6,7 @@ use guard::control::print::escape;
 use guard::filter::{Carrier, RegexPlace};
 use jiff::tz::TimeZone;
 
-use super::progress::megabytes;
+use super::progress;
 use super::setup::Setup;
 use crate::shown::columns;
 
@@ -28,7 +28,7 @@ pub(super) fn text(setup: &Setup, name: &Path, size: Option<u64>) -> String {
         row("maxlines", setup.spec.max_lines.to_string());
     }
     row("usedns", setup.spec.use_dns.to_string());
-    let size = size.map(|size| format!(" ({})", megabytes(size))).unwrap_or_default();
+    let size = size.map(|size| format!(" ({})", progress::size(size))).unwrap_or_default();
     row("log", format!("{}{size}", escape(&name.to_string_lossy())));
     format!("{}\n", columns(&rows, [false, false]))
 }

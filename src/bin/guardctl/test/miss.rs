@@ -47,12 +47,13 @@ impl Misses {
         Misses { first: Vec::new(), judge, now, nearest: None }
     }
 
-    /// `judge` has missed line `number`.
+    /// `judge` has missed line `number`. Blank lines are of no interest.
     pub(super) fn note(&mut self, number: u64, text: &str, judge: &Judge, setup: &Setup) {
-        if self.first.len() >= MAX_SHOWN {
+        if self.first.len() >= MAX_SHOWN || text.trim().is_empty() {
             return;
         }
-        let seen = if setup.spec.max_lines > 1 {
+        let together = setup.spec.max_lines > 1;
+        let seen = if together {
             judge.seen()
         } else {
             let now = self.now.unwrap_or_else(Timestamp::now);
@@ -60,17 +61,15 @@ impl Misses {
             self.judge.feed_text(text, at, now, Phase::Replay);
             self.judge.seen()
         };
-        let mut why = Vec::new();
-        if !text.trim().is_empty() {
-            if self.nearest.is_none() {
-                self.nearest = Nearest::new(&setup.spec);
-            }
-            let near = self.nearest.as_mut().and_then(|nearest| nearest.look(seen));
-            why.extend(near.map(|near| told(&near, setup)));
-            let dateless = seen.trim_end() == text.trim_end();
-            if dateless && setup.carrier == Carrier::Log && setup.spec.max_lines <= 1 {
-                why.push("no date was found in it".to_owned());
-            }
+        if self.nearest.is_none() {
+            self.nearest = Nearest::new(&setup.spec);
+        }
+        let near = self.nearest.as_mut().and_then(|nearest| nearest.look(seen));
+        let mut why: Vec<String> = near.map(|near| told(&near, setup)).into_iter().collect();
+        // A date is cut out of what the regexes see.
+        let dateless = !together && seen.trim_end().ends_with(text.trim());
+        if dateless && setup.carrier == Carrier::Log {
+            why.push("no date was found in it".to_owned());
         }
         self.first.push(Miss { number, line: head(text, LINE), why });
     }
@@ -79,25 +78,24 @@ impl Misses {
     ///
     /// # Errors
     /// What is printed into is gone or full.
-    pub(super) fn show(&self, out: &mut impl Write, all: u64, setup: &Setup) -> io::Result<()> {
+    pub(super) fn show(&self, out: &mut impl Write, all: u64) -> io::Result<()> {
         if self.first.is_empty() {
             return Ok(());
         }
-        writeln!(out, "\nMissed lines, {} of {all}:", self.first.len())?;
+        writeln!(out, "\nMissed lines, {} of {all}, blank ones left out:", self.first.len())?;
         for miss in &self.first {
             writeln!(out, "{:>6}: {}", miss.number, miss.line)?;
             for why in &miss.why {
                 writeln!(out, "        {why}")?;
             }
         }
-        let _ = setup;
         Ok(())
     }
 }
 
 /// What came near, and where it stopped.
 fn told(near: &Near, setup: &Setup) -> String {
-    let regex = near.place;
+    let regex = format!("{} ({})", near.place, setup.places.told(near.place));
     let text = near.text.trim_end_matches('\n');
     let end = near.matched.end.min(text.len());
     let (matched, rest) = (&text[near.matched.start.min(end)..end], &text[end..]);
@@ -106,7 +104,8 @@ fn told(near: &Near, setup: &Setup) -> String {
         Stop::At(part) => {
             let whole = text_of(&setup.spec, near.place);
             let part = head(whole.get(part.clone()).unwrap_or_default(), PART);
-            let rest = if rest.is_empty() { "the end".into() } else { format!("`{}`", head(rest, PART)) };
+            let rest =
+                if rest.is_empty() { "the end".into() } else { format!("`{}`", head(rest, PART)) };
             if matched.is_empty() {
                 format!("{regex} does not match: {rest} is not `{part}`")
             } else {

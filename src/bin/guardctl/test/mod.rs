@@ -53,11 +53,12 @@ pub(crate) fn run(options: &Options, json: bool) -> Result<Outcome, Failure> {
     let passed = started.elapsed();
     report.results(options.verbose)?;
     let rate = progress::rate(bytes, trial.lines, passed);
-    writeln!(report.out, "\n[processed in {:.2} s: {rate}]", passed.as_secs_f64())?;
-    if let given_up @ 1.. = trial.judge.given_up() {
-        let told = "searches took too many steps and were given up: they count as no match";
-        writeln!(report.out, "{given_up} {told}")?;
-    }
+    writeln!(
+        report.out,
+        "\n[processed in {:.2} s: {rate}; {} searches took too many steps and were given up]",
+        passed.as_secs_f64(),
+        trial.judge.given_up(),
+    )?;
     report.out.flush()?;
     Ok(Outcome::Done)
 }

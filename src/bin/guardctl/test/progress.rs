@@ -63,14 +63,17 @@ impl Progress {
 fn line(size: Option<u64>, bytes: u64, lines: u64, passed: Duration) -> String {
     let of = match size {
         Some(size @ 1..) => format!("{:3} %", (bytes.saturating_mul(100) / size).min(100)),
-        _ => megabytes(bytes),
+        _ => self::size(bytes),
     };
     format!("{of}, {}, {lines} lines", rate(bytes, lines, passed))
 }
 
-/// `12.3 MB`.
-pub(super) fn megabytes(bytes: u64) -> String {
-    format!("{:.1} MB", bytes as f64 / 1e6)
+/// `12.3 MB`, or `12.3 kB` of a small one.
+pub(super) fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
+        _ => format!("{:.1} MB", bytes as f64 / 1e6),
+    }
 }
 
 /// `12.3 MB/s, 45678 lines/s`.
@@ -89,6 +92,7 @@ mod tests {
         assert_eq!(told(Some(200_000_000)), " 25 %, 25.0 MB/s, 500 lines/s, 1000 lines");
         assert_eq!(told(Some(1)), "100 %, 25.0 MB/s, 500 lines/s, 1000 lines");
         assert_eq!(told(None), "50.0 MB, 25.0 MB/s, 500 lines/s, 1000 lines");
+        assert_eq!((super::size(999), super::size(1_260_000)), ("1.0 kB".into(), "1.3 MB".into()));
         assert!(!Progress::new(Some(LARGE), false).on, "small");
     }
 }

@@ -140,7 +140,7 @@ impl<'s, W: Write> Report<'s, W> {
             writeln!(self.out, "       {} of the ignored {told}", self.no_failure)?;
         }
         self.matches()?;
-        self.misses.show(&mut self.out, self.missed, self.setup)
+        self.misses.show(&mut self.out, self.missed)
     }
 
     fn regexes(&mut self, verbose: bool) -> io::Result<()> {
