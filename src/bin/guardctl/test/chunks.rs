@@ -102,3 +102,76 @@ pub(super) fn text_of(line: &[u8]) -> Cow<'_, str> {
         Cow::Owned(_) => Cow::Owned(guard::model::Line::text_of(line)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Gives out at most so many bytes at once.
+    struct Slow<'t>(&'t [u8], usize);
+
+    impl Read for Slow<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let most = self.1.min(buffer.len());
+            self.0.read(&mut buffer[..most])
+        }
+    }
+
+    /// The lines of `text`, at most `size` bytes each, read `at_once` bytes at once.
+    fn lines(text: &str, size: usize, at_once: usize) -> Vec<String> {
+        let mut chunks = Chunks::with_size(Slow(text.as_bytes(), at_once), size);
+        let mut lines = Vec::new();
+        loop {
+            let chunk = chunks.next().unwrap();
+            if chunk.is_empty() {
+                return lines;
+            }
+            each_line(chunk, |line| {
+                lines.push(text_of(line).into_owned());
+                Ok::<(), ()>(())
+            })
+            .unwrap();
+        }
+    }
+
+    #[test]
+    fn lines_are_whole_however_they_are_read() {
+        for at_once in 1..12 {
+            for size in 8..12 {
+                let check = |text: &str, expected: &[&str]| {
+                    assert_eq!(lines(text, size, at_once), expected, "{text:?} {size} {at_once}");
+                };
+                check("", &[]);
+                check("\n", &[""]);
+                check("a\n\nbc\r\nd", &["a", "", "bc", "d"]);
+                check("a\n\nbcdefg\n", &["a", "", "bcdefg"]);
+                check("a\rb\0c\n", &["a\rb\0c"]);
+            }
+        }
+    }
+
+    #[test]
+    fn an_endless_line_is_one_line() {
+        for at_once in 1..20 {
+            let check = |text: &str, expected: &[&str]| {
+                assert_eq!(lines(text, 8, at_once), expected, "{text:?} {at_once}");
+            };
+            check("x\n0123456789abcdef\ny\nz", &["x", "01234567", "y", "z"]);
+            check("01234567\ny", &["01234567", "y"]);
+            check("01234567", &["01234567"]);
+            check("0123456789", &["01234567"]);
+            check("0123456789abcdefghi\n\n", &["01234567", ""]);
+        }
+    }
+
+    #[test]
+    fn texts_are_those_that_guard_sees() {
+        let check = |line: &[u8]| assert_eq!(text_of(line), guard::model::Line::text_of(line));
+        check(b"a\r\r");
+        check(b"a\xffb\r");
+        check(&vec![b'x'; 2 * MAX_LINE]);
+        check(&vec![0xff; 2 * MAX_LINE]);
+        check("é".repeat(MAX_LINE).as_bytes());
+        check(format!("x{}", "é".repeat(MAX_LINE)).as_bytes());
+    }
+}

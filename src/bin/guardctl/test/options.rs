@@ -99,3 +99,26 @@ fn zone(text: &str) -> Result<TimeZone, String> {
         Err(error) => Err(error.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zones_are_names_offsets_and_rules() {
+        let summer: Timestamp = "2005-08-14T10:00:00Z".parse().unwrap();
+        let check = |text: &str, hours: i8| {
+            let offset = zone(text).unwrap().to_offset(summer);
+            assert_eq!(offset, jiff::tz::offset(hours), "{text}");
+        };
+        check("Europe/Paris", 2);
+        check("UTC+0200", 2);
+        check("CET", 1);
+        check("CET-01CEST-02,M3.5.0,M10.5.0", 2);
+        check("EST5EDT", -4);
+        check("<-03>3", -3);
+        for wrong in ["", "Mars/Base", "X9", "CET-1CEST,M13.1.0"] {
+            assert!(zone(wrong).is_err(), "{wrong}");
+        }
+    }
+}
