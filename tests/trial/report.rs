@@ -38,7 +38,7 @@ fn what_people_see() {
         "     8: token \\x1b[31mabc was wrong\n",
         "matches `token \\x1b[31mabc `, but then `was wrong` is not `is wrong$`",
         "no date was found in it",
-        "; 0 searches took too many steps",
+        "; searches given up after too many steps: 0]",
     ];
     check(&output, 0, &words);
     let told = text(&output.stdout);
@@ -93,7 +93,7 @@ fn what_nearly_matched_is_told() {
 fn searches_that_are_given_up_are_counted() {
     let world = World::new(format!("user {}c b 192.0.2.1\n", "a".repeat(40)));
     let regex = ["--failregex", r"^user (a|aa)+\1b <HOST>$"];
-    check(&world.test(&regex), 0, &["; 1 searches took too many steps", "1 missed"]);
+    check(&world.test(&regex), 0, &["; searches given up after too many steps: 1]", "1 missed"]);
 }
 
 #[test]

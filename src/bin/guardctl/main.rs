@@ -26,6 +26,8 @@ use networks::{Whom, network, networks, whom};
 
 /// Ask a running guard who is banned and why, and ban and unban by hand.
 ///
+/// `test` and `filters` ask nobody: they try filters on logs, and show them.
+///
 /// Exit codes: 0 done, 1 refused or not found, 2 usage, 3 no guard answers.
 #[derive(Debug, Parser)]
 #[command(name = "guardctl", version, disable_help_subcommand = true)]

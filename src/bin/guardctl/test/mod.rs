@@ -55,7 +55,7 @@ pub(crate) fn run(options: &Options, json: bool) -> Result<Outcome, Failure> {
     let rate = progress::rate(bytes, trial.lines, passed);
     writeln!(
         report.out,
-        "\n[processed in {:.2} s: {rate}; {} searches took too many steps and were given up]",
+        "\n[processed in {:.2} s: {rate}; searches given up after too many steps: {}]",
         passed.as_secs_f64(),
         trial.judge.given_up(),
     )?;

@@ -17,7 +17,7 @@ use crate::shown::{columns, head};
 /// So many of the first matches, and of the hosts, are shown.
 const MAX_SHOWN: usize = 10;
 
-/// So many hosts are counted. A log may hold any number; those that fail most come early.
+/// So many hosts are counted: a log may hold any number, memory does not.
 const MAX_HOSTS: usize = 100_000;
 
 /// A longer host, group or time is cut, in characters.
