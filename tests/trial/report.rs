@@ -99,7 +99,16 @@ fn searches_that_are_given_up_are_counted() {
 #[test]
 fn help_teaches_by_example() {
     let world = World::new("");
-    let words = ["Examples:", "guardctl test --filter sshd /var/log/auth.log", "nofail"];
+    let words = [
+        "no guard has to run",
+        "Examples:",
+        "guardctl test --filter sshd /var/log/auth.log",
+        "nofail",
+    ];
     check(&world.command(&["help", "test"]).output().unwrap(), 0, &words);
-    check(&world.command(&["help", "filters"]).output().unwrap(), 0, &["guardctl filters 'sshd["]);
+    check(
+        &world.command(&["help", "filters"]).output().unwrap(),
+        0,
+        &["guardctl filters 'sshd[", "The first folder"],
+    );
 }

@@ -25,7 +25,7 @@ Examples:
   What does guard make of the files of one, after all includes and substitutions?
     guardctl filters 'sshd[mode=aggressive]'";
 
-/// List the filters that there are, or show one as guard reads it.
+/// List the filters that there are, or show one as guard reads it
 ///
 /// Filters are files in the folders of --filter-path and of $GUARD_FILTER_PATH, and
 /// guard's own, which are in the program: `guard:`. The first folder that has a name

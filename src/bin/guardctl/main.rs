@@ -69,9 +69,7 @@ enum Command {
     Version,
     /// Lift every ban of every jail, those made by hand too, and say how many
     Flush,
-    /// Try a filter on a log: what matches, what does not, and why; needs no guard
     Test(Box<test::Options>),
-    /// List the filters that there are, or show one as guard reads it; needs no guard
     Filters(filters::Options),
     /// Explain a command, or show the table of labels (`help labels`)
     Help {

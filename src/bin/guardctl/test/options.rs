@@ -36,7 +36,7 @@ Each line is one of these:
 Exit codes: 0 it ran (whether or not anything matched), 1 the file can't be read,
 2 usage: wrong options or regexes, no such filter.";
 
-/// Try a filter on a log.
+/// Try a filter on a log: what matches, what does not, and what nearly did
 ///
 /// Every line of FILE is judged as guard would judge it, whatever its age. Nothing is
 /// counted and nobody is banned; no guard has to run.
