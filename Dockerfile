@@ -21,9 +21,9 @@ WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
 RUN cp Cargo.toml /tmp/Cargo.toml \
     && awk '/^\[/ { cut = /^\[\[(bench|test|example)\]\]/ } !cut' /tmp/Cargo.toml > Cargo.toml \
-    && mkdir -p src/bin \
+    && mkdir -p src/bin/guardctl \
     && echo '//! Empty.' > src/lib.rs \
-    && printf '//! Empty.\nfn main() {}\n' | tee src/main.rs > src/bin/guardctl.rs \
+    && printf '//! Empty.\nfn main() {}\n' | tee src/main.rs > src/bin/guardctl/main.rs \
     && cargo build --release --locked \
     && cargo clean --release --locked -p guard \
     && rm -rf src

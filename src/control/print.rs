@@ -75,9 +75,18 @@ pub fn outcome(reply: &Reply) -> Outcome {
 /// it stays the same JSON.
 pub fn json(reply: &Reply) -> String {
     let line = String::from_utf8(encode_reply(reply)).expect("JSON is UTF-8");
-    let line = line.trim_end();
-    let mut safe = String::with_capacity(line.len());
-    for c in line.chars() {
+    let mut line = safe_json(line.trim_end()).into_owned();
+    line.push('\n');
+    line
+}
+
+/// The same JSON with everything escaped that could do harm on a terminal.
+pub fn safe_json(json: &str) -> Cow<'_, str> {
+    if !json.contains(is_unsafe) {
+        return Cow::Borrowed(json);
+    }
+    let mut safe = String::with_capacity(json.len() + 8);
+    for c in json.chars() {
         if is_unsafe(c) {
             // Only strings hold such characters, and there any may be escaped.
             let mut units = [0; 2];
@@ -88,8 +97,7 @@ pub fn json(reply: &Reply) -> String {
             safe.push(c);
         }
     }
-    safe.push('\n');
-    safe
+    Cow::Owned(safe)
 }
 
 /// The reply for people; times in `zone`.

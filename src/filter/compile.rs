@@ -16,6 +16,7 @@ const MAX_REGEX: usize = 16 * 1024;
 const MAX_REGEXES: usize = 1000;
 
 /// A filter's parts, compiled.
+#[derive(Debug)]
 pub(super) struct Parts {
     pub(super) pref: Option<(Translation, Engine)>,
     pub(super) fail: Bank,

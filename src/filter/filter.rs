@@ -128,9 +128,9 @@ impl Filter {
         Candidates::new(self.needles.as_ref(), chunk)
     }
 
-    /// The same filter, but every line is looked at.
-    #[cfg(test)]
-    pub(super) fn thorough(&self) -> Filter {
+    /// The same filter, but every line is looked at: [`Judge::seen`](super::Judge::seen)
+    /// is of each.
+    pub fn thorough(&self) -> Filter {
         Filter { needles: None, ..self.clone() }
     }
 

@@ -34,6 +34,7 @@ mod file;
 mod filter;
 mod judge;
 mod library;
+mod near;
 mod needles;
 mod pattern;
 mod prefix;
@@ -54,6 +55,7 @@ pub use file::{
 pub use filter::Filter;
 pub use judge::{Carrier, Groups, Hit, Judge, Verdict, Who};
 pub use library::Library;
+pub use near::{Near, Nearest, Stop};
 pub use spec::{FilterSpec, InvalidUseDns, UseDns};
 pub use time::{Phase, ZoneHint};
 pub use zone::{UnknownZone, parse_zone};

@@ -43,6 +43,42 @@ impl Flaw {
     pub(super) fn shifted(self, start: usize) -> Self {
         Flaw { span: self.span.start + start..self.span.end + start, ..self }
     }
+
+    /// The flaw in `text` as rustc would show it, with carets under the place; several
+    /// lines, no colour. `place` says where that is, given line and column in `text`.
+    pub fn render(
+        &self,
+        severity: Severity,
+        text: &str,
+        place: impl FnOnce(usize, usize) -> String,
+    ) -> String {
+        let excerpt = Excerpt::new(text, &self.span);
+        let snippet = Snippet::source(excerpt.text)
+            .path(PLACE)
+            .line_start(excerpt.line)
+            .annotation(AnnotationKind::Primary.span(excerpt.span));
+        let level = match severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+        };
+        let mut group = level.primary_title(clean(&self.what)).element(snippet);
+        if let Some(remedy) = &self.remedy {
+            group = group.element(Level::HELP.message(clean(remedy)));
+        }
+        let rendered = Renderer::plain().term_width(WIDEST).render(&[group]);
+        let place = place(excerpt.line, excerpt.column);
+        with_place(&rendered, &shorten(&place, LONGEST))
+    }
+}
+
+/// The renderer counts columns in the excerpt, people count them in the whole text:
+/// puts the true place into the second line.
+fn with_place(rendered: &str, place: &str) -> String {
+    let mut lines: Vec<String> = rendered.lines().map(|line| line.trim_end().to_owned()).collect();
+    if let Some((arrow, _)) = lines.get(1).and_then(|line| line.split_once(PLACE)) {
+        lines[1] = format!("{arrow}{place}");
+    }
+    lines.join("\n")
 }
 
 impl fmt::Display for Flaw {
@@ -99,32 +135,9 @@ pub struct Complaint {
 impl Complaint {
     /// The complaint as rustc would show it, with carets under the place; several lines, no colour.
     pub fn render(&self) -> String {
-        let excerpt = Excerpt::new(self.text(), &self.span);
-        let snippet = Snippet::source(excerpt.text)
-            .path(PLACE)
-            .line_start(excerpt.line)
-            .annotation(AnnotationKind::Primary.span(excerpt.span));
-        let level = match self.severity {
-            Severity::Error => Level::ERROR,
-            Severity::Warning => Level::WARNING,
-        };
-        let mut group = level.primary_title(clean(&self.what)).element(snippet);
-        if let Some(remedy) = &self.remedy {
-            group = group.element(Level::HELP.message(clean(remedy)));
-        }
-        let rendered = Renderer::plain().term_width(WIDEST).render(&[group]);
-        self.with_place(&rendered)
-    }
-
-    /// The renderer counts columns in the excerpt, people count them in the
-    /// label: puts the true place into the second line.
-    fn with_place(&self, rendered: &str) -> String {
-        let mut lines: Vec<String> =
-            rendered.lines().map(|line| line.trim_end().to_owned()).collect();
-        if let Some((arrow, _)) = lines.get(1).and_then(|line| line.split_once(PLACE)) {
-            lines[1] = format!("{arrow}{}", self.place());
-        }
-        lines.join("\n")
+        let flaw =
+            Flaw { span: self.span.clone(), what: self.what.clone(), remedy: self.remedy.clone() };
+        flaw.render(self.severity, self.text(), |_, _| self.place())
     }
 
     /// The complaint in one line, for logs; the severity is left to the log.

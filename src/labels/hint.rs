@@ -5,10 +5,7 @@ const LONGEST: usize = 40;
 
 /// The candidate that `wrote` is most likely a typo of: at most a third of its
 /// letters wrong.
-pub(crate) fn nearest<'a>(
-    wrote: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub fn nearest<'a>(wrote: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if wrote.len() > LONGEST {
         return None;
     }

@@ -30,7 +30,7 @@ use std::collections::BTreeMap;
 
 pub use complaint::{Complaint, Flaw, Severity};
 pub use defaults::Defaults;
-pub(crate) use hint::nearest;
+pub use hint::nearest;
 pub use ignore::parse_ignore;
 pub use jail::{Jail, PortsWanted, Sources, StreamChoice};
 pub use table::{Kind, LABELS, Label, Reach, markdown_table};

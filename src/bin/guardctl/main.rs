@@ -1,9 +1,10 @@
-//! guardctl: asks a running guard, and prints what it answers.
+//! guardctl: asks a running guard, and prints what it answers. `test` and `filters` need
+//! none: they try filters on logs, and show them.
 //!
 //! Exit codes: 0 done, 1 refused or not found, 2 usage, 3 no guard answers.
 
 use std::error::Error;
-use std::io::{self, BufRead, Read, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -12,16 +13,20 @@ use guard::control::DEFAULT_SOCKET;
 use guard::control::client::{Client, ClientError, Watched};
 use guard::control::print::{self, Outcome};
 use guard::control::protocol::{Reply, Request, Which};
-use guard::model::{BanTime, InvalidAddress, Network};
+use guard::model::{BanTime, Network};
 use jiff::tz::TimeZone;
 
-/// Most addresses that are read from standard input.
-const MAX_ADDRESSES: usize = 1_000_000;
+mod catalog;
+mod filters;
+mod networks;
+mod shown;
+mod test;
 
-/// Longest line of standard input, in bytes: an address and a comment.
-const MAX_LINE: u64 = 4096;
+use networks::{Whom, network, networks, whom};
 
 /// Ask a running guard who is banned and why, and ban and unban by hand.
+///
+/// `test` and `filters` ask nobody: they try filters on logs, and show them.
 ///
 /// Exit codes: 0 done, 1 refused or not found, 2 usage, 3 no guard answers.
 #[derive(Debug, Parser)]
@@ -64,6 +69,8 @@ enum Command {
     Version,
     /// Lift every ban of every jail, those made by hand too, and say how many
     Flush,
+    Test(Box<test::Options>),
+    Filters(filters::Options),
     /// Explain a command, or show the table of labels (`help labels`)
     Help {
         /// A command, or `labels`
@@ -100,21 +107,6 @@ struct Unban {
     jail: Option<String>,
 }
 
-/// An argument of `ban` and `unban`.
-#[derive(Clone, Copy, Debug)]
-enum Whom {
-    Network(Network),
-    StandardInput,
-}
-
-fn network(text: &str) -> Result<Network, InvalidAddress> {
-    text.parse()
-}
-
-fn whom(text: &str) -> Result<Whom, InvalidAddress> {
-    if text == "-" { Ok(Whom::StandardInput) } else { network(text).map(Whom::Network) }
-}
-
 /// The one place where guardctl reads spans of time.
 fn ban_time(text: &str) -> Result<BanTime, String> {
     guard::labels::duration::parse(text).map_err(|error| error.to_string())
@@ -131,6 +123,10 @@ enum Failure {
     Usage(String),
     /// guard can't be asked.
     Client(ClientError),
+    /// What is to be read can't be.
+    Input(String),
+    /// The same as `Usage`, told in several lines that are fit to be shown.
+    Mistakes(String),
     /// What we print into is gone or full.
     Output(io::Error),
 }
@@ -170,6 +166,11 @@ fn code(outcome: Outcome) -> ExitCode {
 /// Says what went wrong, with its causes, and gives the exit code.
 fn complain(failure: &Failure) -> ExitCode {
     let (message, code) = match failure {
+        Failure::Mistakes(lines) => {
+            let _ = writeln!(anstream::stderr(), "{}", lines.trim_end());
+            return ExitCode::from(2);
+        }
+        Failure::Input(message) => (message.clone(), 1),
         Failure::Usage(message) => (message.clone(), 2),
         Failure::Output(error) => (format!("can't print: {error}"), 1),
         Failure::Client(error) => {
@@ -200,15 +201,19 @@ fn run(arguments: Arguments) -> Result<Outcome, Failure> {
         .unwrap_or_else(|| DEFAULT_SOCKET.into());
     let request = match command {
         Command::Help { topic } => return help(topic.as_deref()),
+        Command::Test(options) => return test::run(&options, json),
+        Command::Filters(options) => return filters::run(&options, json),
         Command::Watch => return watch(Client::connect(&socket)?, json),
         Command::Status { jail } => Request::Status { jail },
         Command::Banned { network } => Request::Banned { network },
         Command::Ban(Ban { whom, jail, time, force }) => {
-            Request::Ban { networks: networks(&whom)?, jail, time, force }
+            let networks = networks(&whom).map_err(Failure::Usage)?;
+            Request::Ban { networks, jail, time, force }
         }
         Command::Unban(Unban { all: true, jail, .. }) => Request::Unban { which: Which::All, jail },
         Command::Unban(Unban { whom, jail, .. }) => {
-            Request::Unban { which: Which::Networks(networks(&whom)?), jail }
+            let networks = networks(&whom).map_err(Failure::Usage)?;
+            Request::Unban { which: Which::Networks(networks), jail }
         }
         Command::Ping => Request::Ping,
         Command::Flush => Request::Flush,
@@ -265,46 +270,6 @@ fn help(topic: Option<&str>) -> Result<Outcome, Failure> {
     Ok(Outcome::Done)
 }
 
-/// The networks that were named, and those on standard input where `-` was.
-/// Nothing is done when one of them is none.
-fn networks(whom: &[Whom]) -> Result<Vec<Network>, Failure> {
-    let mut networks = Vec::new();
-    for whom in whom {
-        match whom {
-            Whom::Network(network) => networks.push(*network),
-            Whom::StandardInput => {
-                read_networks(io::stdin().lock(), &mut networks).map_err(Failure::Usage)?;
-            }
-        }
-    }
-    Ok(networks)
-}
-
-fn read_networks(mut from: impl BufRead, to: &mut Vec<Network>) -> Result<(), String> {
-    for number in 1_u64.. {
-        let mut line = Vec::new();
-        let read = (&mut from).take(MAX_LINE).read_until(b'\n', &mut line);
-        let wrong =
-            |what: String| format!("standard input, line {number}: {what}; nothing was done");
-        if read.map_err(|error| wrong(error.to_string()))? == 0 {
-            break;
-        }
-        if line.len() as u64 == MAX_LINE && line.last() != Some(&b'\n') {
-            return Err(wrong(format!("longer than {MAX_LINE} bytes")));
-        }
-        let line = String::from_utf8_lossy(&line);
-        let text = line.split('#').next().unwrap_or_default().trim();
-        if text.is_empty() {
-            continue;
-        }
-        to.push(text.parse().map_err(|error: InvalidAddress| wrong(error.to_string()))?);
-        if to.len() > MAX_ADDRESSES {
-            return Err(wrong(format!("more than {MAX_ADDRESSES} addresses")));
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -312,23 +277,5 @@ mod tests {
     #[test]
     fn the_arguments_are_sound() {
         Arguments::command().debug_assert();
-    }
-
-    #[test]
-    fn addresses_are_read_one_a_line() {
-        let read = |text: &str| {
-            let mut networks = Vec::new();
-            read_networks(text.as_bytes(), &mut networks)
-                .map(|()| networks.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
-        };
-        assert_eq!(
-            read("# list\n192.0.2.1\r\n\n  2001:db8::/64 # net\n192.0.2.2").unwrap(),
-            "192.0.2.1 2001:db8::/64 192.0.2.2"
-        );
-        assert_eq!(read("").unwrap(), "");
-        let told = read("192.0.2.1\n192.0.2.300\n").unwrap_err();
-        assert!(told.contains("line 2") && told.contains("nothing was done"), "{told}");
-        assert!(read("0.0.0.0/0").unwrap_err().contains("every address"));
-        assert!(read(&"x".repeat(5000)).unwrap_err().contains("longer than"));
     }
 }

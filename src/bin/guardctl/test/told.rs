@@ -1,0 +1,74 @@
+//! What comes of a line, with names looked up.
+
+use std::collections::HashMap;
+use std::net::ToSocketAddrs;
+
+use guard::filter::{Hit, Judge, Verdict, Who};
+
+/// So many names are remembered.
+const MAX_NAMES: usize = 1000;
+
+/// What a line is.
+#[derive(Debug)]
+pub(super) enum Told {
+    /// A failure.
+    Matched(Match),
+    /// A part of a connection's story, by this regex.
+    NoFailure(usize),
+    /// An ignoreregex matched.
+    Ignored,
+    /// Nothing matched, or nobody was found.
+    Missed,
+}
+
+/// A failure.
+#[derive(Debug)]
+pub(super) struct Match {
+    pub(super) hit: Hit,
+    /// Who failed: its identifier if it has one, else an address, or all addresses of a
+    /// name; never empty.
+    pub(super) hosts: Vec<String>,
+}
+
+/// The addresses of names, once looked up.
+#[derive(Debug, Default)]
+pub(super) struct Names(HashMap<String, Vec<String>>);
+
+impl Names {
+    /// What comes of the line that `judge` has just judged.
+    pub(super) fn told(&mut self, verdict: Verdict, judge: &Judge) -> Told {
+        let hit = match verdict {
+            Verdict::Failure(hit) => hit,
+            Verdict::NoFailure(regex) => return Told::NoFailure(regex),
+            Verdict::Ignored => return Told::Ignored,
+            Verdict::Missed | Verdict::TooOld => return Told::Missed,
+        };
+        let id = judge.groups().iter().find(|(name, _)| name == "fid");
+        let hosts = match (id.map(|(_, id)| id.to_text()), &hit.who) {
+            (Some(id), _) => vec![id],
+            (None, Who::Network(network)) => vec![network.to_string()],
+            (None, Who::Text(text)) => vec![text.clone()],
+            (None, Who::Name(name)) => self.addresses(name),
+        };
+        if hosts.is_empty() { Told::Missed } else { Told::Matched(Match { hit, hosts }) }
+    }
+
+    fn addresses(&mut self, name: &str) -> Vec<String> {
+        if let Some(known) = self.0.get(name) {
+            return known.clone();
+        }
+        if self.0.len() >= MAX_NAMES {
+            self.0.clear();
+        }
+        let mut found = Vec::new();
+        // The port is of no matter: it is how the standard library asks.
+        for address in (name, 0).to_socket_addrs().into_iter().flatten() {
+            let address = address.ip().to_canonical().to_string();
+            if !found.contains(&address) {
+                found.push(address);
+            }
+        }
+        self.0.insert(name.to_owned(), found.clone());
+        found
+    }
+}
