@@ -93,7 +93,7 @@ impl Engine {
     pub(super) fn compile(translation: &Translation) -> Result<Engine, Fault> {
         Engine::check(translation)?;
         let pattern = &translation.pattern;
-        if translation.irregular {
+        if translation.irregular.is_some() {
             return fancy_regex::RegexBuilder::new(pattern.text())
                 .backtrack_limit(STEP_LIMIT)
                 .delegate_size_limit(SIZE_LIMIT)
@@ -119,7 +119,7 @@ impl Engine {
     /// Wrong syntax, at its place in the user's text.
     pub(super) fn check(translation: &Translation) -> Result<(), Fault> {
         let pattern =
-            if translation.irregular { &translation.gate } else { &translation.pattern };
+            if translation.irregular.is_some() { &translation.gate } else { &translation.pattern };
         let mut parser = regex_syntax::ParserBuilder::new().nest_limit(NEST_LIMIT).build();
         parser.parse(pattern.text()).map(drop).map_err(|error| syntax_fault(pattern, &error))
     }
@@ -214,7 +214,7 @@ impl Bank {
     pub(super) fn compile(patterns: &[Translation]) -> Result<Bank, Vec<(usize, Fault)>> {
         let gate = match patterns {
             [] => None,
-            [only] if !only.irregular => None,
+            [only] if only.irregular.is_none() => None,
             _ => match gate(patterns) {
                 Ok(gate) => Some(gate),
                 Err(regex::Error::CompiledTooBig(_)) => return Err(vec![one_too_many(patterns)]),

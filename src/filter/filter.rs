@@ -75,13 +75,14 @@ impl Filter {
         let pref = parts.pref.as_ref().map(|(translation, engine)| Pref {
             engine: engine.clone(),
             layout: Layout::of(engine, &mut names),
-            prefix: (!translation.irregular && spec.max_lines <= 1)
+            prefix: (translation.irregular.is_none() && spec.max_lines <= 1)
                 .then(|| Prefix::of(translation.pattern.text()))
                 .flatten(),
         });
         let syslog = spec.daemon.as_deref().and_then(example::syslog_prefix);
         let max_lines = usize::try_from(spec.max_lines.max(1)).unwrap_or(1);
         let needles = needles(&parts, syslog.as_deref().unwrap_or_default());
+        let each_alone = max_lines == 1 && !ignores_early(&parts.ignore, &parts.fail);
         Ok(Filter {
             pref,
             fail: parts.fail,
@@ -92,7 +93,7 @@ impl Filter {
             max_lines,
             use_dns: spec.use_dns,
             syslog: syslog.filter(|_| max_lines == 1),
-            needles: needles.filter(|_| max_lines == 1),
+            needles: needles.filter(|_| each_alone),
         })
     }
 
@@ -134,12 +135,6 @@ impl Filter {
         Filter { needles: None, ..self.clone() }
     }
 
-    /// May an ignoreregex decide before any failregex is asked?
-    pub(super) fn ignores_early(&self) -> bool {
-        // fail2ban's rule: only where that is the cheaper order.
-        !self.ignore.is_empty() && self.ignore.len() + 2 < self.fail.len()
-    }
-
     /// Quickly: may `line`, with its date cut out or not, be a failure? It must have
     /// neither line ends nor terminal escapes in it.
     pub(super) fn may_match(&self, line: &str) -> bool {
@@ -149,7 +144,7 @@ impl Filter {
     /// The first step: is `text`, all lines of which end in `\n`, ignored at once, and
     /// what does prefregex say to it?
     pub(super) fn begin<'t>(&self, text: &'t str, effort: &Effort) -> Begun<'t> {
-        if self.ignores_early() && self.ignore.is_match(text, effort) {
+        if ignores_early(&self.ignore, &self.fail) && self.ignore.is_match(text, effort) {
             return Begun::Ignored;
         }
         let Some(Pref { engine, layout, prefix }) = &self.pref else { return Begun::Whole };
@@ -260,6 +255,12 @@ pub(super) enum Begun<'t> {
     Whole,
     /// prefregex matched, with this content, if it has some.
     Pref { content: Option<&'t str>, groups: PrefGroups<'t> },
+}
+
+/// May an ignoreregex decide before any failregex is asked?
+fn ignores_early(ignore: &Bank, fail: &Bank) -> bool {
+    // fail2ban's rule: only where that is the cheaper order.
+    !ignore.is_empty() && ignore.len() + 2 < fail.len()
 }
 
 fn needles(parts: &compile::Parts, put_before: &str) -> Option<Needles> {

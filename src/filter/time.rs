@@ -94,6 +94,9 @@ impl Clock {
 
     /// A line with this date went by.
     pub(super) fn note(&mut self, date: When) {
+        if date == When::NoSuchDay {
+            return;
+        }
         self.last = Some(date);
     }
 

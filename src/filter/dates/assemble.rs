@@ -82,10 +82,10 @@ fn translated(pattern: &Pattern, flags: &str) -> Result<String, Fault> {
     let translation = python::translate(&flagged, Lines::One)?;
     // By itself, so that its parentheses can't pair with those around it.
     Engine::check(&translation)?;
-    if translation.irregular {
+    if let Some(place) = translation.irregular {
         let what = "a date pattern with look-arounds in its middle, a back-reference or a \
                     conditional";
-        return Err(Fault::new(pattern.origin(0..pattern.text().len()), what)
+        return Err(Fault::new(place, what)
             .remedy("write one pattern a line for each of the cases"));
     }
     Ok(translation.pattern.text().to_owned())

@@ -66,6 +66,8 @@ pub(super) struct DatePattern(Shapes);
 enum Shapes {
     /// The default templates.
     Standard,
+    /// The same, at the start of the line: `{^LN-BEG}`.
+    LineStart,
     /// Templates in order of preference.
     List(Vec<Arc<Template>>),
 }
@@ -96,6 +98,9 @@ impl DatePattern {
             }
             [only] if text[only.clone()].eq_ignore_ascii_case("{DEFAULT}") => {
                 return Ok(DatePattern::standard());
+            }
+            [only] if &text[only.clone()] == "{^LN-BEG}" => {
+                return Ok(DatePattern(Shapes::LineStart));
             }
             _ => {}
         }
@@ -176,14 +181,30 @@ impl Detector {
     pub(super) fn find_before(&mut self, text: &str, end: usize) -> Option<Stamp> {
         match &self.pattern.0 {
             Shapes::Standard => self.scanner.find_before(text, end),
+            Shapes::LineStart => self.scanner.find_before(text, end.min(line_start(text))),
             Shapes::List(templates) => {
                 let found = self.choice.find(templates, text)?;
                 let Range { start, end: behind } = found.cut;
-                let when = found.when?;
+                // A date that is none is cut out all the same, as in fail2ban.
+                let when = found.when.unwrap_or(When::NoSuchDay);
                 (start < behind && start < end).then_some(Stamp { start, end: behind, when })
             }
         }
     }
+}
+
+/// Before which byte something at the start of the line begins: up to two characters
+/// that are no word's may come before it.
+fn line_start(text: &str) -> usize {
+    let mut chars = text.char_indices().map(|(at, char)| (at, char.is_alphanumeric() || char == '_'));
+    let mut last = 0;
+    for _ in 0..2 {
+        match chars.next() {
+            Some((_, false)) => last = chars.clone().next().map_or(text.len(), |(at, _)| at),
+            _ => break,
+        }
+    }
+    last + 1
 }
 
 #[cfg(test)]

@@ -12,6 +12,8 @@ pub(in crate::filter) enum When {
     Moment(Timestamp),
     /// A day and a time of day.
     Civil { day: Day, time: Time, offset: Option<Offset> },
+    /// It looks like a date, and is none: no moment.
+    NoSuchDay,
 }
 
 /// Which day. Without a year it is the last one that is not more than a day ahead.
@@ -72,6 +74,7 @@ impl When {
         let (day, time, offset) = match self {
             When::Moment(moment) => return Some(moment),
             When::Civil { day, time, offset } => (day, time, offset),
+            When::NoSuchDay => return None,
         };
         let moment = |date: Date| {
             let civil = date.to_datetime(time);

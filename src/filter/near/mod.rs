@@ -124,7 +124,9 @@ impl Nearest {
         let (index, row) = &self.fail[number];
         let stop = match row.stop(&reach) {
             Some(part) => Stop::At(part),
-            None if self.parts.fail.engines().get(*index)?.is_match(&text, effort) => Stop::Nobody,
+            None if self.parts.fail.engines().get(*index)?.captures(&text, effort).is_some() => {
+                Stop::Nobody
+            }
             None => Stop::Irregular,
         };
         Some(Near { place: RegexPlace::Fail(*index), stop, text, matched: reach.matched })

@@ -31,8 +31,8 @@ pub(super) struct Translation {
     pub(super) pattern: Pattern,
     /// A linear pattern without groups that matches at least where `pattern` does.
     pub(super) gate: Pattern,
-    /// Does `pattern` need the backtracking engine?
-    pub(super) irregular: bool,
+    /// Where in the user's text is the first thing that needs the backtracking engine?
+    pub(super) irregular: Option<Range<usize>>,
     pub(super) groups: Vec<Group>,
 }
 
@@ -69,7 +69,7 @@ pub(super) fn translate(input: &Pattern, lines: Lines) -> Result<Translation, Fa
         out: input.fresh(),
         gate: input.fresh(),
         ungated: 0,
-        irregular: false,
+        irregular: None,
         head: 0,
         groups: Vec::new(),
         open: vec![Open::plain(false)],
@@ -89,7 +89,7 @@ struct Translator<'p> {
     gate: Pattern,
     /// So many look-arounds are open: nothing goes to the gate.
     ungated: usize,
-    irregular: bool,
+    irregular: Option<Range<usize>>,
     /// So much of `out` is flags for the whole pattern.
     head: usize,
     groups: Vec<Group>,
@@ -127,7 +127,8 @@ impl<'p> Translator<'p> {
 
     /// The same, for something that only the backtracking engine has.
     fn write_irregular(&mut self, exact: &str, gate: &str, len: usize) {
-        self.irregular = true;
+        let span = self.span(len);
+        self.irregular.get_or_insert(span);
         self.write_both(exact, gate, len);
     }
 

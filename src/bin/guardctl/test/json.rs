@@ -30,6 +30,12 @@ impl<W: Write> Sink for JsonLines<W> {
         }
     }
 
+    fn sees_missed(&self) -> bool {
+        true
+    }
+
+    fn missed(&mut self, _lines: u64) {}
+
     fn chunk_ends(&mut self) -> io::Result<()> {
         self.0.flush()
     }

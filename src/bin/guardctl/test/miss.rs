@@ -47,9 +47,14 @@ impl Misses {
         Misses { first: Vec::new(), judge, now, nearest: None }
     }
 
+    /// Are there fewer than are shown?
+    pub(super) fn wants_more(&self) -> bool {
+        self.first.len() < MAX_SHOWN
+    }
+
     /// `judge` has missed line `number`. Blank lines are of no interest.
     pub(super) fn note(&mut self, number: u64, text: &str, judge: &Judge, setup: &Setup) {
-        if self.first.len() >= MAX_SHOWN || text.trim().is_empty() {
+        if !self.wants_more() || text.trim().is_empty() {
             return;
         }
         let together = setup.spec.max_lines > 1;

@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use guard::control::print::Outcome;
@@ -39,7 +40,7 @@ pub(crate) fn run(options: &Options, json: bool) -> Result<Outcome, Failure> {
     let setup = Setup::new(options)?;
     let out = BufWriter::with_capacity(64 << 10, io::stdout().lock());
     let log = Log::open(&options.file)?;
-    let mut trial = Trial::new(setup.judge(), setup.carrier);
+    let mut trial = Trial::new(setup.judge(), Arc::clone(&setup.filter), setup.carrier);
     if json {
         log.feed(&mut trial, options, &mut JsonLines(out), true)?;
         return Ok(Outcome::Done);

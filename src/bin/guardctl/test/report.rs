@@ -78,6 +78,14 @@ impl<W: Write> Sink for Report<'_, W> {
         writeln!(self.out, "{word} {number}: {}", escape(text))
     }
 
+    fn sees_missed(&self) -> bool {
+        self.echo.missed || self.misses.wants_more()
+    }
+
+    fn missed(&mut self, lines: u64) {
+        self.missed += lines;
+    }
+
     fn chunk_ends(&mut self) -> io::Result<()> {
         if self.echo.matched || self.echo.missed { self.out.flush() } else { Ok(()) }
     }

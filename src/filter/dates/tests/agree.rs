@@ -124,3 +124,26 @@ fn hostile_lines_take_no_longer_than_others() {
         assert_eq!(Detector::new(Arc::clone(&pattern)).find(&format!("x{line}")), None, "{piece}");
     }
 }
+
+/// At the start of the line the scanner stands in for the list of `{^LN-BEG}`.
+#[test]
+fn the_start_of_the_line_is_the_scanners_too() {
+    let list = || {
+        let mut templates = Vec::new();
+        add(&mut templates, "{^LN-BEG}", 0..9).unwrap();
+        Detector::new(Arc::new(DatePattern(Shapes::List(templates))))
+    };
+    let quick = || Detector::new(Arc::new(DatePattern::compile("{^LN-BEG}").unwrap()));
+    // More than nine digits of a fraction only the scanner reads.
+    let alike = |date: &&str| !date.contains("123456789123") && !date.starts_with("Monday");
+    for date in SHAPES.iter().map(|(date, _)| *date).filter(alike) {
+        for before in ["", "[", "[ ", "<", " [", "x ", "[[[", "é ", "a", "12 ", "- "] {
+            for after in ["", "] x", " host app[1]: x", ": x"] {
+                let line = format!("{before}{date}{after}");
+                let (one, other) = (quick().find(&line), list().find(&line));
+                let cut = |stamp: Option<Stamp>| stamp.map(|stamp| line[stamp.cut()].to_owned());
+                assert_eq!(cut(one), cut(other), "{line:?}");
+            }
+        }
+    }
+}
