@@ -317,7 +317,8 @@ impl Log {
         let empty = folder.join("empty");
         fs::write(&empty, "x\n").ok()?;
         let mut idle = Command::new("python3");
-        idle.args(command.get_args().take(6)).envs(command.get_envs().filter_map(|(k, v)| Some((k, v?))));
+        idle.args(command.get_args().take(6))
+            .envs(command.get_envs().filter_map(|(k, v)| Some((k, v?))));
         idle.arg(&empty).arg(&regex);
         let (whole, idle) = (timed_command(&mut command)?, timed_command(&mut idle)?);
         Some(lines.len() as f64 / whole.checked_sub(idle)?.as_secs_f64())

@@ -10,10 +10,13 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::pump::Report;
+use super::resolver::Resolver;
 use crate::docker::{Engine, OutputBatch, OutputChoice, OutputStart};
 use crate::files::{FileReader, FileState};
-use crate::filter::{Filter, Judge, Phase, Verdict, Who, ZoneHint};
-use crate::model::{Container, Failure, JailName, Line, Position, Progress, SourceId, Timestamp};
+use crate::filter::{Filter, Judge, Phase, UseDns, Verdict, Who, ZoneHint};
+use crate::model::{
+    Container, Failure, JailName, Line, Network, Position, Progress, SourceId, Timestamp,
+};
 
 /// Progress without failures is reported so often at most.
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
@@ -48,6 +51,7 @@ pub(crate) type Came = HashMap<SourceId, Progress>;
 /// One source's place and the judge of its lines.
 struct Track {
     judge: Judge,
+    resolver: Resolver,
     position: Position,
     /// Judged lines are not reported yet.
     dirty: bool,
@@ -57,7 +61,8 @@ struct Track {
 
 impl Track {
     fn new(judge: Judge, position: Position) -> Self {
-        Track { judge, position, dirty: false, reported: Instant::now() }
+        let resolver = Resolver::new();
+        Track { judge, resolver, position, dirty: false, reported: Instant::now() }
     }
 }
 
@@ -180,17 +185,18 @@ impl Follower {
             track.position.advance(&line.mark);
             track.dirty = true;
             let Verdict::Failure(hit) = track.judge.feed(&line, now, phase) else { continue };
-            let Who::Network(network) = hit.who else { continue };
-            let failure = Failure {
-                jail: self.jail.clone(),
-                network,
-                at: hit.at,
-                source: source.clone(),
-                progress: came(track.position.clone()),
-            };
-            track.dirty = false;
-            track.reported = Instant::now();
-            self.report(Report::Failure(failure)).await;
+            for network in self.networks(hit.who, track).await {
+                let failure = Failure {
+                    jail: self.jail.clone(),
+                    network,
+                    at: hit.at,
+                    source: source.clone(),
+                    progress: came(track.position.clone()),
+                };
+                track.dirty = false;
+                track.reported = Instant::now();
+                self.report(Report::Failure(failure)).await;
+            }
         }
         if track.reported.elapsed() >= PROGRESS_EVERY {
             self.progress(source, track).await;
@@ -203,6 +209,24 @@ impl Follower {
         });
         // A source with a long backlog shares the worker with the others.
         tokio::task::yield_now().await;
+    }
+
+    /// Whose addresses a failure is of.
+    async fn networks(&self, who: Who, track: &mut Track) -> Vec<Network> {
+        match who {
+            Who::Network(network) => vec![network],
+            Who::Name(name) => {
+                let found = track.resolver.addresses(&name).await;
+                if self.filter.use_dns() == UseDns::Warn {
+                    let addresses: Vec<_> = found.iter().map(ToString::to_string).collect();
+                    let name = name.escape_debug();
+                    tracing::warn!("[{}] the name {name} is {}", self.jail, addresses.join(", "));
+                }
+                found
+            }
+            // What is no address can't be banned.
+            Who::Text(_) => Vec::new(),
+        }
     }
 
     fn file_states(&self, reader: &FileReader) {

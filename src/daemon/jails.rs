@@ -20,6 +20,7 @@ use super::surroundings::{self, Parts};
 use super::wanted::{Before, FollowerKey, FollowerSpec, Known, Target, Wanted, What, wanted};
 use crate::docker::{Change, Engine};
 use crate::filter::Library;
+use crate::filters::Catalog;
 use crate::firewall;
 use crate::labels::{self, Complaint, Defaults, Severity};
 use crate::model::{
@@ -60,6 +61,8 @@ impl AskJails {
 /// What the task is made of.
 pub(crate) struct Parameters {
     pub(crate) defaults: Defaults,
+    /// The filters that there are, by name.
+    pub(crate) filters: Catalog,
     /// guard's own zone, for dates that nothing else tells the zone of.
     pub(crate) zone: TimeZone,
     /// Names of the daemon's own ignore list.
@@ -149,11 +152,12 @@ pub(crate) fn prepare(parameters: Parameters, memory: &Memory) -> (Task, AskJail
     let remembered = memory.jails.iter().map(|jail| &jail.rules);
     let holders = remembered.map(|rules| (rules.name.clone(), rules.service.clone())).collect();
     let before = Before { jails: BTreeMap::new(), holders };
+    let library = Library::of(parameters.filters.clone());
     let jails = Jails {
         parameters,
         engine: EngineState::Connecting,
         containers: BTreeMap::new(),
-        library: Library::default(),
+        library,
         before,
         complaints: Vec::new(),
         followers: HashMap::new(),

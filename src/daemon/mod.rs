@@ -18,6 +18,7 @@ mod follow;
 mod jails;
 mod operator;
 mod pump;
+mod resolver;
 pub mod settings;
 mod start;
 mod surroundings;
@@ -36,6 +37,7 @@ use self::pump::Outboxes;
 use self::settings::Settings;
 use crate::control::server::{BindError, Server};
 use crate::docker::{self, Discovery};
+use crate::filters::Catalog;
 use crate::firewall;
 use crate::model::{Event, Memory, News, Timestamp};
 use crate::store::{self, Opened, Store};
@@ -200,6 +202,7 @@ impl Edges {
         let prefix = format!("{}.", settings.defaults.prefix());
         let parameters = jails::Parameters {
             defaults: settings.defaults,
+            filters: Catalog::new(&settings.filter_path),
             zone: TimeZone::system(),
             ignore: settings.ignore,
             commands: outboxes.commands,

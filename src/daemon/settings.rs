@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use crate::filters;
 use crate::firewall::{self, BackendChoice, Ipv6, OnStop};
 use crate::labels::{self, Defaults};
 use crate::model::IgnoreEntry;
@@ -26,6 +27,8 @@ pub struct Settings {
     pub socket: PathBuf,
     /// Prefix of the labels, and the jails' defaults.
     pub defaults: Defaults,
+    /// The folders in which filters are looked for by name, `:` between them.
+    pub filter_path: String,
     /// The firewall's settings.
     pub firewall: firewall::Settings,
     /// Addresses that no jail bans.
@@ -70,6 +73,7 @@ struct Raw {
     data: Option<String>,
     socket: Option<String>,
     label_prefix: Option<String>,
+    filter_path: Option<String>,
     firewall: Option<String>,
     ipv6: Option<String>,
     on_stop: Option<String>,
@@ -84,10 +88,11 @@ struct Raw {
 
 /// All variables of guard itself, without their prefix; besides them, each label that
 /// limits or acts has one for its default.
-pub const NAMES: [&str; 11] = [
+pub const NAMES: [&str; 12] = [
     "DATA",
     "SOCKET",
     "LABEL_PREFIX",
+    "FILTER_PATH",
     "FIREWALL",
     "IPV6",
     "ON_STOP",
@@ -156,6 +161,7 @@ impl Reader {
             data: self.path("DATA", raw.data.as_deref(), "/var/lib/guard"),
             socket: self.path("SOCKET", raw.socket.as_deref(), "/run/guard/guard.sock"),
             defaults: self.defaults(&prefix, raw.rest),
+            filter_path: self.filter_path(raw.filter_path),
             firewall,
             ignore: self.ignore(raw.ignoreip),
             ignore_docker: self.choice("IGNOREDOCKER", raw.ignoredocker.as_deref(), &SWITCH),
@@ -191,6 +197,16 @@ impl Reader {
             self.wrong(name, format!("`{}` is no absolute path", shown(&path.to_string_lossy())));
         }
         path
+    }
+
+    fn filter_path(&mut self, value: Option<String>) -> String {
+        let Some(value) = value else { return filters::DEFAULT_PATH.to_owned() };
+        for folder in value.split(':').filter(|folder| !folder.is_empty()) {
+            if !folder.starts_with('/') {
+                self.wrong("FILTER_PATH", format!("`{}` is no absolute path", shown(folder)));
+            }
+        }
+        value
     }
 
     fn ignore(&mut self, value: Option<String>) -> Vec<IgnoreEntry> {
@@ -310,6 +326,7 @@ mod tests {
         let mistakes = read(&[
             ("GUARD_DATA", "data"),
             ("GUARD_FIREWALL", "pf"),
+            ("GUARD_FILTER_PATH", "/etc/guard/filter.d:filters"),
             ("GUARD_IGNOREIP", "192.0.2.300"),
             ("GUARD_TRACK_MAX", "many"),
             ("GUARD_MAXRETRI", "3"),
@@ -323,6 +340,7 @@ mod tests {
             [
                 "GUARD_BANTIME",
                 "GUARD_DATA",
+                "GUARD_FILTER_PATH",
                 "GUARD_FIREWALL",
                 "GUARD_IGNOREIP",
                 "GUARD_MAXRETRI",

@@ -41,8 +41,7 @@ impl<'n, 'c> Candidates<'n, 'c> {
     fn sign(&mut self, needles: &Needles) -> Option<usize> {
         let (chunk, at) = (self.chunk, self.at);
         let needle = self.needle.from(at, || needles.find(chunk, at));
-        let escape =
-            self.escape.from(at, || memchr(ESC, &chunk[at..]).map(|found| at + found));
+        let escape = self.escape.from(at, || memchr(ESC, &chunk[at..]).map(|found| at + found));
         match (needle, escape) {
             (Some(needle), Some(escape)) => Some(needle.min(escape)),
             (needle, escape) => needle.or(escape),

@@ -100,7 +100,8 @@ impl Filter {
     /// How many of the failregexes, and of all regexes, need the backtracking engine.
     pub fn backtracking(&self) -> usize {
         let pref = self.pref.iter().map(|pref| &pref.engine);
-        pref.chain(self.fail.engines()).chain(self.ignore.engines())
+        pref.chain(self.fail.engines())
+            .chain(self.ignore.engines())
             .filter(|engine| engine.is_backtracking())
             .count()
     }
@@ -114,7 +115,8 @@ impl Filter {
         self.max_lines
     }
 
-    pub(super) fn use_dns(&self) -> UseDns {
+    /// What becomes of names where an address should be.
+    pub fn use_dns(&self) -> UseDns {
         self.use_dns
     }
 
@@ -207,9 +209,7 @@ impl Filter {
         let own = self.layouts.get(found.regex)?;
         fields::identity(|group| {
             own.get(&found.captures, group).or_else(|| match found.pref.as_ref()? {
-                PrefGroups::All(captures) => {
-                    self.pref.as_ref()?.layout.get(captures, group)
-                }
+                PrefGroups::All(captures) => self.pref.as_ref()?.layout.get(captures, group),
                 PrefGroups::Id(_) => None,
             })
         })

@@ -1,21 +1,59 @@
 //! Filters that are in use, so that equal ones are compiled once.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, Weak};
 
-use super::{Filter, FilterSpec, RegexError};
+use super::{
+    Filter, FilterFileError, FilterFiles, FilterReference, FilterSpec, LoadedFilter, RegexError,
+};
 
 /// Compiles each distinct [`FilterSpec`] once, however many containers have it. A
 /// filter that nobody holds any more is forgotten.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Library {
     filters: HashMap<FilterSpec, Weak<Filter>>,
+    /// Where filters are found by name; `None`: nowhere.
+    files: Option<Box<dyn FilterFiles + Send + Sync>>,
+}
+
+impl fmt::Debug for Library {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Library").field("filters", &self.filters.len()).finish_non_exhaustive()
+    }
 }
 
 impl Library {
     /// An empty library.
     pub fn new() -> Library {
         Library::default()
+    }
+
+    /// The same, with the filters in `files`.
+    pub fn of(files: impl FilterFiles + Send + Sync + 'static) -> Library {
+        Library { files: Some(Box::new(files)), ..Library::default() }
+    }
+
+    /// Reads a filter's files, anew each time: they may have changed.
+    ///
+    /// # Errors
+    /// There is no such filter, or something is wrong in its files.
+    pub fn load(&self, reference: &FilterReference) -> Result<LoadedFilter, FilterFileError> {
+        match &self.files {
+            Some(files) => super::load(reference, files.as_ref()),
+            None => {
+                let name = reference.name.clone();
+                Err(FilterFileError::NotFound { name, folders: Vec::new() })
+            }
+        }
+    }
+
+    /// The names of the filters that there are.
+    pub fn names(&self) -> Vec<String> {
+        let Some(files) = &self.files else { return Vec::new() };
+        let folders = files.folders();
+        let all = folders.iter().flat_map(|folder| files.list(folder, "."));
+        all.filter_map(|file| Some(file.strip_suffix(".conf")?.to_owned())).collect()
     }
 
     /// The filter for `spec`: the one in use, or a new one.

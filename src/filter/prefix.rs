@@ -68,7 +68,8 @@ impl Prefix {
         let content = &text[id_end + self.rest.find(&text[id_end..])?.end()..];
         // The content is one character at the least. If the preferred prefix leaves none,
         // a shorter one may.
-        (content.len() > 1).then(|| Split { id: self.id.is_some().then(|| &text[..id_end]), content })
+        (content.len() > 1)
+            .then(|| Split { id: self.id.is_some().then(|| &text[..id_end]), content })
     }
 }
 
@@ -100,7 +101,8 @@ mod tests {
     use proptest::prelude::*;
 
     const SSHD: &str = r"^(?P<mlfid>\s*(?:\S+\s+)?(?:sshd(?:\[\d+\])?:\s+)?)(?:(?:error|fatal): (?:PAM: )?)?(?P<content>.+)(?m:$)";
-    const POSTFIX: &str = r"^\s*(?:\S+ )?postfix/\w+(?:\[\d+\])?: (?:warning: )?(?P<content>.+)(?m:$)";
+    const POSTFIX: &str =
+        r"^\s*(?:\S+ )?postfix/\w+(?:\[\d+\])?: (?:warning: )?(?P<content>.+)(?m:$)";
 
     /// The quick way says what the regex itself says.
     #[track_caller]

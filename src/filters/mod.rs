@@ -110,7 +110,11 @@ impl FilterFiles for Catalog {
     }
 
     fn list(&self, folder: &str, name: &str) -> Vec<String> {
-        if folder == EMBEDDED { Vec::new() } else { names_in(&Path::new(folder).join(name)) }
+        match (folder, name) {
+            (EMBEDDED, ".") => self.names(EMBEDDED),
+            (EMBEDDED, _) => Vec::new(),
+            _ => names_in(&Path::new(folder).join(name)),
+        }
     }
 }
 
@@ -163,7 +167,10 @@ mod tests {
         assert_eq!(loaded.files, [path.display().to_string()]);
         let listed = catalog.list();
         let sshd = listed.iter().find(|listed| listed.name == "sshd").unwrap();
-        assert_eq!((sshd.about.as_str(), &sshd.folder), ("Mine", &folder.path().display().to_string()));
+        assert_eq!(
+            (sshd.about.as_str(), &sshd.folder),
+            ("Mine", &folder.path().display().to_string())
+        );
         let error = catalog.load(&"latin".parse().unwrap()).unwrap_err();
         assert!(error.to_string().contains("not in UTF-8"), "{error}");
     }

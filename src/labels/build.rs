@@ -1,16 +1,15 @@
 //! From the labels of one jail to the jail, or to what is wrong with it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use super::jail::{Jail, PortsAsked, PortsWanted, Sources, StreamChoice};
 use super::keys::{Entry, Finding, Sheet};
 use super::options::{Given, Options, Piece};
 use super::ports::PortWish;
 use super::table::Reach;
-use super::values::{MAX_PATHS, MAX_REGEXES, MAX_VALUE};
+use super::values::{MAX_PATHS, MAX_VALUE};
 use super::{Flaw, Severity};
-use crate::filter::{Filter, FilterSpec, Library, RegexError, RegexPlace};
+use crate::filter::Library;
 use crate::model::{BlockType, Chain, Container, JailName, Limits, MANUAL_JAIL, Protocol};
 
 /// One jail's labels with their values read.
@@ -19,10 +18,10 @@ pub(super) struct Draft<'a> {
     entries: Vec<Entry<'a>>,
     pub(super) options: Options,
     /// Options whose value can't be used.
-    spoilt: BTreeSet<&'static str>,
+    pub(super) spoilt: BTreeSet<&'static str>,
     pub(super) findings: Vec<Finding<'a>>,
     /// Is one of the keys wrong? Then a missing option may just be misspelt.
-    misspelt: bool,
+    pub(super) misspelt: bool,
     /// Do other jails take what they don't set from here?
     pub(super) serves_others: bool,
     /// The first label, for complaints about the whole.
@@ -91,7 +90,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Keeps a finding about the jail as a whole, at its first label.
-    fn about_whole(&mut self, flaw: impl FnOnce(std::ops::Range<usize>) -> Flaw) {
+    pub(super) fn about_whole(&mut self, flaw: impl FnOnce(std::ops::Range<usize>) -> Flaw) {
         if let Some(given) = self.first {
             self.findings.push(Finding::in_key(given, flaw(0..given.key.len())));
         }
@@ -111,7 +110,7 @@ impl<'a> Draft<'a> {
                     .mend("give this one another name with the label `name`")
             });
         }
-        let filter = self.filter(setting.container, library);
+        let filter = self.filter(setting.container, &options, library);
         let sources = self.sources(setting.container);
         self.warn(&options, setting.container);
         self.refuse_spoilt(setting.spoilt);
@@ -150,45 +149,6 @@ impl<'a> Draft<'a> {
             let flaw = Flaw::new(0..given.value.len(), what)
                 .mend(format!("mend it, or set `{option}` for the jail itself"));
             self.findings.push(Finding::in_value(*given, flaw));
-        }
-    }
-
-    fn filter(&mut self, container: &'a Container, library: &mut Library) -> Option<Arc<Filter>> {
-        let Options { failregex, ignoreregex, .. } = &self.options;
-        if failregex.is_empty() {
-            if !self.spoilt.contains("failregex") && !self.misspelt {
-                self.about_whole(|span| {
-                    Flaw::new(span, "the jail has no `failregex`").mend(
-                        "add it: it says which lines are failures, with `<HOST>` where the \
-                         address is",
-                    )
-                });
-            }
-            return None;
-        }
-        if let Some(piece) = failregex.iter().chain(ignoreregex).nth(MAX_REGEXES) {
-            let flaw = Flaw::new(0..piece.text.len(), format!("more than {MAX_REGEXES} regexes"))
-                .mend("no label can raise that bound; join some with `|`");
-            self.findings.extend(at_piece(container, piece, flaw));
-            return None;
-        }
-        let texts = |pieces: &[Piece]| pieces.iter().map(|piece| piece.text.clone()).collect();
-        let spec = FilterSpec {
-            failregex: texts(failregex),
-            ignoreregex: texts(ignoreregex),
-            ..FilterSpec::default()
-        };
-        match library.get(&spec) {
-            Ok(filter) => Some(filter),
-            Err(errors) => {
-                let found = errors.into_iter().filter_map(|error| {
-                    let (piece, flaw) = place(error, failregex, ignoreregex)?;
-                    at_piece(container, piece, flaw)
-                });
-                let found: Vec<_> = found.collect();
-                self.findings.extend(found);
-                None
-            }
         }
     }
 
@@ -273,25 +233,12 @@ fn quotes_in_value(key: &str, value: &str) -> Option<String> {
     Some(format!("the quotes are part of the value here; in a list, write `- \"{whole}\"`"))
 }
 
-/// A regex's error, as a flaw of the text it was in.
-fn place<'p>(
-    error: RegexError,
-    fail: &'p [Piece],
-    ignore: &'p [Piece],
-) -> Option<(&'p Piece, Flaw)> {
-    let piece = match error.place {
-        RegexPlace::Fail(at) => fail.get(at),
-        RegexPlace::Ignore(at) => ignore.get(at),
-        RegexPlace::Pref | RegexPlace::Date => None,
-    };
-    let piece = piece.or(fail.first())?;
-    let inside = |at: usize| at.min(piece.text.len());
-    let span = inside(error.span.start)..inside(error.span.end);
-    Some((piece, Flaw { span, what: error.what, remedy: error.remedy }))
-}
-
 /// A flaw in one of a label's texts, as a finding in the label.
-fn at_piece<'a>(container: &'a Container, piece: &Piece, flaw: Flaw) -> Option<Finding<'a>> {
+pub(super) fn at_piece<'a>(
+    container: &'a Container,
+    piece: &Piece,
+    flaw: Flaw,
+) -> Option<Finding<'a>> {
     let (key, value) = container.labels.get_key_value(&piece.key)?;
     Some(Finding::in_value(Given { key, value }, flaw.shifted(piece.start)))
 }

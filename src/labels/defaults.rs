@@ -130,7 +130,8 @@ mod tests {
     fn only_what_limits_or_acts_has_a_variable() {
         let mut with: Vec<String> = LABELS.iter().filter_map(Label::variable).collect();
         with.sort_unstable();
-        let names = "BANTIME BLOCKTYPE CHAIN DRYRUN FINDTIME LOGTIMEZONE MAXRETRY PORT PROTOCOL";
+        let names =
+            "BANTIME BLOCKTYPE CHAIN DRYRUN FINDTIME LOGTIMEZONE MAXRETRY PORT PROTOCOL USEDNS";
         assert_eq!(with, names.split(' ').map(|name| format!("GUARD_{name}")).collect::<Vec<_>>());
         assert!(Defaults::is_default_variable("MAXRETRY"));
         for other in ["maxretry", "GUARD_MAXRETRY", "IGNOREIP", "FAILREGEX", "LOG", "ENABLE", ""] {

@@ -8,6 +8,7 @@ use jiff::tz::TimeZone;
 
 use super::jail::StreamChoice;
 use super::ports::PortWish;
+use crate::filter::{FilterReference, UseDns};
 use crate::model::{BanTime, BlockType, Chain, IgnoreEntry, JailName, Protocol};
 
 /// A label or variable to be read.
@@ -35,8 +36,13 @@ pub(super) struct Piece {
 pub(super) struct Options {
     pub(super) enable: Option<bool>,
     pub(super) name: Option<JailName>,
+    pub(super) filter: Option<(Piece, FilterReference)>,
     pub(super) failregex: Vec<Piece>,
     pub(super) ignoreregex: Vec<Piece>,
+    pub(super) prefregex: Option<Piece>,
+    pub(super) datepattern: Option<Piece>,
+    pub(super) max_lines: Option<u32>,
+    pub(super) use_dns: Option<UseDns>,
     pub(super) logpath: Vec<String>,
     pub(super) stream: Option<StreamChoice>,
     pub(super) max_retry: Option<NonZeroU32>,
@@ -65,6 +71,7 @@ impl Options {
     /// further than one jail.
     pub(super) fn or(&self, parent: &Options) -> Options {
         Options {
+            use_dns: self.use_dns.or(parent.use_dns),
             max_retry: self.max_retry.or(parent.max_retry),
             find_time: self.find_time.or(parent.find_time),
             ban_time: self.ban_time.or(parent.ban_time),

@@ -6,6 +6,8 @@ use std::fmt::Write as _;
 
 use super::options::{Given, Options, PortSetting};
 use super::{Flaw, duration, hint, ignore, ports, values, zone};
+use crate::filter::MAX_LINES;
+
 /// A label's option: `maxretry` in `guard.maxretry` and `guard.jails.login.maxretry`.
 #[derive(Debug)]
 pub struct Label {
@@ -45,6 +47,12 @@ pub enum Kind {
     Name,
     /// Regular expressions, one a line or each in a numbered label.
     Regexes,
+    /// One regular expression.
+    Regex,
+    /// A filter's name, with options perhaps.
+    Filter,
+    /// Date patterns, one a line.
+    DatePatterns,
     /// Paths, one a line or each in a numbered label.
     Paths,
     /// One of these words.
@@ -78,6 +86,9 @@ impl fmt::Display for Kind {
             Kind::Switch => "`true` or `false`",
             Kind::Name => "a name of letters, digits, `.`, `_` and `-`",
             Kind::Regexes => "regular expressions, one a line",
+            Kind::Regex => "one regular expression",
+            Kind::Filter => "a filter's name, such as `sshd` or `sshd[mode=aggressive]`",
+            Kind::DatePatterns => "date patterns such as `%Y-%m-%d %H:%M:%S`, one a line",
             Kind::Paths => "absolute paths, one a line",
             Kind::Word(words) => return words_or(words, f),
             Kind::Words(words) => {
@@ -133,12 +144,22 @@ pub static LABELS: &[Label] = &[
         read: |options, given| keep(&mut options.name, values::name(given.value)),
     },
     Label {
+        name: "filter",
+        kind: Kind::Filter,
+        default: "",
+        help: "A filter by name, with options as in fail2ban: `sshd`, `sshd[mode=aggressive]`. From \
+               `GUARD_FILTER_PATH`, else one of guard's own (`guardctl filters` lists them).",
+        reach: Reach::Jail,
+        also: &["filters"],
+        read: |options, given| keep(&mut options.filter, values::filter(given)),
+    },
+    Label {
         name: "failregex",
         kind: Kind::Regexes,
         default: "",
         help: "Which lines are failures, and of whom: one or more regular expressions with `<HOST>`, \
-               one a line (YAML `|`), or in `failregex.0`, `failregex.1`, … A jail needs at \
-               least one.",
+               one a line (YAML `|`), or in `failregex.0`, `failregex.1`, … A jail needs this or \
+               `filter`; with both, both count.",
         reach: Reach::Jail,
         also: &["regex", "regexp", "regexes", "pattern", "match", "fail"],
         read: |options, given| {
@@ -157,6 +178,46 @@ pub static LABELS: &[Label] = &[
             options.ignoreregex.extend(values::regexes(given)?);
             Ok(())
         },
+    },
+    Label {
+        name: "prefregex",
+        kind: Kind::Regex,
+        default: "the filter's",
+        help: "What a line must match before any `failregex` is asked; what `<F-CONTENT>` matches \
+               in it is all that they see.",
+        reach: Reach::Jail,
+        also: &["prefilter"],
+        read: |options, given| keep(&mut options.prefregex, values::regex(given)),
+    },
+    Label {
+        name: "datepattern",
+        kind: Kind::DatePatterns,
+        default: "the filter's, else all usual dates",
+        help: "What dates in log files look like, in fail2ban's words: `%Y-%m-%d %H:%M:%S`, \
+               `^[^\\[]*\\[({DATE})`, `{^LN-BEG}`, `EPOCH`, `{NONE}`.",
+        reach: Reach::Jail,
+        also: &["dateformat", "timeformat", "dates"],
+        read: |options, given| keep(&mut options.datepattern, values::whole(given)),
+    },
+    Label {
+        name: "maxlines",
+        kind: Kind::Count(MAX_LINES),
+        default: "the filter's, else `1`",
+        help: "How many lines are matched together, for messages that span several; at most 200.",
+        reach: Reach::Jail,
+        also: &["multiline"],
+        read: |options, given| keep(&mut options.max_lines, values::max_lines(given.value)),
+    },
+    Label {
+        name: "usedns",
+        kind: Kind::Word(&["no", "warn", "yes"]),
+        default: "the filter's, else `no`",
+        help: "What a name is where an address should be: nothing (`no`), or looked up, each of its \
+               addresses having failed (`warn` says so in the log). Whoever owns a name decides \
+               which addresses it has.",
+        reach: Reach::Host,
+        also: &["dns", "resolve"],
+        read: |options, given| keep(&mut options.use_dns, values::use_dns(given.value)),
     },
     Label {
         name: "logpath",
@@ -410,6 +471,11 @@ mod tests {
                 "chain" => "INPUT",
                 "blocktype" => "drop",
                 "logtimezone" => "UTC",
+                "filter" => "sshd[mode=normal]",
+                "prefregex" => "^<F-CONTENT>.+</F-CONTENT>$",
+                "datepattern" => "%Y-%m-%d",
+                "maxlines" => "3",
+                "usedns" => "warn",
                 other => panic!("no sample value for {other}"),
             };
             let mut parent = Options::default();

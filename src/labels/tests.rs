@@ -1,5 +1,6 @@
 //! Labels in, jails and complaints out.
 
+mod filters;
 mod mistakes;
 
 use std::collections::BTreeSet;

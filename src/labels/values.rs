@@ -12,6 +12,7 @@ use super::complaint::shorten;
 use super::jail::StreamChoice;
 use super::options::{Given, Piece};
 use super::{Flaw, duration, hint};
+use crate::filter::{FilterReference, MAX_LINES, UseDns};
 use crate::model::{BlockType, Chain, JailName, MANUAL_JAIL};
 
 /// Most bytes of a value.
@@ -191,6 +192,53 @@ pub(super) fn regexes(given: Given<'_>) -> Result<Vec<Piece>, Flaw> {
         .map(|(start, text)| Piece { key: given.key.to_owned(), start, text: text.to_owned() })
         .collect();
     if pieces.is_empty() { Err(nothing(given.value)) } else { Ok(pieces) }
+}
+
+/// One regex.
+pub(super) fn regex(given: Given<'_>) -> Result<Piece, Flaw> {
+    let mut pieces = regexes(given)?;
+    match pieces.get(1) {
+        Some(second) => {
+            let span = second.start..second.start + second.text.len();
+            Err(Flaw::new(span, "a second regex").mend("join them: `(?:one|other)`"))
+        }
+        None => pieces.pop().ok_or_else(|| nothing(given.value)),
+    }
+}
+
+/// All lines of the value together.
+pub(super) fn whole(given: Given<'_>) -> Result<Piece, Flaw> {
+    let (span, text) = trimmed(given.value);
+    if text.is_empty() {
+        return Err(nothing(given.value));
+    }
+    Ok(Piece { key: given.key.to_owned(), start: span.start, text: text.to_owned() })
+}
+
+/// `sshd` or `sshd[mode=aggressive]`.
+pub(super) fn filter(given: Given<'_>) -> Result<(Piece, FilterReference), Flaw> {
+    let piece = whole(given)?;
+    match piece.text.parse::<FilterReference>() {
+        Ok(reference) => Ok((piece, reference)),
+        Err(error) => {
+            let flaw = Flaw::new(error.span, error.what);
+            Err(flaw.mend("write `name` or `name[option=value, …]`").shifted(piece.start))
+        }
+    }
+}
+
+pub(super) fn max_lines(value: &str) -> Result<u32, Flaw> {
+    let lines = count(value)?.get();
+    if lines <= MAX_LINES {
+        return Ok(lines);
+    }
+    let (span, _) = trimmed(value);
+    Err(Flaw::new(span, format!("more than {MAX_LINES} lines together"))
+        .mend("no label can raise that bound"))
+}
+
+pub(super) fn use_dns(value: &str) -> Result<UseDns, Flaw> {
+    word(value, &[("no", UseDns::No), ("warn", UseDns::Warn), ("yes", UseDns::Yes)])
 }
 
 /// Absolute paths with or without wildcards, one a line.

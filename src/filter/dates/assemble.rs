@@ -85,8 +85,9 @@ fn translated(pattern: &Pattern, flags: &str) -> Result<String, Fault> {
     if let Some(place) = translation.irregular {
         let what = "a date pattern with look-arounds in its middle, a back-reference or a \
                     conditional";
-        return Err(Fault::new(place, what)
-            .remedy("write one pattern a line for each of the cases"));
+        return Err(
+            Fault::new(place, what).remedy("write one pattern a line for each of the cases")
+        );
     }
     Ok(translation.pattern.text().to_owned())
 }

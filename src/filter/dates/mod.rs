@@ -196,7 +196,8 @@ impl Detector {
 /// Before which byte something at the start of the line begins: up to two characters
 /// that are no word's may come before it.
 fn line_start(text: &str) -> usize {
-    let mut chars = text.char_indices().map(|(at, char)| (at, char.is_alphanumeric() || char == '_'));
+    let mut chars =
+        text.char_indices().map(|(at, char)| (at, char.is_alphanumeric() || char == '_'));
     let mut last = 0;
     for _ in 0..2 {
         match chars.next() {

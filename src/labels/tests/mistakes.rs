@@ -123,13 +123,13 @@ error: `logs/b.log` is not absolute
     check(
         &[("guard.maxretry", "3")],
         r#"
-error: the jail has no `failregex`
+error: the jail has neither `filter` nor `failregex`
  --> container shop-web-1, label guard.maxretry
   |
 1 | guard.maxretry
   | ^^^^^^^^^^^^^^
   |
-  = help: add it: it says which lines are failures, with `<HOST>` where the address is
+  = help: add one: it says which lines are failures, a failregex with `<HOST>` where the address is
 "#,
     );
     check(
