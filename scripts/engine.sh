@@ -13,26 +13,8 @@
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
-PACKAGES=(docker.io docker-cli containerd docker-compose docker-buildx)
-KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
-
-# A folder that apt takes for a machine of its own: with this suite, and nothing installed.
-fetch() { # SUITE DIR
-    local suite=$1 apt=$2/apt mirror options
-    mirror=$(debian_mirror)
-    mkdir -p "$apt"/etc/apt/{preferences.d,trusted.gpg.d} "$apt"/var/lib/apt/lists/partial \
-        "$apt"/var/cache/apt/archives/partial "$apt"/var/lib/dpkg
-    : >"$apt/var/lib/dpkg/status"
-    echo "deb [signed-by=$KEYRING] $mirror $suite main" >"$apt/etc/apt/sources.list"
-    options=(-qq -o "Dir=$apt" -o "Dir::State::status=$apt/var/lib/dpkg/status"
-        -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false
-        -o Acquire::Languages=none -o Acquire::Check-Valid-Until=false -o APT::Sandbox::User=root)
-    apt-get "${options[@]}" update
-    # docker-init for `--init`; in older suites a part of the package tini.
-    local init=tini-static
-    if ! apt-cache "${options[@]}" show "$init" >/dev/null 2>&1; then init=tini; fi
-    (cd "$2" && apt-get "${options[@]}" download "${PACKAGES[@]}" "$init")
-}
+# docker-init for `--init` is in tini-static; in older suites it is a part of tini.
+PACKAGES=(docker.io docker-cli containerd docker-compose docker-buildx 'tini-static|tini')
 
 main() {
     local suite="" dir="" fresh=no argument
@@ -56,7 +38,7 @@ main() {
         local work=$dir.new package
         rm -rf "$work"
         mkdir -p "$work/tree"
-        fetch "$suite" "$work" >&2
+        debian_download "$suite" "$work" "${PACKAGES[@]}" >&2
         for package in "$work"/*.deb; do dpkg-deb -x "$package" "$work/tree"; done
         # All of it in one folder, as the older suites have it.
         mkdir -p "$work/tree/usr/bin" "$work/tree/usr/sbin"

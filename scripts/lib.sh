@@ -34,6 +34,33 @@ debian_uris() {
     done
 }
 
+# debian_download SUITE DIR PACKAGE…: the packages of a release of Debian, into DIR. apt takes the
+# folder for a machine of its own: with this suite, and nothing installed.
+debian_download() {
+    local suite=$1 dir=$2 apt=$2/apt keyring=/usr/share/keyrings/debian-archive-keyring.gpg options
+    shift 2
+    mkdir -p "$apt"/etc/apt/{preferences.d,trusted.gpg.d} "$apt"/var/lib/apt/lists/partial \
+        "$apt"/var/cache/apt/archives/partial "$apt"/var/lib/dpkg
+    : >"$apt/var/lib/dpkg/status"
+    echo "deb [signed-by=$keyring] $(debian_mirror) $suite main" >"$apt/etc/apt/sources.list"
+    options=(-qq -o "Dir=$apt" -o "Dir::State::status=$apt/var/lib/dpkg/status"
+        -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false
+        -o Acquire::Languages=none -o Acquire::Check-Valid-Until=false -o APT::Sandbox::User=root)
+    apt-get "${options[@]}" update
+    local package found=()
+    for package in "$@"; do
+        # `a|b`: the first of them that the suite has.
+        local choice
+        for choice in ${package//|/ }; do
+            if apt-cache "${options[@]}" show "$choice" >/dev/null 2>&1; then
+                found+=("$choice")
+                break
+            fi
+        done
+    done
+    (cd "$dir" && apt-get "${options[@]}" download "${found[@]}")
+}
+
 # `docker compose` where the plugin is there, else `docker-compose`.
 compose_command() {
     if docker compose version >/dev/null 2>&1; then

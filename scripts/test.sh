@@ -7,11 +7,14 @@
 #
 #     scripts/test.sh [ARGUMENTS of cargo test…]
 #
+# fail2ban's filters and sample logs, for the test of conformance, are fetched from Debian into
+# cargo's target folder.
+#
 # Three kinds of tests run side by side: those that need nothing, those that need root (each in a
 # network namespace of its own), and those that need Docker (each starts an engine of its own in a
 # namespace of its own; the machine's engine and firewall are never touched). Where root or Docker
 # is missing, a test prints a line `SKIPPED <name>: <reason>` and is counted as skipped; what
-# GUARD_TEST_REQUIRE names (a list with commas: root,docker) fails instead.
+# GUARD_TEST_REQUIRE names (a list with commas: root,docker,fail2ban) fails instead.
 #
 # What the tests are told by the environment, and what they do without it:
 #
@@ -35,6 +38,10 @@ trap 'rm -f "$LOG" "$LOG".*' EXIT
 # test of the shipped Dockerfile pulls the images itself.
 prepare() {
     "$ROOT/scripts/install-tools.sh"
+    if have apt-get; then
+        "$ROOT/scripts/fail2ban.sh" >/dev/null &
+        PREPARATION+=($!)
+    fi
     if [ "$(id -u)" = 0 ] && have apt-get; then
         newer_engine >"$LOG.engine" &
         PREPARATION+=($!)

@@ -43,6 +43,10 @@ pub(crate) struct FollowerState {
     pub(crate) files: Vec<FileState>,
     /// Live dates are off by whole quarters of an hour.
     pub(crate) zone_hint: Option<ZoneHint>,
+    /// Lines on which a regex took more steps than it may.
+    pub(crate) given_up: u64,
+    /// Failures of somebody who has no address, and so can't be banned.
+    pub(crate) nobody: u64,
 }
 
 /// How far a follower came when it ended.
@@ -52,6 +56,10 @@ pub(crate) type Came = HashMap<SourceId, Progress>;
 struct Track {
     judge: Judge,
     resolver: Resolver,
+    /// So many searches of the judge's that were given up are told.
+    given_up: u64,
+    /// Failures of nobody that are not told yet.
+    nobody: u64,
     position: Position,
     /// Judged lines are not reported yet.
     dirty: bool,
@@ -62,7 +70,8 @@ struct Track {
 impl Track {
     fn new(judge: Judge, position: Position) -> Self {
         let resolver = Resolver::new();
-        Track { judge, resolver, position, dirty: false, reported: Instant::now() }
+        let reported = Instant::now();
+        Track { judge, resolver, given_up: 0, nobody: 0, position, dirty: false, reported }
     }
 }
 
@@ -201,14 +210,30 @@ impl Follower {
         if track.reported.elapsed() >= PROGRESS_EVERY {
             self.progress(source, track).await;
         }
-        let hint = track.judge.zone_hint();
-        self.state.send_if_modified(|state| {
-            let changed = state.zone_hint != hint;
-            state.zone_hint = hint;
-            changed
-        });
+        self.tell(track);
         // A source with a long backlog shares the worker with the others.
         tokio::task::yield_now().await;
+    }
+
+    /// What a judge noticed, for `guardctl status`.
+    fn tell(&self, track: &mut Track) {
+        let hint = track.judge.zone_hint();
+        let more = track.judge.given_up() - track.given_up;
+        track.given_up += more;
+        let nobody = std::mem::take(&mut track.nobody);
+        self.state.send_if_modified(|state| {
+            if more > 0 && state.given_up == 0 {
+                tracing::warn!(
+                    "[{}] a line took a regex more steps than it may, and counts as no match",
+                    self.jail
+                );
+            }
+            let changed = state.zone_hint != hint || more > 0 || nobody > 0;
+            state.zone_hint = hint;
+            state.given_up += more;
+            state.nobody += nobody;
+            changed
+        });
     }
 
     /// Whose addresses a failure is of.
@@ -224,8 +249,10 @@ impl Follower {
                 }
                 found
             }
-            // What is no address can't be banned.
-            Who::Text(_) => Vec::new(),
+            Who::Text(_) => {
+                track.nobody += 1;
+                Vec::new()
+            }
         }
     }
 

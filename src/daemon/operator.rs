@@ -205,6 +205,20 @@ impl Operator {
                     warnings.push(format!("{} in {}: {why}", file.shown, follower.container));
                 }
             }
+            if state.given_up > 0 {
+                warnings.push(format!(
+                    "on {} lines of {} a regex took more steps than it may, and they count as no \
+                     match: leave out nested repetitions, or what needs look-around",
+                    state.given_up, follower.container
+                ));
+            }
+            if state.nobody > 0 {
+                warnings.push(format!(
+                    "{} failures in {} name no address, so nobody can be banned for them: put \
+                     <HOST> where the address is",
+                    state.nobody, follower.container
+                ));
+            }
             if let Some(hint) = &state.zone_hint {
                 warnings.push(zone_warning(&follower.container, hint.offset_seconds));
             }

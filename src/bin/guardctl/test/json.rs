@@ -61,7 +61,8 @@ impl<'m> Row<'m> {
             verdict: "matched",
             host: found.hosts.first().map(String::as_str),
             hosts: Some(found.hosts.as_slice()).filter(|hosts| hosts.len() > 1),
-            time: found.hit.at.to_string(),
+            // To the second, as fail2ban's times are.
+            time: found.hit.at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
             regex: found.hit.regex + 1,
             groups: Named(groups),
             attempts: found.hit.lines,
