@@ -1,0 +1,133 @@
+//! What is right, and yet hardly meant so: filters that can be turned against others.
+//!
+//! Attackers write parts of log lines. A regex in which such a part can decide which
+//! address is banned lets them ban anybody. Nothing here is guessed: a report holds a
+//! line that was judged by the filter, and what it says of the regex was tried.
+//!
+//! Invariants: the work for a filter is bounded, whatever it is; every line that is
+//! reported is judged a failure of an address that is not the client's.
+
+mod forge;
+mod mend;
+mod notes;
+mod pieces;
+mod subject;
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::{Filter, FilterSpec, RegexPlace};
+use forge::{By, Forged, forge};
+pub use notes::{Note, notes};
+use subject::{Subject, failure};
+
+/// Lines that are tried on one regex.
+const BUDGET: u32 = 300;
+/// A longer regex is left out, in bytes.
+const MAX_REGEX: usize = 4096;
+/// Regexes of a filter that are looked at.
+const MAX_REGEXES: usize = 200;
+/// More is not told about one filter.
+const MAX_REPORTS: usize = 20;
+
+/// A regex that lets somebody's text decide who is banned, with a proof.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Injection {
+    /// Which regex.
+    pub place: RegexPlace,
+    /// Where in the user's text: the wildcard, or its beginning where it may match anywhere.
+    pub span: Range<usize>,
+    /// What is wrong there.
+    pub what: String,
+    /// A line that a client at another address can cause, and that has [`banned`](Self::banned) fail.
+    pub line: String,
+    /// The address that fails by [`line`](Self::line).
+    pub banned: String,
+    /// The address of the client that caused it.
+    pub client: String,
+    /// The regex in a form that does not fall for it.
+    pub anchored: Option<String>,
+}
+
+/// Searches the failregexes of `spec` for places where an attacker's text decides who
+/// is banned; at most one for each. Nothing is said of a filter that is wrong, or that
+/// matches several lines together.
+pub fn lint(spec: &FilterSpec) -> Vec<Injection> {
+    Filter::new(spec).map_or_else(|_| Vec::new(), |filter| lint_filter(spec, &Arc::new(filter)))
+}
+
+/// The same, for a filter that was made of `spec`.
+pub(super) fn lint_filter(spec: &FilterSpec, filter: &Arc<Filter>) -> Vec<Injection> {
+    if spec.max_lines > 1 {
+        return Vec::new();
+    }
+    let mut found: Vec<Injection> = Vec::new();
+    for index in looked_at(spec) {
+        let Some(subject) = Subject::new(spec, index) else { continue };
+        let alone = spec.failregex.len() == 1;
+        let counts =
+            |line: &str, who: &str| alone || failure(filter, line).is_some_and(|f| f.0 == who);
+        let Some(forged) = forge(&subject, BUDGET, counts) else { continue };
+        let (place, span) = location(&subject, &forged);
+        if found.iter().any(|known| known.place == place && known.span == span) {
+            continue;
+        }
+        let anchored = mend::mend(&subject, place, &forged);
+        let Forged { line, addresses, .. } = &forged;
+        found.push(Injection {
+            place,
+            what: told(&forged, subject.text(place).and_then(|text| text.get(span.clone()))),
+            span,
+            line: line.clone(),
+            banned: addresses.forged.to_owned(),
+            client: addresses.real.to_owned(),
+            anchored,
+        });
+        if found.len() == MAX_REPORTS {
+            break;
+        }
+    }
+    found
+}
+
+/// The failregexes that are not too long, by their indexes.
+fn looked_at(spec: &FilterSpec) -> impl Iterator<Item = usize> {
+    let short = |regex: &String| regex.len() <= MAX_REGEX;
+    let pref = spec.prefregex.as_ref().is_none_or(short);
+    let all = spec.failregex.iter().enumerate().take(if pref { MAX_REGEXES } else { 0 });
+    all.filter(move |(_, regex)| short(regex)).map(|(index, _)| index)
+}
+
+fn location(subject: &Subject, forged: &Forged) -> (RegexPlace, Range<usize>) {
+    match &forged.by {
+        By::Held(wild) | By::Reached(wild) => (wild.place, wild.span.clone()),
+        By::Embedded => (subject.place, 0..0),
+    }
+}
+
+fn told(forged: &Forged, wild: Option<&str>) -> String {
+    let named = |group: &Option<String>| {
+        let wild = wild.unwrap_or_default();
+        match group {
+            Some(group) => format!("`{wild}` in the group `{group}`"),
+            None => format!("`{wild}`"),
+        }
+    };
+    match &forged.by {
+        By::Held(wild) => {
+            format!("what {} stands for can decide who is banned", named(&wild.group))
+        }
+        By::Reached(wild) => format!(
+            "{} reaches for the last address in the line, so text behind the match can decide \
+             who is banned",
+            named(&wild.group)
+        ),
+        By::Embedded => {
+            "this may match in the middle of a line, so text quoted there can decide who is banned"
+                .to_owned()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,147 @@
+//! Regexes that do nothing, or everything.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::forge::render;
+use super::pieces::VARIANTS;
+use super::subject::{Subject, failed, failure, verdict};
+use super::{MAX_REGEX, looked_at};
+use crate::filter::{Carrier, Filter, FilterSpec, RegexPlace, Verdict};
+
+/// A regex that hardly does what it is meant to, or that was not looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// Which regex.
+    pub place: RegexPlace,
+    /// Where in the user's text.
+    pub span: Range<usize>,
+    /// What is wrong there.
+    pub what: String,
+    /// A line that shows it.
+    pub line: Option<String>,
+    /// What to do about it.
+    pub remedy: Option<String>,
+}
+
+/// Searches `spec` for failregexes that never match in a file, or never first, and for
+/// ignoreregexes that leave nothing; each was tried on lines.
+pub fn notes(spec: &FilterSpec) -> Vec<Note> {
+    let Ok(filter) = Filter::new(spec) else { return Vec::new() };
+    if spec.max_lines > 1 {
+        return Vec::new();
+    }
+    let filter = Arc::new(filter);
+    let mut notes = unread(spec);
+    let mut lines = Vec::new();
+    for index in looked_at(spec) {
+        // Without ignoreregex: that is looked at below.
+        let bare = FilterSpec { ignoreregex: Vec::new(), ..spec.clone() };
+        let Some(subject) = Subject::new(&bare, index) else { continue };
+        let examples = examples(&subject);
+        let text = subject.text(subject.place).unwrap_or_default();
+        notes.extend(dated(spec, &subject, text));
+        notes.extend(shadowed(&filter, &subject, &examples, text));
+        lines.extend(examples);
+    }
+    notes.extend(spec.ignoreregex.iter().enumerate().filter_map(|(index, regex)| {
+        ignores_all(spec, &lines).then_some(())?;
+        everything(spec, index, &lines).then(|| Note {
+            place: RegexPlace::Ignore(index),
+            span: 0..regex.len(),
+            what: "this ignores every line, so nobody is ever banned".to_owned(),
+            line: None,
+            remedy: Some("say which lines are no failures, or leave it out".to_owned()),
+        })
+    }));
+    notes.sort_by_key(|note| note.place);
+    notes
+}
+
+/// What is too long to be looked at.
+fn unread(spec: &FilterSpec) -> Vec<Note> {
+    let long = |(index, regex): (usize, &String)| {
+        (regex.len() > MAX_REGEX).then(|| Note {
+            place: RegexPlace::Fail(index),
+            span: 0..0,
+            what: format!("more than {MAX_REGEX} bytes: what can be forged was not looked for"),
+            line: None,
+            remedy: None,
+        })
+    };
+    spec.failregex.iter().enumerate().filter_map(long).collect()
+}
+
+/// Lines that the subject takes for failures.
+fn examples(subject: &Subject) -> Vec<String> {
+    let real = subject.addresses().real;
+    let mut lines: Vec<String> = VARIANTS
+        .iter()
+        .filter_map(|variant| Some(render(&subject.pieces(*variant)?, real)))
+        .filter(|line| subject.who(line).as_deref() == Some(real))
+        .collect();
+    lines.dedup();
+    lines
+}
+
+/// The failregex spells a date, which is cut out of a file's lines before.
+fn dated(spec: &FilterSpec, subject: &Subject, text: &str) -> Option<Note> {
+    let spec = FilterSpec { datepattern: spec.datepattern.clone(), ..subject.spec.clone() };
+    let filter = Arc::new(Filter::new(&spec).ok()?);
+    let real = subject.addresses().real;
+    let mut tried = None;
+    for variant in VARIANTS {
+        let Some(pieces) = subject.pieces(variant) else { continue };
+        let line = render(&pieces, real);
+        let whole = verdict(&filter, &line, (Carrier::Journal, None));
+        if failed(&whole).is_none_or(|(who, _)| who != real) {
+            continue;
+        }
+        if verdict(&filter, &line, (Carrier::Log, None)) != Verdict::Missed {
+            return None;
+        }
+        tried = tried.or(Some(line));
+    }
+    let line = tried?;
+    Some(Note {
+        place: subject.place,
+        span: 0..text.len(),
+        what: "in a log file this never matches: the date that is in it is cut out of the line before"
+            .to_owned(),
+        line: Some(line),
+        remedy: Some("leave the date out of the regex, or write `{NONE}` as `datepattern`".to_owned()),
+    })
+}
+
+/// Every example of the failregex is taken by one before it.
+fn shadowed(filter: &Arc<Filter>, subject: &Subject, lines: &[String], text: &str) -> Option<Note> {
+    let RegexPlace::Fail(index) = subject.place else { return None };
+    let by: Option<Vec<usize>> = lines
+        .iter()
+        .map(|line| failure(filter, line).map(|(_, by)| by).filter(|by| *by < index))
+        .collect();
+    let first = *by?.first()?;
+    Some(Note {
+        place: subject.place,
+        span: 0..text.len(),
+        what: format!("failregex {} takes the lines of this one", first + 1),
+        line: lines.first().cloned(),
+        remedy: Some("leave one of the two out".to_owned()),
+    })
+}
+
+/// Is every line ignored?
+fn ignores_all(spec: &FilterSpec, lines: &[String]) -> bool {
+    Filter::new(spec).is_ok_and(|filter| {
+        let filter = Arc::new(filter);
+        let now = Some(super::subject::NOW);
+        let all = |line: &String| verdict(&filter, line, (Carrier::Log, now)) == Verdict::Ignored;
+        !lines.is_empty() && lines.iter().all(all)
+    })
+}
+
+/// Does this ignoreregex alone ignore every line?
+fn everything(spec: &FilterSpec, index: usize, lines: &[String]) -> bool {
+    let own = spec.ignoreregex.get(index).cloned().into_iter().collect();
+    ignores_all(&FilterSpec { ignoreregex: own, ..spec.clone() }, lines)
+}
