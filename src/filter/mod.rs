@@ -52,7 +52,7 @@ pub use file::{
 pub use filter::Filter;
 pub use judge::{Carrier, Groups, Hit, Judge, Verdict, Who};
 pub use library::Library;
-pub use lint::{Injection, Note, lint, notes};
+pub use lint::{Injection, Note, Report, lint, notes};
 pub use spec::{FilterSpec, InvalidUseDns, UseDns};
 pub use time::{Phase, ZoneHint};
 pub use zone::{UnknownZone, parse_zone};

@@ -10,7 +10,7 @@ use super::ports::PortWish;
 use super::table::Reach;
 use super::values::{MAX_PATHS, MAX_REGEXES, MAX_VALUE};
 use super::{Flaw, Severity};
-use crate::filter::{Filter, FilterSpec, Library, RegexError, RegexPlace};
+use crate::filter::{Filter, FilterSpec, Library, Note, RegexError, RegexPlace, Report};
 use crate::model::{BlockType, Chain, Container, JailName, Limits, MANUAL_JAIL, Protocol};
 
 /// One jail's labels with their values read.
@@ -179,7 +179,17 @@ impl<'a> Draft<'a> {
             ..FilterSpec::default()
         };
         match library.get(&spec) {
-            Ok(filter) => Some(filter),
+            Ok(filter) => {
+                let report = library.report(&spec);
+                let found = doubts(&report, &self.options).filter_map(|(place, flaw)| {
+                    let (piece, flaw) = located(place, flaw, failregex, ignoreregex)?;
+                    let finding = at_piece(container, piece, flaw)?;
+                    Some(Finding { severity: Severity::Warning, ..finding })
+                });
+                let found: Vec<_> = found.collect();
+                self.findings.extend(found);
+                Some(filter)
+            }
             Err(errors) => {
                 let found = errors.into_iter().filter_map(|error| {
                     let (piece, flaw) = place(error, failregex, ignoreregex)?;
@@ -279,15 +289,40 @@ fn place<'p>(
     fail: &'p [Piece],
     ignore: &'p [Piece],
 ) -> Option<(&'p Piece, Flaw)> {
-    let piece = match error.place {
+    let RegexError { place, span, what, remedy } = error;
+    located(place, Flaw { span, what, remedy }, fail, ignore)
+}
+
+/// The text that the regex at `place` was in, and the flaw in it.
+fn located<'p>(
+    place: RegexPlace,
+    flaw: Flaw,
+    fail: &'p [Piece],
+    ignore: &'p [Piece],
+) -> Option<(&'p Piece, Flaw)> {
+    let piece = match place {
         RegexPlace::Fail(at) => fail.get(at),
         RegexPlace::Ignore(at) => ignore.get(at),
         RegexPlace::Pref | RegexPlace::Date => None,
     };
     let piece = piece.or(fail.first())?;
     let inside = |at: usize| at.min(piece.text.len());
-    let span = inside(error.span.start)..inside(error.span.end);
-    Some((piece, Flaw { span, what: error.what, remedy: error.remedy }))
+    let span = inside(flaw.span.start)..inside(flaw.span.end);
+    Some((piece, Flaw { span, ..flaw }))
+}
+
+/// What is hardly meant so in a jail's filter, and in which regex.
+fn doubts(report: &Report, options: &Options) -> impl Iterator<Item = (RegexPlace, Flaw)> {
+    let files = !options.logpath.is_empty();
+    let injections = report.injections.iter().map(|injection| {
+        let flaw = Flaw::new(injection.span.clone(), injection.what.clone());
+        (injection.place, flaw.mend(injection.proof()))
+    });
+    let notes = report.notes.iter().filter(move |note| files || !note.files_only).map(|note| {
+        let Note { span, what, remedy, .. } = note.clone();
+        (note.place, Flaw { span, what, remedy })
+    });
+    injections.chain(notes)
 }
 
 /// A flaw in one of a label's texts, as a finding in the label.

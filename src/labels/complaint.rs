@@ -99,32 +99,9 @@ pub struct Complaint {
 impl Complaint {
     /// The complaint as rustc would show it, with carets under the place; several lines, no colour.
     pub fn render(&self) -> String {
-        let excerpt = Excerpt::new(self.text(), &self.span);
-        let snippet = Snippet::source(excerpt.text)
-            .path(PLACE)
-            .line_start(excerpt.line)
-            .annotation(AnnotationKind::Primary.span(excerpt.span));
-        let level = match self.severity {
-            Severity::Error => Level::ERROR,
-            Severity::Warning => Level::WARNING,
-        };
-        let mut group = level.primary_title(clean(&self.what)).element(snippet);
-        if let Some(remedy) = &self.remedy {
-            group = group.element(Level::HELP.message(clean(remedy)));
-        }
-        let rendered = Renderer::plain().term_width(WIDEST).render(&[group]);
-        self.with_place(&rendered)
-    }
-
-    /// The renderer counts columns in the excerpt, people count them in the
-    /// label: puts the true place into the second line.
-    fn with_place(&self, rendered: &str) -> String {
-        let mut lines: Vec<String> =
-            rendered.lines().map(|line| line.trim_end().to_owned()).collect();
-        if let Some((arrow, _)) = lines.get(1).and_then(|line| line.split_once(PLACE)) {
-            lines[1] = format!("{arrow}{}", self.place());
-        }
-        lines.join("\n")
+        let (remedy, place) = (self.remedy.as_deref(), self.place());
+        let remedy: Vec<_> = remedy.map(|remedy| (Level::HELP, remedy)).into_iter().collect();
+        render(self.severity, &self.what, (self.text(), &self.span), &place, &remedy)
     }
 
     /// The complaint in one line, for logs; the severity is left to the log.
@@ -147,11 +124,54 @@ impl Complaint {
             place = format!("container {}, {place}", shorten(&self.container, 120));
         }
         if !self.in_key {
-            let Excerpt { line, column, .. } = Excerpt::new(&self.value, &self.span);
+            let (line, column) = line_and_column(&self.value, &self.span);
             place = format!("{place}:{line}:{column}");
         }
         place
     }
+}
+
+/// What is wrong with a part of `text`, as rustc would show it; several lines, no colour.
+/// `place` says where the text is, `below` stands under it.
+pub(crate) fn render(
+    severity: Severity,
+    what: &str,
+    (text, span): (&str, &Range<usize>),
+    place: &str,
+    below: &[(Level<'_>, &str)],
+) -> String {
+    let excerpt = Excerpt::new(text, span);
+    let snippet = Snippet::source(excerpt.text)
+        .path(PLACE)
+        .line_start(excerpt.line)
+        .annotation(AnnotationKind::Primary.span(excerpt.span));
+    let level = match severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+    };
+    let mut group = level.primary_title(clean(what)).element(snippet);
+    for (level, text) in below {
+        group = group.element(level.clone().message(clean(text)));
+    }
+    let rendered = Renderer::plain().term_width(WIDEST).render(&[group]);
+    with_place(&rendered, place)
+}
+
+/// The renderer counts columns in the excerpt, people count them in the text: puts the
+/// true place into the second line.
+fn with_place(rendered: &str, place: &str) -> String {
+    let mut lines: Vec<String> =
+        rendered.lines().map(|line| line.trim_end().to_owned()).collect();
+    if let Some((arrow, _)) = lines.get(1).and_then(|line| line.split_once(PLACE)) {
+        lines[1] = format!("{arrow}{place}");
+    }
+    lines.join("\n")
+}
+
+/// Where `span` begins in `text`, counted from 1.
+pub(crate) fn line_and_column(text: &str, span: &Range<usize>) -> (usize, usize) {
+    let Excerpt { line, column, .. } = Excerpt::new(text, span);
+    (line, column)
 }
 
 /// Characters shown before the place, and from it on.

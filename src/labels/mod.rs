@@ -28,6 +28,7 @@ mod zone;
 
 use std::collections::BTreeMap;
 
+pub(crate) use complaint::{line_and_column, render};
 pub use complaint::{Complaint, Flaw, Severity};
 pub use defaults::Defaults;
 pub(crate) use hint::nearest;

@@ -33,10 +33,10 @@ pub(super) enum By {
 }
 
 /// Searches for a forged line; `counts` says whether it works on the filter as a whole.
-/// `budget` is how many lines may be tried.
-pub(super) fn forge(
-    subject: &Subject,
-    budget: u32,
+/// `budget` is how many lines may be tried; what is left of it, when the search ends.
+pub(super) fn forge<'s>(
+    subject: &'s Subject,
+    budget: &'s mut u32,
     counts: impl Fn(&str, &str) -> bool,
 ) -> Option<Forged> {
     let mut search = Search { subject, addresses: subject.addresses(), left: budget, counts };
@@ -58,7 +58,7 @@ const ANYTHING: &str = " <x> [x] (x) {x} x=x, 'x': /x\\x; \"x\" ";
 struct Search<'s, F> {
     subject: &'s Subject,
     addresses: Addresses,
-    left: u32,
+    left: &'s mut u32,
     counts: F,
 }
 
@@ -162,7 +162,7 @@ impl<F: Fn(&str, &str) -> bool> Search<'_, F> {
     }
 
     fn who(&mut self, line: &str) -> Option<String> {
-        self.left = self.left.checked_sub(1)?;
+        *self.left = self.left.checked_sub(1)?;
         self.subject.who(line)
     }
 }

@@ -21,7 +21,7 @@ pub(super) fn mend(subject: &Subject, place: RegexPlace, forged: &Forged) -> Opt
         {
             continue;
         }
-        if forge(&mended, BUDGET, |_, _| true).is_none() {
+        if forge(&mended, &mut { BUDGET }, |_, _| true).is_none() {
             return Some(text);
         }
         second = second.or(Some(text));

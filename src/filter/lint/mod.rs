@@ -23,12 +23,35 @@ use subject::{Subject, failure};
 
 /// Lines that are tried on one regex.
 const BUDGET: u32 = 300;
+/// Lines that are tried on all regexes of a filter.
+const ALL: u32 = 5000;
 /// A longer regex is left out, in bytes.
 const MAX_REGEX: usize = 4096;
 /// Regexes of a filter that are looked at.
 const MAX_REGEXES: usize = 200;
 /// More is not told about one filter.
 const MAX_REPORTS: usize = 20;
+
+/// All that was found in a filter.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Regexes that let an attacker's text decide.
+    pub injections: Vec<Injection>,
+    /// What else is hardly meant so.
+    pub notes: Vec<Note>,
+}
+
+impl Report {
+    /// Looks at `spec` in all ways.
+    pub fn of(spec: &FilterSpec) -> Report {
+        Report { injections: lint(spec), notes: notes(spec) }
+    }
+
+    /// Is there nothing to say?
+    pub fn is_empty(&self) -> bool {
+        self.injections.is_empty() && self.notes.is_empty()
+    }
+}
 
 /// A regex that lets somebody's text decide who is banned, with a proof.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,25 +72,37 @@ pub struct Injection {
     pub anchored: Option<String>,
 }
 
+impl Injection {
+    /// The line, and the better regex, in one line.
+    pub fn proof(&self) -> String {
+        let Injection { line, banned, client, .. } = self;
+        let line = format!("a line of {client} that would get {banned} banned: `{line}`");
+        match &self.anchored {
+            None => line,
+            Some(anchored) => format!("{line}; anchored: `{anchored}`"),
+        }
+    }
+}
+
 /// Searches the failregexes of `spec` for places where an attacker's text decides who
 /// is banned; at most one for each. Nothing is said of a filter that is wrong, or that
 /// matches several lines together.
 pub fn lint(spec: &FilterSpec) -> Vec<Injection> {
-    Filter::new(spec).map_or_else(|_| Vec::new(), |filter| lint_filter(spec, &Arc::new(filter)))
-}
-
-/// The same, for a filter that was made of `spec`.
-pub(super) fn lint_filter(spec: &FilterSpec, filter: &Arc<Filter>) -> Vec<Injection> {
-    if spec.max_lines > 1 {
+    let Some(filter) = Filter::new(spec).ok().filter(|_| spec.max_lines <= 1) else {
         return Vec::new();
-    }
+    };
+    let filter = Arc::new(filter);
     let mut found: Vec<Injection> = Vec::new();
+    let mut left = ALL;
     for index in looked_at(spec) {
         let Some(subject) = Subject::new(spec, index) else { continue };
         let alone = spec.failregex.len() == 1;
         let counts =
-            |line: &str, who: &str| alone || failure(filter, line).is_some_and(|f| f.0 == who);
-        let Some(forged) = forge(&subject, BUDGET, counts) else { continue };
+            |line: &str, who: &str| alone || failure(&filter, line).is_some_and(|f| f.0 == who);
+        let mut budget = BUDGET.min(left);
+        let forged = forge(&subject, &mut budget, counts);
+        left -= BUDGET.min(left) - budget;
+        let Some(forged) = forged else { continue };
         let (place, span) = location(&subject, &forged);
         if found.iter().any(|known| known.place == place && known.span == span) {
             continue;
@@ -83,7 +118,7 @@ pub(super) fn lint_filter(spec: &FilterSpec, filter: &Arc<Filter>) -> Vec<Inject
             client: addresses.real.to_owned(),
             anchored,
         });
-        if found.len() == MAX_REPORTS {
+        if found.len() == MAX_REPORTS || left == 0 {
             break;
         }
     }

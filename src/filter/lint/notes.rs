@@ -22,6 +22,23 @@ pub struct Note {
     pub line: Option<String>,
     /// What to do about it.
     pub remedy: Option<String>,
+    /// Does it hold for files only? Of a container's output guard reads the date, too.
+    pub files_only: bool,
+}
+
+impl Note {
+    fn new(place: RegexPlace, span: Range<usize>, what: impl Into<String>) -> Note {
+        let what = what.into();
+        Note { place, span, what, line: None, remedy: None, files_only: false }
+    }
+
+    fn shown_by(self, line: Option<String>) -> Note {
+        Note { line, ..self }
+    }
+
+    fn mend(self, remedy: &str) -> Note {
+        Note { remedy: Some(remedy.to_owned()), ..self }
+    }
 }
 
 /// Searches `spec` for failregexes that never match in a file, or never first, and for
@@ -40,18 +57,17 @@ pub fn notes(spec: &FilterSpec) -> Vec<Note> {
         let Some(subject) = Subject::new(&bare, index) else { continue };
         let examples = examples(&subject);
         let text = subject.text(subject.place).unwrap_or_default();
+        notes.extend(cut(&subject, text));
         notes.extend(dated(spec, &subject, text));
         notes.extend(shadowed(&filter, &subject, &examples, text));
         lines.extend(examples);
     }
     notes.extend(spec.ignoreregex.iter().enumerate().filter_map(|(index, regex)| {
         ignores_all(spec, &lines).then_some(())?;
-        everything(spec, index, &lines).then(|| Note {
-            place: RegexPlace::Ignore(index),
-            span: 0..regex.len(),
-            what: "this ignores every line, so nobody is ever banned".to_owned(),
-            line: None,
-            remedy: Some("say which lines are no failures, or leave it out".to_owned()),
+        everything(spec, index, &lines).then(|| {
+            let what = "this ignores every failure, so nobody is ever banned";
+            Note::new(RegexPlace::Ignore(index), 0..regex.len(), what)
+                .mend("say which lines are no failures, or leave it out")
         })
     }));
     notes.sort_by_key(|note| note.place);
@@ -61,12 +77,9 @@ pub fn notes(spec: &FilterSpec) -> Vec<Note> {
 /// What is too long to be looked at.
 fn unread(spec: &FilterSpec) -> Vec<Note> {
     let long = |(index, regex): (usize, &String)| {
-        (regex.len() > MAX_REGEX).then(|| Note {
-            place: RegexPlace::Fail(index),
-            span: 0..0,
-            what: format!("more than {MAX_REGEX} bytes: what can be forged was not looked for"),
-            line: None,
-            remedy: None,
+        (regex.len() > MAX_REGEX).then(|| {
+            let what = format!("more than {MAX_REGEX} bytes: whether it can be forged is not known");
+            Note::new(RegexPlace::Fail(index), 0..0, what)
         })
     };
     spec.failregex.iter().enumerate().filter_map(long).collect()
@@ -82,6 +95,19 @@ fn examples(subject: &Subject) -> Vec<String> {
         .collect();
     lines.dedup();
     lines
+}
+
+/// A wildcard right before the address takes the beginning of it.
+fn cut(subject: &Subject, text: &str) -> Option<Note> {
+    let real = subject.addresses().real;
+    let (line, found) = VARIANTS.iter().find_map(|variant| {
+        let line = render(&subject.pieces(*variant)?, real);
+        let found = subject.who(&line)?;
+        (found != real && real.ends_with(&found)).then_some((line, found))
+    })?;
+    let what = format!("of the address {real} this takes only the end, and bans {found}");
+    let note = Note::new(subject.place, 0..text.len(), what).shown_by(Some(line));
+    Some(note.mend("put a blank or another fixed character right before the address"))
 }
 
 /// The failregex spells a date, which is cut out of a file's lines before.
@@ -102,15 +128,10 @@ fn dated(spec: &FilterSpec, subject: &Subject, text: &str) -> Option<Note> {
         }
         tried = tried.or(Some(line));
     }
-    let line = tried?;
-    Some(Note {
-        place: subject.place,
-        span: 0..text.len(),
-        what: "in a log file this never matches: the date that is in it is cut out of the line before"
-            .to_owned(),
-        line: Some(line),
-        remedy: Some("leave the date out of the regex, or write `{NONE}` as `datepattern`".to_owned()),
-    })
+    let what = "in a log file this never matches: the date in it is cut out of the line before";
+    let note = Note::new(subject.place, 0..text.len(), what).shown_by(Some(tried?));
+    let note = note.mend("leave the date out of the regex, or set `datepattern` to `{NONE}`");
+    Some(Note { files_only: true, ..note })
 }
 
 /// Every example of the failregex is taken by one before it.
@@ -121,13 +142,9 @@ fn shadowed(filter: &Arc<Filter>, subject: &Subject, lines: &[String], text: &st
         .map(|line| failure(filter, line).map(|(_, by)| by).filter(|by| *by < index))
         .collect();
     let first = *by?.first()?;
-    Some(Note {
-        place: subject.place,
-        span: 0..text.len(),
-        what: format!("failregex {} takes the lines of this one", first + 1),
-        line: lines.first().cloned(),
-        remedy: Some("leave one of the two out".to_owned()),
-    })
+    let what = format!("failregex {} takes all lines of this one", first + 1);
+    let note = Note::new(subject.place, 0..text.len(), what).shown_by(lines.first().cloned());
+    Some(note.mend("leave one of the two out"))
 }
 
 /// Is every line ignored?

@@ -14,7 +14,7 @@ use crate::filter::RegexPlace;
 use crate::filter::python::Translation;
 
 /// A longer example is of no use.
-const LONGEST: usize = 2048;
+const LONGEST: usize = 1024;
 /// More pieces are not looked at: with `{…}` within `{…}` there could be any number.
 const MOST: usize = 400;
 /// What can be repeated as often holds an address and some words.

@@ -15,6 +15,9 @@ use crate::filter::{
 /// When all examples happen.
 pub(super) const NOW: Timestamp = Timestamp::constant(1_750_000_000, 0);
 
+/// A heavier regex costs too much to be tried so often.
+const HEAVIEST: u64 = 5000;
+
 /// A failregex with all of its filter that decides about it.
 pub(super) struct Subject {
     /// The filter with this failregex only.
@@ -40,17 +43,21 @@ impl Subject {
 
     /// The only failregex of `spec`, which is called `place`.
     pub(super) fn of(spec: FilterSpec, place: RegexPlace) -> Option<Subject> {
-        let filter = Arc::new(Filter::new(&spec).ok()?);
         let fail = translated(spec.failregex.first()?, spec.use_dns)?;
         let pref = match &spec.prefregex {
             None => None,
             Some(regex) => Some(translated(regex, spec.use_dns)?),
         };
+        let weight = weight(&fail) + pref.as_ref().map_or(0, weight);
+        if weight > HEAVIEST {
+            return None;
+        }
         let named = |regex: &Translation| {
             regex.groups.iter().any(|group| Naming::Hosts.is_address(&group.name))
         };
         let hosts = named(&fail) || pref.as_ref().is_some_and(named);
         let naming = if hosts { Naming::Hosts } else { Naming::Ids };
+        let filter = Arc::new(Filter::new(&spec).ok()?);
         Some(Subject { spec, filter, place, naming, fail, pref })
     }
 
@@ -131,6 +138,32 @@ pub(super) fn verdict(
     let hour = Duration::from_secs(3600);
     let mut judge = Judge::new(Arc::clone(filter), TimeZone::UTC, hour).on(carrier);
     judge.feed_text(line, at, NOW, Phase::Live)
+}
+
+/// How many characters the regex has with its repetitions written out.
+fn weight(regex: &Translation) -> u64 {
+    use regex_syntax::ast::{Ast, RepetitionKind, RepetitionRange};
+    fn of(ast: &Ast) -> u64 {
+        match ast {
+            Ast::Group(group) => of(&group.ast),
+            Ast::Alternation(all) => all.asts.iter().map(of).fold(1, u64::saturating_add),
+            Ast::Concat(all) => all.asts.iter().map(of).fold(0, u64::saturating_add),
+            Ast::Repetition(repetition) => {
+                let times = match &repetition.op.kind {
+                    RepetitionKind::Range(
+                        RepetitionRange::Exactly(n)
+                        | RepetitionRange::AtLeast(n)
+                        | RepetitionRange::Bounded(_, n),
+                    ) => u64::from(*n),
+                    _ => 1,
+                };
+                of(&repetition.ast).saturating_mul(times.max(1))
+            }
+            _ => 1,
+        }
+    }
+    let ast = regex_syntax::ast::parse::Parser::new().parse(regex.gate.text());
+    ast.map_or(u64::MAX / 4, |ast| of(&ast).min(u64::MAX / 4))
 }
 
 fn translated(regex: &str, dns: UseDns) -> Option<Translation> {
