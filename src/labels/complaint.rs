@@ -160,8 +160,7 @@ pub(crate) fn render(
 /// The renderer counts columns in the excerpt, people count them in the text: puts the
 /// true place into the second line.
 fn with_place(rendered: &str, place: &str) -> String {
-    let mut lines: Vec<String> =
-        rendered.lines().map(|line| line.trim_end().to_owned()).collect();
+    let mut lines: Vec<String> = rendered.lines().map(|line| line.trim_end().to_owned()).collect();
     if let Some((arrow, _)) = lines.get(1).and_then(|line| line.split_once(PLACE)) {
         lines[1] = format!("{arrow}{place}");
     }

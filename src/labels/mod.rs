@@ -28,8 +28,8 @@ mod zone;
 
 use std::collections::BTreeMap;
 
-pub(crate) use complaint::{line_and_column, render};
 pub use complaint::{Complaint, Flaw, Severity};
+pub(crate) use complaint::{line_and_column, render};
 pub use defaults::Defaults;
 pub(crate) use hint::nearest;
 pub use ignore::parse_ignore;

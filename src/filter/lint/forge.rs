@@ -17,8 +17,6 @@ pub(super) struct Forged {
     pub(super) line: String,
     pub(super) addresses: Addresses,
     pub(super) by: By,
-    /// What the regex has right behind the wildcard.
-    pub(super) next: Option<char>,
 }
 
 /// What makes the forgery work.
@@ -70,7 +68,7 @@ impl<F: Fn(&str, &str) -> bool> Search<'_, F> {
         }
         let by = By::Embedded;
         let (addresses, line) = (self.addresses, String::new());
-        let forged = Forged { honest, line, addresses, by, next: None };
+        let forged = Forged { honest, line, addresses, by };
         self.held(pieces, address, &forged)
             .or_else(|| self.reached(pieces, address, &forged))
             .or_else(|| self.embedded(pieces, &forged))
@@ -83,8 +81,7 @@ impl<F: Fn(&str, &str) -> bool> Search<'_, F> {
         sites.sort_by_key(|(at, wild)| (*at > address, wild.group.is_none()));
         sites.into_iter().find_map(|(at, wild)| {
             let line = self.filled(pieces, address, (at, wild))?;
-            let next = next_char(pieces, at);
-            Some(Forged { line, by: By::Held(wild.clone()), next, ..honest.clone() })
+            Some(Forged { line, by: By::Held(wild.clone()), ..honest.clone() })
         })
     }
 
@@ -99,9 +96,10 @@ impl<F: Fn(&str, &str) -> bool> Search<'_, F> {
             .chain([address, 0])
             .filter(|start| *start <= address)
             .collect();
-        starts.sort_unstable();
+        // Short texts first.
+        starts.sort_by_key(|start| std::cmp::Reverse(*start));
         starts.dedup();
-        starts.sort_by_key(|start| *start != at + 1);
+        let end = name_end(pieces, at, wild);
         let before = render(&pieces[..at], self.addresses.real);
         let after = render(&pieces[at + 1..], self.addresses.real);
         for start in starts {
@@ -109,7 +107,7 @@ impl<F: Fn(&str, &str) -> bool> Search<'_, F> {
             for (left, right) in AROUND {
                 let text = format!("{left}{bait}{right}");
                 let line = format!("{before}{text}{after}");
-                if !is_structured(&text) && wild.may_hold(&text) && self.works(&line) {
+                if !is_structured(&text) && wild.may_hold(&text, end) && self.works(&line) {
                     return Some(line);
                 }
             }
@@ -129,9 +127,8 @@ impl<F: Fn(&str, &str) -> bool> Search<'_, F> {
             for (left, right) in AROUND {
                 let line = format!("{}{left}{bait}{right}", honest.honest);
                 if !bait.contains('"') && self.works(&line) {
-                    let next = next_char(pieces, at);
                     let by = By::Reached(wild.clone());
-                    return Some(Forged { line, by, next, ..honest.clone() });
+                    return Some(Forged { line, by, ..honest.clone() });
                 }
             }
         }
@@ -143,7 +140,8 @@ impl<F: Fn(&str, &str) -> bool> Search<'_, F> {
     fn embedded(&mut self, pieces: &[Piece], honest: &Forged) -> Option<Forged> {
         let (real, bait) = (self.addresses.real, render(pieces, self.addresses.forged));
         let open = |text: &str| format!("searched for \"{text}\" and found nothing");
-        if bait.contains('"') || !self.is_honest(&format!("{ANYTHING}{}{ANYTHING}", honest.honest)) {
+        if bait.contains('"') || !self.is_honest(&format!("{ANYTHING}{}{ANYTHING}", honest.honest))
+        {
             return None;
         }
         let lines = [format!("{real} {}", open(&bait)), format!("{} for {real}", open(&bait))];
@@ -179,11 +177,16 @@ fn is_structured(text: &str) -> bool {
     ["=\"", "\":", "\",\""].iter().any(|mark| text.contains(mark))
 }
 
-fn next_char(pieces: &[Piece], at: usize) -> Option<char> {
-    match pieces.get(at + 1) {
-        Some(Piece::Text(text)) => text.chars().next(),
+/// If users' names stand there, how it ends: what comes behind it. Single quotes are
+/// around names, and are hardly ever escaped.
+fn name_end(pieces: &[Piece], at: usize, wild: &Wild) -> Option<char> {
+    let text = |at: Option<usize>| match pieces.get(at?)? {
+        Piece::Text(text) => Some(text.as_str()),
         _ => None,
-    }
+    };
+    let end = text(Some(at + 1)).and_then(|text| text.chars().next());
+    let quoted = text(at.checked_sub(1)).is_some_and(|text| text.ends_with('\''));
+    end.filter(|end| wild.is_name() || quoted && *end == '\'')
 }
 
 /// The line, or a part of it, with this address.

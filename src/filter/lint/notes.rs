@@ -44,16 +44,15 @@ impl Note {
 /// Searches `spec` for failregexes that never match in a file, or never first, and for
 /// ignoreregexes that leave nothing; each was tried on lines.
 pub fn notes(spec: &FilterSpec) -> Vec<Note> {
-    let Ok(filter) = Filter::new(spec) else { return Vec::new() };
-    if spec.max_lines > 1 {
+    // What ignoreregexes do is looked at by itself.
+    let bare = FilterSpec { ignoreregex: Vec::new(), ..spec.clone() };
+    let Some(filter) = Filter::new(&bare).ok().filter(|_| spec.max_lines <= 1) else {
         return Vec::new();
-    }
+    };
     let filter = Arc::new(filter);
     let mut notes = unread(spec);
     let mut lines = Vec::new();
     for index in looked_at(spec) {
-        // Without ignoreregex: that is looked at below.
-        let bare = FilterSpec { ignoreregex: Vec::new(), ..spec.clone() };
         let Some(subject) = Subject::new(&bare, index) else { continue };
         let examples = examples(&subject);
         let text = subject.text(subject.place).unwrap_or_default();
@@ -62,9 +61,9 @@ pub fn notes(spec: &FilterSpec) -> Vec<Note> {
         notes.extend(shadowed(&filter, &subject, &examples, text));
         lines.extend(examples);
     }
+    let ignored = ignores_all(spec, &lines);
     notes.extend(spec.ignoreregex.iter().enumerate().filter_map(|(index, regex)| {
-        ignores_all(spec, &lines).then_some(())?;
-        everything(spec, index, &lines).then(|| {
+        (ignored && everything(spec, index, &lines)).then(|| {
             let what = "this ignores every failure, so nobody is ever banned";
             Note::new(RegexPlace::Ignore(index), 0..regex.len(), what)
                 .mend("say which lines are no failures, or leave it out")
@@ -78,7 +77,8 @@ pub fn notes(spec: &FilterSpec) -> Vec<Note> {
 fn unread(spec: &FilterSpec) -> Vec<Note> {
     let long = |(index, regex): (usize, &String)| {
         (regex.len() > MAX_REGEX).then(|| {
-            let what = format!("more than {MAX_REGEX} bytes: whether it can be forged is not known");
+            let what =
+                format!("more than {MAX_REGEX} bytes: whether it can be forged is not known");
             Note::new(RegexPlace::Fail(index), 0..0, what)
         })
     };

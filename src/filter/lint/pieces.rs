@@ -56,14 +56,23 @@ enum Holds {
 }
 
 impl Wild {
-    /// May an attacker have written `text` there? A user's name can have blanks in it,
-    /// though the regex has `\S`: it is the daemon that decides.
-    pub(super) fn may_hold(&self, text: &str) -> bool {
+    /// May an attacker have written `text` there? Where users' names stand, with `end`
+    /// behind them, all that is any text but for blanks or that end is any text: a name
+    /// can have them in it, though the regex has `\S` or `[^']`. It is the daemon that
+    /// decides.
+    pub(super) fn may_hold(&self, text: &str, end: Option<char>) -> bool {
+        let any = |class: &ClassUnicode| {
+            ('!'..='~').all(|char| contains(class, char) || Some(char) == end)
+        };
+        let name = end.is_some() && matches!(&self.holds, Holds::Class(class) if any(class));
+        name || self.holds(text)
+    }
+
+    /// Is it in a group that names a user?
+    pub(super) fn is_name(&self) -> bool {
         const USERS: [&str; 5] = ["user", "login", "name", "mail", "account"];
         let group = self.group.as_deref().unwrap_or_default();
-        let user = USERS.iter().any(|user| group.contains(user));
-        let wide = user && matches!(&self.holds, Holds::Class(class) if is_all_but_blanks(class));
-        self.holds(text) || wide && text.split_whitespace().all(|word| self.holds(word))
+        USERS.iter().any(|user| group.contains(user))
     }
 
     fn holds(&self, text: &str) -> bool {
@@ -87,8 +96,8 @@ pub(super) struct Variant {
 
 /// The examples that are made of a regex. Each is one of many.
 pub(super) const VARIANTS: [Variant; 4] = [
-    Variant { optional: true, branch: 0, word: "bob" },
     Variant { optional: false, branch: 0, word: "bob" },
+    Variant { optional: true, branch: 0, word: "bob" },
     Variant { optional: true, branch: 1, word: "web" },
     Variant { optional: false, branch: 2, word: "web" },
 ];
@@ -119,16 +128,8 @@ pub(super) fn example(
     variant: Variant,
 ) -> Option<Vec<Piece>> {
     let ast = regex_syntax::ast::parse::Parser::new().parse(regex.gate.text()).ok()?;
-    let mut maker = Maker {
-        regex,
-        place,
-        naming,
-        variant,
-        group: None,
-        digits: 0,
-        length: 0,
-        out: Vec::new(),
-    };
+    let mut maker =
+        Maker { regex, place, naming, variant, group: None, digits: 0, length: 0, out: Vec::new() };
     maker.add(&ast)?;
     Some(maker.out)
 }
@@ -184,8 +185,8 @@ impl Maker<'_> {
     }
 
     fn char_of(&mut self, class: &ClassUnicode) -> Option<()> {
-        const USUAL: &str = "aJb1-/. ";
-        const DATE: &str = "20250615123456";
+        const USUAL: &str = "aJ1-/. ";
+        const DATE: &str = "20121212121212";
         let digits = contains(class, '0') || contains(class, '1') || contains(class, '2');
         let char = if digits && !contains(class, 'a') && !contains(class, '/') {
             let next = DATE.chars().cycle().nth(self.digits)?;
@@ -225,16 +226,21 @@ impl Maker<'_> {
             (1, Some(2)) => 2,
             _ => min,
         };
-        if times == 3 && self.month(&repetition.ast) {
-            return self.push("Jan");
+        if let Some(month) = self.month(times, &repetition.ast) {
+            return self.push(month);
         }
         (0..times).try_for_each(|_| self.add(&repetition.ast))
     }
 
-    /// Three letters in a row are a month.
-    fn month(&self, ast: &Ast) -> bool {
-        class(self.regex.gate.text(), ast)
-            .is_some_and(|class| "Jan".chars().all(|char| contains(&class, char)))
+    /// Three letters in a row are a month, and so are two after a capital.
+    fn month(&self, times: u32, ast: &Ast) -> Option<&'static str> {
+        let month = match (times, self.out.last()) {
+            (3, _) => "Jan",
+            (2, Some(Piece::Text(text))) if text.ends_with('J') => "an",
+            _ => return None,
+        };
+        let class = class(self.regex.gate.text(), ast)?;
+        month.chars().all(|char| contains(&class, char)).then_some(month)
     }
 
     /// `repetition` as a place for any text, if it takes an address at least.
@@ -255,7 +261,9 @@ impl Maker<'_> {
             return None;
         }
         let glued = match self.out.last() {
-            Some(Piece::Text(text)) => text.ends_with(|c: char| c.is_alphanumeric() || "])>".contains(c)),
+            Some(Piece::Text(text)) => {
+                text.ends_with(|c: char| c.is_alphanumeric() || "])>".contains(c))
+            }
             _ => false,
         };
         let words = [" as bob ", self.variant.word, "bob ", "/bob", "1", "a b "];
@@ -332,10 +340,6 @@ fn class(text: &str, ast: &Ast) -> Option<ClassUnicode> {
 
 fn contains(class: &ClassUnicode, char: char) -> bool {
     class.ranges().iter().any(|range| (range.start()..=range.end()).contains(&char))
-}
-
-fn is_all_but_blanks(class: &ClassUnicode) -> bool {
-    !contains(class, ' ') && ('!'..='~').all(|char| contains(class, char))
 }
 
 fn bounds(kind: &RepetitionKind) -> (u32, Option<u32>) {

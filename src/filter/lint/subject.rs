@@ -96,9 +96,8 @@ impl Subject {
     /// Is the regex at `place` several alternatives?
     pub(super) fn is_alternation(&self, place: RegexPlace) -> bool {
         let regex = if place == RegexPlace::Pref { self.pref.as_ref() } else { Some(&self.fail) };
-        let ast = regex.map(|regex| {
-            regex_syntax::ast::parse::Parser::new().parse(regex.gate.text())
-        });
+        let ast =
+            regex.map(|regex| regex_syntax::ast::parse::Parser::new().parse(regex.gate.text()));
         matches!(ast, Some(Ok(regex_syntax::ast::Ast::Alternation(_))))
     }
 }
