@@ -316,7 +316,11 @@ fn doubts(report: &Report, options: &Options) -> impl Iterator<Item = (RegexPlac
     let files = !options.logpath.is_empty();
     let injections = report.injections.iter().map(|injection| {
         let flaw = Flaw::new(injection.span.clone(), injection.what.clone());
-        (injection.place, flaw.mend(injection.proof()))
+        let mut proof = injection.proof();
+        if injection.anchored.as_ref().is_some_and(|anchored| anchored.contains('$')) {
+            proof.push_str(" (in a compose file write `$$` for `$`)");
+        }
+        (injection.place, flaw.mend(proof))
     });
     let notes = report.notes.iter().filter(move |note| files || !note.files_only).map(|note| {
         let Note { span, what, remedy, .. } = note.clone();
