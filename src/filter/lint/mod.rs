@@ -94,7 +94,7 @@ pub fn lint(spec: &FilterSpec) -> Vec<Injection> {
     let filter = Arc::new(filter);
     let mut found: Vec<Injection> = Vec::new();
     let mut left = ALL;
-    for index in looked_at(spec) {
+    for index in (0..spec.failregex.len()).filter(|index| is_looked_at(spec, *index)) {
         let Some(subject) = Subject::new(spec, index) else { continue };
         let alone = spec.failregex.len() == 1;
         let counts =
@@ -125,12 +125,10 @@ pub fn lint(spec: &FilterSpec) -> Vec<Injection> {
     found
 }
 
-/// The failregexes that are not too long, by their indexes.
-fn looked_at(spec: &FilterSpec) -> impl Iterator<Item = usize> {
-    let short = |regex: &String| regex.len() <= MAX_REGEX;
-    let pref = spec.prefregex.as_ref().is_none_or(short);
-    let all = spec.failregex.iter().enumerate().take(if pref { MAX_REGEXES } else { 0 });
-    all.filter(move |(_, regex)| short(regex)).map(|(index, _)| index)
+/// Is the failregex with this index, with what goes before it, not too much?
+fn is_looked_at(spec: &FilterSpec, index: usize) -> bool {
+    let regexes = spec.failregex.get(index).into_iter().chain(&spec.prefregex);
+    index < MAX_REGEXES && regexes.map(String::len).all(|length| length <= MAX_REGEX)
 }
 
 fn location(subject: &Subject, forged: &Forged) -> (RegexPlace, Range<usize>) {

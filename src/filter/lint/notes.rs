@@ -4,9 +4,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::forge::render;
+use super::is_looked_at;
 use super::pieces::VARIANTS;
 use super::subject::{Subject, failed, failure, verdict};
-use super::{MAX_REGEX, looked_at};
 use crate::filter::{Carrier, Filter, FilterSpec, RegexPlace, Verdict};
 
 /// A regex that hardly does what it is meant to, or that was not looked at.
@@ -50,10 +50,15 @@ pub fn notes(spec: &FilterSpec) -> Vec<Note> {
         return Vec::new();
     };
     let filter = Arc::new(filter);
-    let mut notes = unread(spec);
+    let mut notes = Vec::new();
     let mut lines = Vec::new();
-    for index in looked_at(spec) {
-        let Some(subject) = Subject::new(&bare, index) else { continue };
+    let mut unread = Vec::new();
+    for index in 0..spec.failregex.len() {
+        let looked_at = is_looked_at(spec, index);
+        let Some(subject) = looked_at.then(|| Subject::new(&bare, index)).flatten() else {
+            unread.push(index);
+            continue;
+        };
         let examples = examples(&subject);
         let text = subject.text(subject.place).unwrap_or_default();
         notes.extend(cut(&subject, text));
@@ -62,27 +67,27 @@ pub fn notes(spec: &FilterSpec) -> Vec<Note> {
         lines.extend(examples);
     }
     let ignored = ignores_all(spec, &lines);
-    notes.extend(spec.ignoreregex.iter().enumerate().filter_map(|(index, regex)| {
-        (ignored && everything(spec, index, &lines)).then(|| {
+    for (index, regex) in spec.ignoreregex.iter().enumerate() {
+        if ignored && everything(spec, index, &lines) {
             let what = "this ignores every failure, so nobody is ever banned";
-            Note::new(RegexPlace::Ignore(index), 0..regex.len(), what)
-                .mend("say which lines are no failures, or leave it out")
-        })
-    }));
+            let note = Note::new(RegexPlace::Ignore(index), 0..regex.len(), what);
+            notes.push(note.mend("say which lines are no failures, or leave it out"));
+        }
+    }
+    notes.extend(unread_note(&unread));
     notes.sort_by_key(|note| note.place);
     notes
 }
 
-/// What is too long to be looked at.
-fn unread(spec: &FilterSpec) -> Vec<Note> {
-    let long = |(index, regex): (usize, &String)| {
-        (regex.len() > MAX_REGEX).then(|| {
-            let what =
-                format!("more than {MAX_REGEX} bytes: whether it can be forged is not known");
-            Note::new(RegexPlace::Fail(index), 0..0, what)
-        })
+/// Says that the failregexes with these indexes were not looked at.
+fn unread_note(unread: &[usize]) -> Option<Note> {
+    let first = RegexPlace::Fail(*unread.first()?);
+    let more = match unread.len() - 1 {
+        0 => String::new(),
+        more => format!(" (nor {more} more)"),
     };
-    spec.failregex.iter().enumerate().filter_map(long).collect()
+    let what = format!("too large: whether others can decide who is banned was not tried{more}");
+    Some(Note::new(first, 0..0, what))
 }
 
 /// Lines that the subject takes for failures.

@@ -96,9 +96,10 @@ impl Subject {
     /// Is the regex at `place` several alternatives?
     pub(super) fn is_alternation(&self, place: RegexPlace) -> bool {
         let regex = if place == RegexPlace::Pref { self.pref.as_ref() } else { Some(&self.fail) };
-        let ast =
-            regex.map(|regex| regex_syntax::ast::parse::Parser::new().parse(regex.gate.text()));
-        matches!(ast, Some(Ok(regex_syntax::ast::Ast::Alternation(_))))
+        let ast = regex.and_then(|regex| {
+            regex_syntax::ast::parse::Parser::new().parse(regex.gate.text()).ok()
+        });
+        matches!(ast, Some(regex_syntax::ast::Ast::Alternation(_)))
     }
 }
 

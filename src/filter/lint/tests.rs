@@ -168,7 +168,9 @@ fn what_is_not_looked_at() {
     assert_eq!((lint(&several), notes(&several)), (vec![], vec![]));
     let long = spec(&[&format!("{}<HOST>", "x".repeat(MAX_REGEX))]);
     assert_eq!(lint(&long), []);
-    assert!(notes(&long)[0].what.contains("more than 4096 bytes"));
+    assert!(notes(&long)[0].what.contains("too large"));
+    let heavy = spec(&["(?:(?:bad|good){40}){40} <HOST>", "^fine <HOST>$"]);
+    assert_eq!((lint(&heavy), notes(&heavy)[0].place, notes(&heavy).len()), (vec![], Fail(0), 1));
 }
 
 /// What is said of a filter, without its lines.
