@@ -99,9 +99,9 @@ pub struct Complaint {
 impl Complaint {
     /// The complaint as rustc would show it, with carets under the place; several lines, no colour.
     pub fn render(&self) -> String {
-        let (remedy, place) = (self.remedy.as_deref(), self.place());
-        let remedy: Vec<_> = remedy.map(|remedy| (Level::HELP, remedy)).into_iter().collect();
-        render(self.severity, &self.what, (self.text(), &self.span), &place, &remedy)
+        let remedy = self.remedy.as_deref().map(clean);
+        let below: Vec<_> = remedy.iter().map(|remedy| (Level::HELP, remedy.as_str())).collect();
+        render(self.severity, &self.what, (self.text(), &self.span), &self.place(), &below)
     }
 
     /// The complaint in one line, for logs; the severity is left to the log.
@@ -151,7 +151,7 @@ pub(crate) fn render(
     };
     let mut group = level.primary_title(clean(what)).element(snippet);
     for (level, text) in below {
-        group = group.element(level.clone().message(clean(text)));
+        group = group.element(level.clone().message(shorten(text, LONGEST_BELOW)));
     }
     let rendered = Renderer::plain().term_width(WIDEST).render(&[group]);
     with_place(&rendered, place)
@@ -178,6 +178,8 @@ const BEFORE: usize = 40;
 const AFTER: usize = 80;
 /// Longest message or remedy, in characters.
 const LONGEST: usize = 600;
+/// Longest text under an excerpt, in characters: a regex, or a line.
+const LONGEST_BELOW: usize = 5000;
 /// Stands for the place until the renderer is done.
 const PLACE: &str = "place";
 /// No line of ours is as wide: windowing is done here, where the places are known.

@@ -100,6 +100,7 @@ impl<F: Fn(&str, &str) -> bool> Search<'_, F> {
         starts.sort_by_key(|start| std::cmp::Reverse(*start));
         starts.dedup();
         let end = name_end(pieces, at, wild);
+        let escaped = is_structured(&render(pieces, self.addresses.real));
         let before = render(&pieces[..at], self.addresses.real);
         let after = render(&pieces[at + 1..], self.addresses.real);
         for start in starts {
@@ -107,7 +108,10 @@ impl<F: Fn(&str, &str) -> bool> Search<'_, F> {
             for (left, right) in AROUND {
                 let text = format!("{left}{bait}{right}");
                 let line = format!("{before}{text}{after}");
-                if !is_structured(&text) && wild.may_hold(&text, end) && self.works(&line) {
+                if !(escaped && text.contains('"'))
+                    && wild.may_hold(&text, end)
+                    && self.works(&line)
+                {
                     return Some(line);
                 }
             }
@@ -172,7 +176,7 @@ fn wilds(pieces: &[Piece]) -> impl Iterator<Item = (usize, &Wild)> {
     })
 }
 
-/// Is it a part of JSON or of `key="value"`? Who writes those escapes the quotes of others.
+/// Is there JSON in it, or `key="value"`? Who writes those escapes the quotes of others.
 fn is_structured(text: &str) -> bool {
     ["=\"", "\":", "\",\""].iter().any(|mark| text.contains(mark))
 }
@@ -184,9 +188,9 @@ fn name_end(pieces: &[Piece], at: usize, wild: &Wild) -> Option<char> {
         Piece::Text(text) => Some(text.as_str()),
         _ => None,
     };
-    let end = text(Some(at + 1)).and_then(|text| text.chars().next());
+    let end = text(Some(at + 1)).and_then(|text| text.chars().next()).unwrap_or(' ');
     let quoted = text(at.checked_sub(1)).is_some_and(|text| text.ends_with('\''));
-    end.filter(|end| wild.is_name() || quoted && *end == '\'')
+    (wild.is_name() || quoted && end == '\'').then_some(end)
 }
 
 /// The line, or a part of it, with this address.

@@ -64,7 +64,7 @@ fn forms(subject: &Subject, place: RegexPlace, forged: &Forged) -> Vec<String> {
 
 fn ended(text: &str, several: bool) -> String {
     let (flags, rest) = flags(text);
-    match (text.ends_with('$'), several) {
+    match (text.ends_with('$') && !text.ends_with(r"\$"), several) {
         (true, false) => text.to_owned(),
         (false, false) => format!("{text}$"),
         (_, true) => format!("{flags}(?:{rest})$"),

@@ -117,6 +117,10 @@ fn cut(subject: &Subject, text: &str) -> Option<Note> {
 
 /// The failregex spells a date, which is cut out of a file's lines before.
 fn dated(spec: &FilterSpec, subject: &Subject, text: &str) -> Option<Note> {
+    // Whoever spells a date writes some digits.
+    if !text.contains(r"\d") && !text.contains(|char: char| char.is_ascii_digit()) {
+        return None;
+    }
     let spec = FilterSpec { datepattern: spec.datepattern.clone(), ..subject.spec.clone() };
     let filter = Arc::new(Filter::new(&spec).ok()?);
     let real = subject.addresses().real;

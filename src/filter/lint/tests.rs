@@ -124,6 +124,7 @@ fn a_match_anywhere() {
     clean("refused <HOST>$");
     // Whoever writes JSON escapes the quotes in it.
     clean(r#""message":"Login failed: '.*' \(Remote IP: '<HOST>'\)""#);
+    clean(r#""message":"Login failed: '.*?' \(Remote IP: '<HOST>'\)""#);
 }
 
 #[test]
