@@ -403,3 +403,64 @@ fn help_needs_no_guard() {
     check(&["unban", "--help"], "--all");
     check(&["--version"], env!("CARGO_PKG_VERSION"));
 }
+
+/// `lint` as somebody runs it: without a daemon.
+fn lint(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let arguments = [&["lint"], arguments].concat();
+    let output = guardctl(Path::new("/nowhere"), &arguments).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn lint_shows_who_could_be_banned() {
+    let (code, out, err) = lint(&["--failregex", r"Login failed for user '.*' \[IP: <HOST>\]"]);
+    let shown = r#"warning: `.*` reaches for the last address in the line, so text behind the match can decide who is banned
+ --> failregex 1:1:24
+  |
+1 | Login failed for user '.*' \[IP: <HOST>\]
+  |                        ^^
+  |
+  = note: a line that would get 192.0.2.66 banned: Login failed for user 'bob' [IP: 198.51.100.7] user="x' [IP: 192.0.2.66]"
+  = note: the client is 198.51.100.7
+  = help: anchored: Login failed for user '.*' \[IP: <HOST>\]$
+"#;
+    assert_eq!((code, out.as_str(), err.as_str()), (Some(1), shown, ""));
+    let (code, out, err) = lint(&["--failregex", r"Login failed for user '.*' \[IP: <HOST>\]$"]);
+    assert_eq!((code, out.as_str(), err.as_str()), (Some(0), "", ""));
+}
+
+#[test]
+fn lint_reads_filters_and_answers_in_json() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "[Definition]\nfailregex = ^fine <HOST>$\n    refused <HOST>\nignoreregex = .*\n";
+    std::fs::write(folder.path().join("mine.conf"), text).unwrap();
+    let path = folder.path().to_str().unwrap();
+    let (code, out, _) = lint(&["--filter", "mine", "--filter-path", path]);
+    assert_eq!(code, Some(1));
+    assert!(out.contains(&format!("--> {path}/mine.conf:4, ignoreregex 1:1:1")), "{out}");
+    std::fs::write(folder.path().join("mine.conf"), text.replace(".*", "")).unwrap();
+    let (code, out, _) = lint(&["--json", "--filter", "mine", "--filter-path", path]);
+    let answer: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let finding = &answer["findings"][0];
+    assert_eq!((code, answer["findings"].as_array().unwrap().len()), (Some(1), 1));
+    assert_eq!(finding["place"], format!("{path}/mine.conf:3, failregex 2"));
+    assert_eq!(finding["banned"], "192.0.2.66");
+    assert_eq!(finding["anchored"], "refused <HOST>$");
+    let (code, out, _) = lint(&["--json", "--filter", "flask-login"]);
+    assert_eq!((code, out.contains("\"findings\": []")), (Some(0), true), "{out}");
+}
+
+#[test]
+fn lint_refuses_what_it_cannot_look_at() {
+    let check = |arguments: &[&str], why: &str| {
+        let (code, out, err) = lint(arguments);
+        assert_eq!((code, out.as_str()), (Some(2), ""), "{err}");
+        assert!(err.contains(why), "{err}");
+    };
+    check(&[], "nothing to look at");
+    check(&["--filter", "no-such-filter"], "there is no filter `no-such-filter`");
+    check(&["--filter", "sshd[mode"], "--filter sshd[mode");
+    check(&["--failregex", "a (<HOST>"], "error: unclosed group");
+    check(&["--ignoreregex", "a"], "--failregex");
+}

@@ -24,3 +24,12 @@ fn every_setting_is_told() {
         assert!(readme.contains(&format!("`GUARD_{name}`")), "GUARD_{name} is not in the README");
     }
 }
+
+#[test]
+fn what_lint_says_of_the_example_is_so() {
+    let regex = r"Login failed for user '.*' \[IP: <HOST>\]";
+    let asked =
+        guard::filters::lint::Asked { failregex: vec![regex.to_owned()], ..Default::default() };
+    let (said, _) = guard::filters::lint::run(&asked, "");
+    assert!(readme().contains(&format!("{regex}\"\n{said}```")), "{said}");
+}

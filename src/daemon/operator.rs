@@ -145,7 +145,14 @@ impl Operator {
                 problem: store.problem.clone(),
             },
             jails: summaries,
-            refused: complaints.await.ok_or(Stopping)?.iter().map(refusal).collect(),
+            // Warnings stand with their jail.
+            refused: complaints
+                .await
+                .ok_or(Stopping)?
+                .iter()
+                .filter(|told| told.severity == Severity::Error || told.jail.is_none())
+                .map(refusal)
+                .collect(),
             notes: limits
                 .await
                 .ok_or(Stopping)?

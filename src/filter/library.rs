@@ -6,15 +6,23 @@ use std::sync::{Arc, Weak};
 
 use super::{
     Filter, FilterFileError, FilterFiles, FilterReference, FilterSpec, LoadedFilter, RegexError,
+    Report,
 };
 
 /// Compiles each distinct [`FilterSpec`] once, however many containers have it. A
 /// filter that nobody holds any more is forgotten.
 #[derive(Default)]
 pub struct Library {
-    filters: HashMap<FilterSpec, Weak<Filter>>,
+    filters: HashMap<FilterSpec, Known>,
     /// Where filters are found by name; `None`: nowhere.
     files: Option<Box<dyn FilterFiles + Send + Sync>>,
+}
+
+/// A filter in use, and what is to be said of it, once somebody asked.
+#[derive(Debug)]
+struct Known {
+    filter: Weak<Filter>,
+    report: Option<Arc<Report>>,
 }
 
 impl fmt::Debug for Library {
@@ -61,13 +69,25 @@ impl Library {
     /// # Errors
     /// All that is wrong with the spec, see [`Filter::new`].
     pub fn get(&mut self, spec: &FilterSpec) -> Result<Arc<Filter>, Vec<RegexError>> {
-        if let Some(filter) = self.filters.get(spec).and_then(Weak::upgrade) {
+        let known = self.filters.get(spec).and_then(|known| known.filter.upgrade());
+        if let Some(filter) = known {
             return Ok(filter);
         }
         let filter = Arc::new(Filter::new(spec)?);
-        self.filters.retain(|_, filter| filter.strong_count() > 0);
-        self.filters.insert(spec.clone(), Arc::downgrade(&filter));
+        self.filters.retain(|_, known| known.filter.strong_count() > 0);
+        let known = Known { filter: Arc::downgrade(&filter), report: None };
+        self.filters.insert(spec.clone(), known);
         Ok(filter)
+    }
+
+    /// What is to be said of the filter for `spec`. It is worked out once for a filter in use.
+    pub fn report(&mut self, spec: &FilterSpec) -> Arc<Report> {
+        match self.filters.get_mut(spec) {
+            Some(known) => {
+                Arc::clone(known.report.get_or_insert_with(|| Arc::new(Report::of(spec))))
+            }
+            None => Arc::new(Report::of(spec)),
+        }
     }
 }
 
@@ -83,6 +103,9 @@ mod tests {
         assert!(Arc::ptr_eq(&first, &library.get(&spec("a <HOST>")).unwrap()));
         let other = library.get(&spec("b <HOST>")).unwrap();
         assert!(!Arc::ptr_eq(&first, &other));
+        let report = library.report(&spec("a <HOST>"));
+        assert!(Arc::ptr_eq(&report, &library.report(&spec("a <HOST>"))));
+        assert_eq!(report.injections.len(), 1, "{report:?}");
         drop(first);
         assert!(library.get(&spec("(")).is_err());
         drop(library.get(&spec("c <HOST>")).unwrap());

@@ -34,6 +34,7 @@ mod file;
 mod filter;
 mod judge;
 mod library;
+mod lint;
 mod near;
 mod needles;
 mod pattern;
@@ -55,6 +56,7 @@ pub use file::{
 pub use filter::Filter;
 pub use judge::{Carrier, Groups, Hit, Judge, Verdict, Who};
 pub use library::Library;
+pub use lint::{Injection, Note, Report, lint, notes};
 pub use near::{Near, Nearest, Stop};
 pub use spec::{FilterSpec, InvalidUseDns, UseDns};
 pub use time::{Phase, ZoneHint};

@@ -2,6 +2,7 @@
 //! binary. Where a name is in several places, the first folder that has it counts.
 
 mod embedded;
+pub mod lint;
 
 use std::collections::BTreeMap;
 use std::fs;

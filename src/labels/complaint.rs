@@ -52,33 +52,12 @@ impl Flaw {
         text: &str,
         place: impl FnOnce(usize, usize) -> String,
     ) -> String {
-        let excerpt = Excerpt::new(text, &self.span);
-        let snippet = Snippet::source(excerpt.text)
-            .path(PLACE)
-            .line_start(excerpt.line)
-            .annotation(AnnotationKind::Primary.span(excerpt.span));
-        let level = match severity {
-            Severity::Error => Level::ERROR,
-            Severity::Warning => Level::WARNING,
-        };
-        let mut group = level.primary_title(clean(&self.what)).element(snippet);
-        if let Some(remedy) = &self.remedy {
-            group = group.element(Level::HELP.message(clean(remedy)));
-        }
-        let rendered = Renderer::plain().term_width(WIDEST).render(&[group]);
-        let place = place(excerpt.line, excerpt.column);
-        with_place(&rendered, &shorten(&place, LONGEST))
+        let (line, column) = line_and_column(text, &self.span);
+        let place = shorten(&place(line, column), LONGEST);
+        let remedy = self.remedy.as_deref().map(clean);
+        let below: Vec<_> = remedy.iter().map(|remedy| (Level::HELP, remedy.as_str())).collect();
+        render(severity, &self.what, (text, &self.span), &place, &below)
     }
-}
-
-/// The renderer counts columns in the excerpt, people count them in the whole text:
-/// puts the true place into the second line.
-fn with_place(rendered: &str, place: &str) -> String {
-    let mut lines: Vec<String> = rendered.lines().map(|line| line.trim_end().to_owned()).collect();
-    if let Some((arrow, _)) = lines.get(1).and_then(|line| line.split_once(PLACE)) {
-        lines[1] = format!("{arrow}{place}");
-    }
-    lines.join("\n")
 }
 
 impl fmt::Display for Flaw {
@@ -160,11 +139,53 @@ impl Complaint {
             place = format!("container {}, {place}", shorten(&self.container, 120));
         }
         if !self.in_key {
-            let Excerpt { line, column, .. } = Excerpt::new(&self.value, &self.span);
+            let (line, column) = line_and_column(&self.value, &self.span);
             place = format!("{place}:{line}:{column}");
         }
         place
     }
+}
+
+/// What is wrong with a part of `text`, as rustc would show it; several lines, no colour.
+/// `place` says where the text is, `below` stands under it.
+pub(crate) fn render(
+    severity: Severity,
+    what: &str,
+    (text, span): (&str, &Range<usize>),
+    place: &str,
+    below: &[(Level<'_>, &str)],
+) -> String {
+    let excerpt = Excerpt::new(text, span);
+    let snippet = Snippet::source(excerpt.text)
+        .path(PLACE)
+        .line_start(excerpt.line)
+        .annotation(AnnotationKind::Primary.span(excerpt.span));
+    let level = match severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+    };
+    let mut group = level.primary_title(clean(what)).element(snippet);
+    for (level, text) in below {
+        group = group.element(level.clone().message(shorten(text, LONGEST_BELOW)));
+    }
+    let rendered = Renderer::plain().term_width(WIDEST).render(&[group]);
+    with_place(&rendered, place)
+}
+
+/// The renderer counts columns in the excerpt, people count them in the text: puts the
+/// true place into the second line.
+fn with_place(rendered: &str, place: &str) -> String {
+    let mut lines: Vec<String> = rendered.lines().map(|line| line.trim_end().to_owned()).collect();
+    if let Some((arrow, _)) = lines.get(1).and_then(|line| line.split_once(PLACE)) {
+        lines[1] = format!("{arrow}{place}");
+    }
+    lines.join("\n")
+}
+
+/// Where `span` begins in `text`, counted from 1.
+pub(crate) fn line_and_column(text: &str, span: &Range<usize>) -> (usize, usize) {
+    let Excerpt { line, column, .. } = Excerpt::new(text, span);
+    (line, column)
 }
 
 /// Characters shown before the place, and from it on.
@@ -172,6 +193,8 @@ const BEFORE: usize = 40;
 const AFTER: usize = 80;
 /// Longest message or remedy, in characters.
 const LONGEST: usize = 600;
+/// Longest text under an excerpt, in characters: a regex, or a line.
+const LONGEST_BELOW: usize = 5000;
 /// Stands for the place until the renderer is done.
 const PLACE: &str = "place";
 /// No line of ours is as wide: windowing is done here, where the places are known.

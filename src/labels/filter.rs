@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use super::Flaw;
 use super::build::{Draft, at_piece};
+use super::keys::Finding;
 use super::options::{Options, Piece};
 use super::values::MAX_REGEXES;
+use super::{Flaw, Severity};
 use crate::filter::{
-    Filter, FilterFileError, FilterReference, FilterSpec, Library, LoadedFilter, RegexError,
-    RegexPlace,
+    Filter, FilterFileError, FilterReference, FilterSpec, Library, LoadedFilter, Note, RegexError,
+    RegexPlace, Report,
 };
+use crate::filters::EMBEDDED;
 use crate::model::Container;
 
 impl<'a> Draft<'a> {
@@ -53,8 +55,11 @@ impl<'a> Draft<'a> {
         };
         let spec = spec(&loaded, options);
         match library.get(&spec) {
-            Ok(filter) if !spoilt => Some(filter),
-            Ok(_) => None,
+            Ok(_) if spoilt => None,
+            Ok(filter) => {
+                self.doubt(container, (&spec, &loaded, options), library);
+                Some(filter)
+            }
             Err(errors) => {
                 let found = errors.into_iter().filter_map(|error| {
                     let (piece, flaw) = place(error, &loaded, options)?;
@@ -66,6 +71,56 @@ impl<'a> Draft<'a> {
             }
         }
     }
+
+    /// Warns of what is hardly meant so, in the labels' regexes and in the filters of others.
+    fn doubt(
+        &mut self,
+        container: &'a Container,
+        (spec, loaded, options): (&FilterSpec, &LoadedFilter, &Options),
+        library: &mut Library,
+    ) {
+        let only_labels = is_guards_own(loaded);
+        let (mut looked_at, mut base) = (spec.clone(), loaded.clone());
+        if only_labels {
+            looked_at.failregex.drain(..loaded.spec.failregex.len());
+            base.spec.failregex.clear();
+        }
+        if looked_at.failregex.is_empty() {
+            return;
+        }
+        let report = library.report(&looked_at);
+        let found = doubts(&report, !options.logpath.is_empty()).filter_map(|(at, flaw)| {
+            let Flaw { span, what, remedy } = flaw;
+            let (piece, flaw) =
+                place(RegexError { place: at, span, what, remedy }, &base, options)?;
+            let finding = at_piece(container, piece, flaw)?;
+            Some(Finding { severity: Severity::Warning, ..finding })
+        });
+        let found: Vec<_> = found.collect();
+        self.findings.extend(found);
+    }
+}
+
+/// guard's own filters were looked at by those who wrote them.
+fn is_guards_own(loaded: &LoadedFilter) -> bool {
+    loaded.files.iter().all(|file| file.starts_with(EMBEDDED))
+}
+
+/// What is hardly meant so, and in which regex.
+fn doubts(report: &Report, files: bool) -> impl Iterator<Item = (RegexPlace, Flaw)> {
+    let injections = report.injections.iter().map(|injection| {
+        let flaw = Flaw::new(injection.span.clone(), injection.what.clone());
+        let mut proof = injection.proof();
+        if injection.anchored.as_ref().is_some_and(|anchored| anchored.contains('$')) {
+            proof.push_str(" (in a compose file write `$$` for `$`)");
+        }
+        (injection.place, flaw.mend(proof))
+    });
+    let notes = report.notes.iter().filter(move |note| files || !note.files_only).map(|note| {
+        let Note { span, what, remedy, .. } = note.clone();
+        (note.place, Flaw { span, what, remedy })
+    });
+    injections.chain(notes)
 }
 
 /// The filter's own regexes, then the label's; other labels replace what the filter says.

@@ -30,6 +30,7 @@ mod zone;
 use std::collections::BTreeMap;
 
 pub use complaint::{Complaint, Flaw, Severity};
+pub(crate) use complaint::{line_and_column, render};
 pub use defaults::Defaults;
 pub use hint::nearest;
 pub use ignore::parse_ignore;

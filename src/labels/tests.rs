@@ -1,5 +1,6 @@
 //! Labels in, jails and complaints out.
 
+mod doubts;
 mod filters;
 mod mistakes;
 
@@ -78,7 +79,7 @@ fn a_jail_of_all_labels() {
     let jail = jail(&[
         ("guard.enable", "true"),
         ("guard.name", "login"),
-        ("guard.failregex.1", "also <HOST>\nand <HOST>"),
+        ("guard.failregex.1", "also <HOST>$\nand <HOST>$"),
         ("guard.ignoreregex", "healthcheck"),
         ("guard.logpath", "/var/log/*.log\n/var/log/a.log\n/var/log/*.log"),
         ("guard.maxretry", "3"),
@@ -141,9 +142,9 @@ fn further_jails_take_limits_and_actions_but_no_regexes_and_sources() {
         ("guard.bantime", "1d"),
         ("guard.ignoreip", "192.0.2.1"),
         ("guard.dryrun", "on"),
-        ("guard.jails.admin.failregex", "admin <HOST>"),
+        ("guard.jails.admin.failregex", "admin <HOST>$"),
         ("guard.jails.admin.bantime", "2d"),
-        ("guard.jails.api.failregex", "api <HOST>"),
+        ("guard.jails.api.failregex", "api <HOST>$"),
         ("guard.jails.api.name", "api"),
         ("guard.jails.api.stream", "stderr"),
         ("guard.jails.off.enable", "false"),
@@ -163,7 +164,7 @@ fn further_jails_take_limits_and_actions_but_no_regexes_and_sources() {
 
 #[test]
 fn options_may_be_only_defaults_for_further_jails() {
-    let one = ("guard.jails.login.failregex", "<HOST>");
+    let one = ("guard.jails.login.failregex", "<HOST>$");
     let found = jails(&[("guard.maxretry", "2"), ("guard.protocol", "udp"), one]);
     assert_eq!((found.len(), found[0].limits.max_retry.get()), (1, 2));
     let (names, complaints) = outcome(&[("guard.logpath", "/log"), one]);
@@ -179,9 +180,9 @@ fn variables_give_defaults() {
     let (defaults, complaints) = Defaults::new("f2b", &variables);
     assert_eq!(complaints, []);
     let web = container(&[
-        ("f2b.failregex", "<HOST>"),
+        ("f2b.failregex", "<HOST>$"),
         ("f2b.bantime", "1d"),
-        ("f2b.jails.b.failregex", "<HOST>b"),
+        ("f2b.jails.b.failregex", "^<HOST>b"),
         ("guard.nonsense", "of another guard"),
     ]);
     let Reading { jails, complaints } = read(&web, &defaults, &mut Library::default());
@@ -223,8 +224,8 @@ fn one_bad_jail_leaves_the_others_alone() {
     let (names, complaints) = outcome(&[
         FAIL,
         ("guard.maxrety", "3"),
-        ("guard.jails.a.failregex", "a <HOST>"),
-        ("guard.jails.b.failregex", "b <HOST>"),
+        ("guard.jails.a.failregex", "a <HOST>$"),
+        ("guard.jails.b.failregex", "b <HOST>$"),
         ("guard.jails.b.port", "0"),
         ("guard.jails.b.bantime", "soon"),
     ]);
@@ -236,8 +237,8 @@ fn one_bad_jail_leaves_the_others_alone() {
 fn a_wrong_default_refuses_those_that_take_it() {
     let (names, complaints) = outcome(&[
         ("guard.bantime", "soon"),
-        ("guard.jails.a.failregex", "a <HOST>"),
-        ("guard.jails.b.failregex", "b <HOST>"),
+        ("guard.jails.a.failregex", "a <HOST>$"),
+        ("guard.jails.b.failregex", "b <HOST>$"),
         ("guard.jails.b.bantime", "1h"),
     ]);
     assert_eq!(names, ["shop-web-b"]);
@@ -255,11 +256,11 @@ fn a_wrong_default_refuses_those_that_take_it() {
 #[test]
 fn jails_of_one_name_are_refused() {
     let (names, complaints) = outcome(&[
-        ("guard.jails.a.failregex", "a <HOST>"),
+        ("guard.jails.a.failregex", "a <HOST>$"),
         ("guard.jails.a.name", "x"),
-        ("guard.jails.b.failregex", "b <HOST>"),
+        ("guard.jails.b.failregex", "b <HOST>$"),
         ("guard.jails.b.name", "x"),
-        ("guard.jails.c.failregex", "c <HOST>"),
+        ("guard.jails.c.failregex", "c <HOST>$"),
     ]);
     assert_eq!(names, ["shop-web-c"]);
     assert_eq!(
@@ -373,7 +374,7 @@ fn some_label() -> impl Strategy<Value = (String, String)> {
         1 => ".{0,20}",
     ];
     let value = prop_oneof![
-        4 => proptest::sample::select(&["<HOST>", "5", "10m", "-1", "all", "tcp", "INPUT", "drop", "/log", "UTC", "x", "true", "192.0.2.1", ""][..])
+        4 => proptest::sample::select(&["<HOST>$", "5", "10m", "-1", "all", "tcp", "INPUT", "drop", "/log", "UTC", "x", "true", "192.0.2.1", ""][..])
             .prop_map(str::to_owned),
         1 => "(.|\n){0,60}",
         1 => "[<HOST>()\\[\\]*+|\n]{0,30}",

@@ -6,7 +6,7 @@ use super::{Host, run};
 /// Arguments with which the login service logs as the Flask application does.
 pub const FLASK: &[&str] = &["--format", "flask"];
 /// The label that guards it.
-pub const FLASK_REGEX: &str = r"Login failed for user '.*' \[IP: <HOST>\]";
+pub const FLASK_REGEX: &str = r"Login failed for user '.*' \[IP: <HOST>\]$";
 /// Arguments with which the login service logs as ownCloud does, to a file.
 pub const OWNCLOUD: &[&str] = &["--format", "owncloud", "--file", "/mnt/data/files/owncloud.log"];
 /// The label that guards it.

@@ -13,6 +13,8 @@ use guard::control::DEFAULT_SOCKET;
 use guard::control::client::{Client, ClientError, Watched};
 use guard::control::print::{self, Outcome};
 use guard::control::protocol::{Reply, Request, Which};
+use guard::filters::DEFAULT_PATH;
+use guard::filters::lint::Asked;
 use guard::model::{BanTime, Network};
 use jiff::tz::TimeZone;
 
@@ -71,6 +73,9 @@ enum Command {
     Flush,
     Test(Box<test::Options>),
     Filters(filters::Options),
+    /// Search filters for regexes in which an attacker's text decides who is banned, and
+    /// for others that are hardly meant so; needs no guard. Exits with 1 if there are some
+    Lint(Lint),
     /// Explain a command, or show the table of labels (`help labels`)
     Help {
         /// A command, or `labels`
@@ -105,6 +110,28 @@ struct Unban {
     /// Only in this jail
     #[arg(long)]
     jail: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct Lint {
+    /// A filter, perhaps with options: `sshd[mode=aggressive]`
+    #[arg(long, value_name = "NAME[opts]")]
+    filter: Vec<String>,
+    /// A failregex
+    #[arg(long, value_name = "RE", allow_hyphen_values = true)]
+    failregex: Vec<String>,
+    /// An ignoreregex beside `--failregex`
+    #[arg(long, value_name = "RE", requires = "failregex", allow_hyphen_values = true)]
+    ignoreregex: Vec<String>,
+    /// A prefregex beside `--failregex`
+    #[arg(long, value_name = "RE", requires = "failregex", allow_hyphen_values = true)]
+    prefregex: Option<String>,
+    /// A datepattern beside `--failregex`
+    #[arg(long, value_name = "P", requires = "failregex", allow_hyphen_values = true)]
+    datepattern: Option<String>,
+    /// A folder with filters, before all others
+    #[arg(long, value_name = "DIR")]
+    filter_path: Vec<String>,
 }
 
 /// The one place where guardctl reads spans of time.
@@ -203,6 +230,7 @@ fn run(arguments: Arguments) -> Result<Outcome, Failure> {
         Command::Help { topic } => return help(topic.as_deref()),
         Command::Test(options) => return test::run(&options, json),
         Command::Filters(options) => return filters::run(&options, json),
+        Command::Lint(wanted) => return Ok(lint(wanted, json)?),
         Command::Watch => return watch(Client::connect(&socket)?, json),
         Command::Status { jail } => Request::Status { jail },
         Command::Banned { network } => Request::Banned { network },
@@ -227,6 +255,26 @@ fn run(arguments: Arguments) -> Result<Outcome, Failure> {
     let reply = Client::connect(&socket)?.ask(request)?;
     show(&reply, json)?;
     Ok(print::outcome(&reply))
+}
+
+fn lint(wanted: Lint, json: bool) -> io::Result<Outcome> {
+    let Lint { filter, failregex, ignoreregex, prefregex, datepattern, filter_path } = wanted;
+    let asked = Asked {
+        filters: filter,
+        failregex,
+        ignoreregex,
+        prefregex,
+        datepattern,
+        filter_path,
+        json,
+    };
+    let path = std::env::var("GUARD_FILTER_PATH").unwrap_or_else(|_| DEFAULT_PATH.to_owned());
+    let (text, outcome) = guard::filters::lint::run(&asked, &path);
+    match outcome {
+        Outcome::Usage => write!(anstream::stderr(), "{text}")?,
+        _ => write!(anstream::stdout(), "{text}")?,
+    }
+    Ok(outcome)
 }
 
 fn show(reply: &Reply, json: bool) -> io::Result<()> {

@@ -3,7 +3,7 @@ use crate::filter::Library;
 use crate::labels::{self, Defaults};
 use crate::model::{LabelSet, Ports, PublishedPort, Timestamp};
 
-const REGEX: (&str, &str) = ("guard.failregex", "failed <HOST>");
+const REGEX: (&str, &str) = ("guard.failregex", "failed <HOST>$");
 
 /// A world of containers, as discovery would tell it.
 #[derive(Default)]
