@@ -12,8 +12,8 @@
 //! - *fail2ban*: `fail2ban-regex` with the same failregex or filter, on the first lines
 //!   (an unpacked package named by `GUARD_BENCH_FAIL2BAN`).
 //!
-//! Of guard and the limit the best of several turns counts: what else the machine does
-//! can only make a turn slower. Memory is that of a process that only judges.
+//! Processor time counts, and of guard and the limit the best of several turns. Memory is
+//! that of a process that only judges.
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Read, Write};
@@ -21,7 +21,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use guard::filter::{Filter, FilterReference, FilterSpec, Judge, Phase, UseDns, Verdict};
 use guard::filters::Catalog;
@@ -188,17 +188,29 @@ fn compare(log: &Log, lines: u32) {
     );
 }
 
+/// Processor time: what else the machine does is no part of it.
 fn timed(run: impl FnOnce()) -> Duration {
-    let start = Instant::now();
+    let now = || {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+        Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
+    };
+    let start = now();
     run();
-    start.elapsed()
+    now().saturating_sub(start)
 }
 
-/// How long it takes; `None` if it can't be run.
+/// How much processor time it takes; `None` if it can't be run.
 fn timed_command(command: &mut Command) -> Option<Duration> {
-    let start = Instant::now();
+    let of_children = || {
+        let stat = fs::read_to_string("/proc/self/stat").ok()?;
+        // cutime and cstime, in hundredths of a second (proc(5)).
+        let times: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().skip(13).collect();
+        let ticks: u64 = times.iter().take(2).filter_map(|time| time.parse::<u64>().ok()).sum();
+        Some(Duration::from_millis(10 * ticks))
+    };
+    let start = of_children()?;
     let output = command.output().ok()?;
-    output.status.success().then(|| start.elapsed())
+    output.status.success().then_some(of_children()?.checked_sub(start)?)
 }
 
 /// Judges a file: how many failures there are.

@@ -204,6 +204,8 @@ pub(super) struct Bank {
     engines: Vec<Engine>,
     /// All of them in one; not needed for a single linear one.
     gate: Option<RegexSet>,
+    /// Does it see only texts that probably match?
+    sifted: bool,
 }
 
 impl Bank {
@@ -230,7 +232,12 @@ impl Bank {
                 Err(fault) => faults.push((index, fault)),
             }
         }
-        if faults.is_empty() { Ok(Bank { engines, gate }) } else { Err(faults) }
+        if faults.is_empty() { Ok(Bank { engines, gate, sifted: false }) } else { Err(faults) }
+    }
+
+    /// The same bank, for texts that were sifted: most of them match.
+    pub(super) fn for_sifted(self) -> Bank {
+        Bank { sifted: true, ..self }
     }
 
     pub(super) fn engines(&self) -> &[Engine] {
@@ -263,7 +270,9 @@ impl Bank {
         };
         match &self.gate {
             // Which ones match needs memory; whether any does, the usual "none", does not.
-            Some(gate) if gate.is_match(text) => gate.matches(text).iter().find_map(ask),
+            Some(gate) if self.sifted || gate.is_match(text) => {
+                gate.matches(text).iter().find_map(ask)
+            }
             Some(_) => None,
             None => (0..self.engines.len()).find_map(&mut ask),
         }

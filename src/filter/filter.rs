@@ -83,9 +83,11 @@ impl Filter {
         let max_lines = usize::try_from(spec.max_lines.max(1)).unwrap_or(1);
         let needles = needles(&parts, syslog.as_deref().unwrap_or_default());
         let each_alone = max_lines == 1 && !ignores_early(&parts.ignore, &parts.fail);
+        let needles = needles.filter(|_| each_alone);
+        let fail = if needles.is_some() { parts.fail.for_sifted() } else { parts.fail };
         Ok(Filter {
             pref,
-            fail: parts.fail,
+            fail,
             layouts,
             ignore: parts.ignore,
             names,
@@ -93,7 +95,7 @@ impl Filter {
             max_lines,
             use_dns: spec.use_dns,
             syslog: syslog.filter(|_| max_lines == 1),
-            needles: needles.filter(|_| each_alone),
+            needles,
         })
     }
 
