@@ -12,6 +12,7 @@ mod support;
 mod bans;
 mod bed;
 mod by_hand;
+mod filters;
 mod firewall;
 mod host_network;
 mod labels;
