@@ -5,6 +5,7 @@
 //! unpacked. `GUARD_TEST_FAIL2BAN` names folders (`NAME=FOLDER`, with commas between);
 //! without it those that `scripts/fail2ban.sh` left in cargo's target folder are taken.
 //! Where there is none the test says so, or fails if `GUARD_TEST_REQUIRE` lists `fail2ban`.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test reports by panicking")]
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;

@@ -34,7 +34,9 @@ fn append(hir: &Hir, out: &mut String) -> Option<()> {
             let letter = ('a'..='z')
                 .chain('0'..='9')
                 .find(|char| class.ranges().iter().any(|r| (r.start()..=r.end()).contains(char)));
-            out.push(letter.or_else(|| class.ranges().first().map(|range| range.start()))?);
+            out.push(letter.or_else(|| {
+                class.ranges().first().map(regex_syntax::hir::ClassUnicodeRange::start)
+            })?);
         }
         HirKind::Class(Class::Bytes(_)) => return None,
         HirKind::Repetition(repetition) => {

@@ -208,13 +208,28 @@ impl Filter {
 
     /// Whom a match names, by its groups as they are.
     pub(super) fn identity(&self, found: &Found<'_>) -> Option<Identity> {
-        let own = self.layouts.get(found.regex)?;
-        fields::identity(|group| {
-            own.get(&found.captures, group).or_else(|| match found.pref.as_ref()? {
-                PrefGroups::All(captures) => self.pref.as_ref()?.layout.get(captures, group),
-                PrefGroups::Id(_) => None,
-            })
+        fields::identity(|group| self.group(found, group))
+    }
+
+    /// What a special group matched, as it is: `alt_…` does not fill it.
+    fn group<'t>(&self, found: &Found<'t>, group: usize) -> Option<&'t str> {
+        let own = self.layouts.get(found.regex)?.get(&found.captures, group);
+        own.or_else(|| match found.pref.as_ref()? {
+            PrefGroups::All(captures) => self.pref.as_ref()?.layout.get(captures, group),
+            PrefGroups::Id(id) => id.filter(|_| group == fields::MLFID),
         })
+    }
+
+    /// The connection that a match ends without a failure of its own, so that it means
+    /// nothing where nothing is known of that connection.
+    pub(super) fn ends<'t>(&self, found: &Found<'t>) -> Option<&'t str> {
+        let pref = self.pref.as_ref().map(|pref| &pref.layout);
+        if self.layouts.get(found.regex).into_iter().chain(pref).any(Layout::is_complex) {
+            return None;
+        }
+        let is_set = |group| self.group(found, group).is_some_and(|text| !text.is_empty());
+        let ends = is_set(fields::FORGET) && (is_set(fields::NOFAIL) || is_set(fields::GAINED));
+        self.group(found, fields::MLFID).filter(|_| ends)
     }
 
     /// All groups of a match, merged.

@@ -91,6 +91,11 @@ impl Connections {
         told
     }
 
+    /// Was it told of this connection?
+    pub(super) fn knows(&self, id: &str) -> bool {
+        self.known.contains_key(id)
+    }
+
     fn remove(&mut self, id: &str) -> Option<Connection> {
         let known = self.known.remove(id)?;
         self.bytes = self.bytes.saturating_sub(known.weight(id));

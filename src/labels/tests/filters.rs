@@ -1,9 +1,7 @@
 //! Filters by name, and what labels add to them.
 
-use std::fs;
-
 use super::*;
-use crate::filter::{FilterSpec, UseDns};
+use crate::filter::{FilterFiles, FilterSpec, UseDns};
 use crate::filters::Catalog;
 
 const OWN: &str = "[Definition]
@@ -14,19 +12,46 @@ datepattern = %%Y-%%m-%%d
 maxlines = 2
 ";
 
-/// What these labels come to where there are some filters, good ones and bad ones.
+/// Some filters, good ones and bad ones, and guard's own.
+struct Files(Catalog);
+
+const DIR: &str = "DIR";
+
+const FILES: [(&str, &str); 3] = [
+    ("own.conf", OWN),
+    ("broken.conf", "[Definition]\nfailregex = ^a <HOST>$\n            ^b (<HOST>$\n"),
+    ("twice.conf", "[Definition]\nfailregex = a\nfailregex = b\n"),
+];
+
+impl FilterFiles for Files {
+    fn folders(&self) -> Vec<String> {
+        [DIR.to_owned()].into_iter().chain(self.0.folders()).collect()
+    }
+
+    fn read(&self, folder: &str, name: &str) -> Result<Option<String>, String> {
+        if folder != DIR {
+            return self.0.read(folder, name);
+        }
+        let file = FILES.iter().find(|(known, _)| *known == name);
+        Ok(file.map(|(_, text)| (*text).to_owned()))
+    }
+
+    fn list(&self, folder: &str, name: &str) -> Vec<String> {
+        match (folder, name) {
+            (DIR, ".") => FILES.iter().map(|(known, _)| (*known).to_owned()).collect(),
+            (DIR, _) => Vec::new(),
+            _ => FilterFiles::list(&self.0, folder, name),
+        }
+    }
+}
+
+/// What these labels come to where there are some filters.
 fn read_with_filters(labels: &[(&str, &str)]) -> (Vec<Jail>, String, Library) {
-    let folder = tempfile::tempdir().unwrap();
-    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
-    write("own.conf", OWN);
-    write("broken.conf", "[Definition]\nfailregex = ^a <HOST>$\n            ^b (<HOST>$\n");
-    write("twice.conf", "[Definition]\nfailregex = a\nfailregex = b\n");
-    let mut library = Library::of(Catalog::new(&folder.path().display().to_string()));
+    let mut library = Library::of(Files(Catalog::new("")));
     let Reading { jails, complaints } =
         read(&container(labels), &Defaults::default(), &mut library);
     let rendered: Vec<String> = complaints.iter().map(Complaint::render).collect();
-    let rendered = rendered.join("\n").replace(&folder.path().display().to_string(), "DIR");
-    (jails, rendered, library)
+    (jails, rendered.join("\n"), library)
 }
 
 /// The jail of these labels has the filter of `spec`.
