@@ -100,8 +100,7 @@ impl Compiler<'_> {
         match Bank::compile(&patterns) {
             Ok(bank) => Some((patterns, bank)),
             Err(faults) => {
-                self.errors
-                    .extend(faults.into_iter().map(|(index, fault)| fault.at(place(index))));
+                self.errors.extend(faults.into_iter().map(|(index, fault)| fault.at(place(index))));
                 None
             }
         }
