@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until};
 use super::entry::{Told, tell, time};
 use super::file::JournalFile;
 use super::folder::{self, Found, JournalFolders};
-use super::layout::Damage;
+use super::layout::{Damage, EntryHead};
 use super::track::{Begin, Track};
 use crate::model::{JournalMark, JournalMatch, Line, Mark, Position, Timestamp};
 use crate::wake::Wake;
@@ -63,6 +63,8 @@ pub struct JournalReader {
     since: Timestamp,
     /// How far each sequence of numbers has been read; a [`Position::Journal`].
     place: Position,
+    /// The file and the fingerprint of the last entry that was given.
+    last: ([u8; 16], u64),
     /// Files that were looked into.
     seen: HashSet<Found>,
     refused: BTreeMap<Found, String>,
@@ -81,6 +83,17 @@ pub struct JournalReader {
 
 /// Up to which number to read now, for each sequence of numbers.
 type Round = HashMap<u128, JournalMark>;
+
+/// The place behind an entry.
+fn mark(sequence: u128, head: &EntryHead) -> JournalMark {
+    JournalMark {
+        sequence,
+        number: head.number,
+        at: time(head.realtime).unwrap_or(Timestamp::UNIX_EPOCH),
+        boot: head.boot,
+        since_boot: head.monotonic,
+    }
+}
 
 impl JournalReader {
     /// Follows what is `wanted`: behind `place`, a [`Position::Journal`], and not older
@@ -102,6 +115,7 @@ impl JournalReader {
             wanted,
             since,
             place,
+            last: Default::default(),
             seen: HashSet::new(),
             refused: BTreeMap::new(),
             tracks: Vec::new(),
@@ -136,6 +150,11 @@ impl JournalReader {
                 return batch;
             }
         }
+    }
+
+    /// Has the end of the journal been reached once?
+    pub fn is_live(&self) -> bool {
+        self.live
     }
 
     /// How it is doing.
@@ -175,8 +194,7 @@ impl JournalReader {
             track.refresh(&self.wanted);
             let sequence = track.file.header().sequence;
             let Some(last) = track.last() else { continue };
-            let at = time(last.realtime).unwrap_or(self.since);
-            let mark = JournalMark { sequence, number: last.number, at };
+            let mark = mark(sequence, &last);
             let end = round.entry(sequence).or_insert(mark);
             if end.number < mark.number {
                 *end = mark;
@@ -240,23 +258,41 @@ impl JournalReader {
     fn take(&mut self, index: usize) -> Option<Line> {
         let track = &mut self.tracks[index];
         let entry = track.ready.take()?;
-        let Told { at, text, unreadable } = tell(&track.file, &entry);
-        let written = time(entry.head.realtime).unwrap_or(self.since);
-        if unreadable {
-            track.damaged += 1;
-        }
-        let mark = JournalMark {
-            sequence: track.file.header().sequence,
-            number: entry.head.number,
-            at: written,
-        };
-        // A copy of a file has the same entries.
-        if self.reached(mark.sequence).is_some_and(|place| place.number >= mark.number) {
+        let mark = mark(track.file.header().sequence, &entry.head);
+        let from = (track.file.header().file_id, entry.head.fingerprint);
+        if self.is_copy(&mark, from) {
             return None;
         }
-        let mark = Mark::Journal(mark);
-        self.place.advance(&mark);
-        Some(Line { at: at.or(Some(written)), text, mark })
+        let track = &mut self.tracks[index];
+        let Told { at, text, unreadable } = tell(&track.file, &entry);
+        track.damaged += u64::from(unreadable);
+        self.last = from;
+        let mark = self.advance(mark);
+        (!unreadable).then_some(Line { at: at.or(Some(mark.at)), text, mark: Mark::Journal(mark) })
+    }
+
+    /// Was this entry given before? A copy of a file has the same numbers. What
+    /// journald moves from `/run` to `/var` gets new ones, but keeps its times, which
+    /// otherwise never go back between two starts of the machine.
+    fn is_copy(&self, mark: &JournalMark, from: ([u8; 16], u64)) -> bool {
+        let Some(place) = self.reached(mark.sequence) else { return false };
+        let again = || {
+            mark.since_boot < place.since_boot
+                || mark.since_boot == place.since_boot
+                    && (from.1 == self.last.1 && from.0 != self.last.0)
+        };
+        mark.number <= place.number || mark.boot == place.boot && again()
+    }
+
+    /// Moves the place.
+    fn advance(&mut self, mut mark: JournalMark) -> JournalMark {
+        if let Some(place) = self.reached(mark.sequence)
+            && place.boot == mark.boot
+        {
+            mark.since_boot = mark.since_boot.max(place.since_boot);
+        }
+        self.place.advance(&Mark::Journal(mark));
+        mark
     }
 
     /// Everything up to the round's numbers has been read.
@@ -264,8 +300,7 @@ impl JournalReader {
         let mut places = Vec::new();
         for mark in round.values() {
             if self.reached(mark.sequence).is_none_or(|place| place.number < mark.number) {
-                self.place.advance(&Mark::Journal(*mark));
-                places.push(*mark);
+                places.push(self.advance(*mark));
             }
         }
         self.live = true;

@@ -99,6 +99,8 @@ impl Track {
                     // What is linked behind the damage can't be found; what comes
                     // later may mend it.
                     self.problem = Some(damage);
+                    let lost = self.file.header().entries - self.next;
+                    self.damaged = self.damaged.saturating_add(lost);
                     self.skip_to_end();
                     return;
                 }

@@ -87,6 +87,10 @@ pub struct JournalMark {
     pub number: u64,
     /// When it was written.
     pub at: Timestamp,
+    /// The start of the machine in which it was written.
+    pub boot: u128,
+    /// Microseconds since then: of the newest entry of that start before this place.
+    pub since_boot: u64,
 }
 
 /// A place in a source.
@@ -160,7 +164,8 @@ mod tests {
 
     #[test]
     fn each_sequence_of_the_journal_has_its_place() {
-        let mark = |sequence, number| JournalMark { sequence, number, at: Timestamp::UNIX_EPOCH };
+        let at = Timestamp::UNIX_EPOCH;
+        let mark = |sequence, number| JournalMark { sequence, number, at, boot: 1, since_boot: 2 };
         let mut position = Position::Journal(Vec::new());
         for (sequence, number) in [(1, 5), (1, 6), (2, 1), (1, 7)] {
             position.advance(&Mark::Journal(mark(sequence, number)));
