@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 
 use super::jail::StreamChoice;
 use super::ports::PortWish;
-use crate::model::{BanTime, BlockType, Chain, IgnoreEntry, JailName, Protocol};
+use crate::model::{BanTime, BlockType, Chain, IgnoreEntry, JailName, JournalMatch, Protocol};
 
 /// A label or variable to be read.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +38,7 @@ pub(super) struct Options {
     pub(super) failregex: Vec<Piece>,
     pub(super) ignoreregex: Vec<Piece>,
     pub(super) logpath: Vec<String>,
+    pub(super) journal: Option<JournalMatch>,
     pub(super) stream: Option<StreamChoice>,
     pub(super) max_retry: Option<NonZeroU32>,
     pub(super) find_time: Option<Duration>,

@@ -12,7 +12,7 @@ use super::complaint::shorten;
 use super::jail::StreamChoice;
 use super::options::{Given, Piece};
 use super::{Flaw, duration, hint};
-use crate::model::{BlockType, Chain, JailName, MANUAL_JAIL};
+use crate::model::{BlockType, Chain, InvalidMatch, JailName, JournalMatch, MANUAL_JAIL};
 
 /// Most bytes of a value.
 pub(super) const MAX_VALUE: usize = 64 * 1024;
@@ -207,6 +207,11 @@ pub(super) fn paths(value: &str) -> Result<Vec<String>, Vec<Flaw>> {
         flaws.push(nothing(value));
     }
     if flaws.is_empty() { Ok(paths) } else { Err(flaws) }
+}
+
+/// Match terms of the journal.
+pub(super) fn journal(value: &str) -> Result<JournalMatch, Flaw> {
+    value.parse().map_err(|InvalidMatch { span, what, remedy }| Flaw::new(span, what).mend(remedy))
 }
 
 fn path(text: &str) -> Result<(), Flaw> {

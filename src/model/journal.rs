@@ -1,6 +1,7 @@
 //! Which entries of the journal a jail looks at.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Range;
 
 /// Terms as journalctl and fail2ban write them: `_SYSTEMD_UNIT=ssh.service _COMM=sshd`.
@@ -51,6 +52,24 @@ impl JournalMatch {
     pub fn fits(&self, mut has: impl FnMut(&str) -> bool) -> bool {
         let mut any = |terms: &Vec<String>| terms.iter().any(|term| has(term));
         self.groups.iter().any(|fields| fields.iter().all(&mut any))
+    }
+}
+
+/// The terms as they can be read again, those of a field together.
+impl fmt::Display for JournalMatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, fields) in self.groups.iter().enumerate() {
+            f.write_str(if at > 0 { " + " } else { "" })?;
+            for (at, term) in fields.iter().flatten().enumerate() {
+                f.write_str(if at > 0 { " " } else { "" })?;
+                let plain = |c: char| !c.is_whitespace() && !matches!(c, '"' | '\'' | '\\');
+                match term.chars().all(plain) {
+                    true => f.write_str(term)?,
+                    false => write!(f, "'{}'", term.replace('\'', "'\\''"))?,
+                }
+            }
+        }
+        Ok(())
     }
 }
 
@@ -228,6 +247,16 @@ mod tests {
         assert_eq!(groups("A=1\n\nB=2 C=3"), [vec![["A=1"]], vec![["B=2"], ["C=3"]]]);
         assert_eq!(groups("A='x y' 'B=+' C=a\\ b\\+"), [[["A=x y"], ["B=+"], ["C=a b+"]]]);
         assert_eq!(groups("_A=x=y="), [[["_A=x=y="]]]);
+    }
+
+    #[test]
+    fn what_is_shown_can_be_read_again() {
+        for text in ["B=1 A=2 B=3", "A='x y' + B='it'\\''s' + C=\"q\\\"\"", "A=a\\\\b\nB=\u{e9}"] {
+            let terms: JournalMatch = text.parse().unwrap();
+            assert_eq!(terms.to_string().parse(), Ok(terms), "{text}");
+        }
+        let terms: JournalMatch = "B=1 A=2\nC=3".parse().unwrap();
+        assert_eq!(terms.to_string(), "A=2 B=1 + C=3");
     }
 
     #[test]
