@@ -321,7 +321,7 @@ impl<B: Bytes> JournalFile<B> {
         bytes: &mut [u8],
     ) -> Result<(Object, usize), Damage> {
         let damaged = Damage::Object { what: kind.name(), at };
-        if at % 8 != 0 || at < layout::HEADER as u64 {
+        if !at.is_multiple_of(8) || at < layout::HEADER as u64 {
             return Err(damaged);
         }
         let read = self.read(at, bytes)?;

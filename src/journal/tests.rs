@@ -102,7 +102,7 @@ fn entries_become_lines() {
         ];
         assert_eq!(texts(sample, None), lines, "{name}");
         let told = read(sample, None).unwrap();
-        let second = |n: i64| Some(super::entry::time((1_700_000_000 + n as u64) * 1_000_000)?);
+        let second = |n: u64| super::entry::time((1_700_000_000 + n) * 1_000_000);
         assert_eq!(told[0].at, second(1));
         assert_eq!(told[1].at.unwrap().as_microsecond(), 1_700_000_001_750_000);
         assert!(told.iter().all(|told| !told.unreadable));

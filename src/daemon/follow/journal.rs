@@ -2,7 +2,7 @@
 
 use super::{Came, Follower, PROGRESS_EVERY, Track, came};
 use crate::filter::{Carrier, Phase};
-use crate::journal::JournalReader;
+use crate::journal::{JournalReader, JournalState};
 use crate::model::{Mark, Position, Progress, SourceId};
 
 impl Follower {
@@ -39,7 +39,7 @@ impl Follower {
     /// What is wrong is logged once, when it comes up.
     fn journal_state(&self, reader: &JournalReader) {
         let state = reader.state();
-        let before = self.state.borrow().journal.as_ref().map(|state| state.warnings());
+        let before = self.state.borrow().journal.as_ref().map(JournalState::warnings);
         let before = before.unwrap_or_default();
         for warning in state.warnings().iter().filter(|warning| !before.contains(warning)) {
             tracing::warn!("[{}] {warning}", self.jail);
