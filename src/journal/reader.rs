@@ -1,6 +1,7 @@
 //! Following all files of the journal.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io;
 use std::time::Duration;
 
 use rustix::fs::{CWD, Mode, OFlags};
@@ -110,6 +111,8 @@ pub struct JournalReader {
     refused: BTreeMap<Found, String>,
     tracks: Vec<Track>,
     round: Option<Round>,
+    /// The round gave something.
+    moved: bool,
     /// The end was reached once.
     live: bool,
     begun: bool,
@@ -160,6 +163,7 @@ impl JournalReader {
             refused: BTreeMap::new(),
             tracks: Vec::new(),
             round: None,
+            moved: false,
             live: false,
             begun: false,
             present: Vec::new(),
@@ -284,7 +288,9 @@ impl JournalReader {
             let Some(entry) = &track.ready else { continue };
             let sequence = track.file.header().sequence;
             let number = entry.head.number;
-            if round.get(&sequence).is_none_or(|end| number > end.number) {
+            // Nobody writes to a file without an end, so nothing is to be waited for.
+            let beyond = round.get(&sequence).is_none_or(|end| number > end.number);
+            if beyond && !track.torn {
                 continue;
             }
             let head = heads.entry(sequence).or_insert((number, entry.head.realtime, index));
@@ -308,6 +314,7 @@ impl JournalReader {
         let Told { at, text, unreadable } = tell(&track.file, &entry);
         track.damaged += u64::from(unreadable);
         self.last = from;
+        self.moved = true;
         let mark = self.advance(mark);
         (!unreadable).then_some(Line { at: at.or(Some(mark.at)), text, mark: Mark::Journal(mark) })
     }
@@ -349,7 +356,8 @@ impl JournalReader {
             self.damaged += if track.is_over() { track.damaged } else { 0 };
         }
         self.tracks.retain(|track| !track.is_over());
-        if self.tracks.iter().any(|track| track.behind() > 0) {
+        let moved = std::mem::take(&mut self.moved) || !places.is_empty();
+        if moved && self.tracks.iter().any(|track| track.behind() > 0) {
             self.next_look = Instant::now();
         }
         places
@@ -402,7 +410,12 @@ impl JournalReader {
 
     /// Begins to read a file that is new, or has a new name.
     fn open(&mut self, found: Found, oldest: &mut HashMap<u128, u64>) -> Result<(), String> {
-        let file = found.open().map_err(|error| format!("it can't be opened: {error}"))?;
+        let file = found.open().map_err(|error| match error.kind() {
+            io::ErrorKind::PermissionDenied => {
+                "guard may not read it: give its container `cap_add: [DAC_READ_SEARCH]`".to_owned()
+            }
+            _ => format!("it can't be opened: {error}"),
+        })?;
         let file = JournalFile::open(file).map_err(|damage: Damage| damage.to_string())?;
         let header = *file.header();
         if header.entries > 0 {

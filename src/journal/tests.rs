@@ -7,6 +7,7 @@ use std::sync::{Arc, LazyLock};
 
 use proptest::prelude::*;
 
+use super::JournalState;
 use super::entry::{Told, tell};
 use super::file::{Bytes, JournalFile};
 use super::layout::Damage;
@@ -140,6 +141,19 @@ fn a_damaged_table_of_fields_makes_no_entry_vanish() {
         }
         assert_eq!(texts(&sample, Some("_SYSTEMD_UNIT=ssh.service")).len(), 8, "{name}");
     }
+}
+
+#[test]
+fn what_to_mount_is_told() {
+    let mut state = JournalState::default();
+    let lines = ["/var/log/journal:/var/log/journal:ro", "/run/log/journal:/run/log/journal:ro"];
+    let told = state.warnings();
+    assert!(told.len() == 1 && lines.iter().all(|line| told[0].contains(line)), "{told:?}");
+    state.folders = vec!["/var/log/journal".into()];
+    let told = state.warnings();
+    assert!(told.len() == 1 && told[0].contains("no journal file in /var/log/journal"), "{told:?}");
+    state.found = 1;
+    assert_eq!(state.warnings(), [""; 0]);
 }
 
 #[test]

@@ -25,6 +25,8 @@ pub(super) struct Track {
     looked_up: u64,
     /// The next entry that fits.
     pub(super) ready: Option<Entry>,
+    /// The last entry can't be read.
+    pub(super) torn: bool,
     /// How many entries could not be read.
     pub(super) damaged: u64,
     /// Why a part of the file can't be read.
@@ -57,6 +59,7 @@ impl Track {
             terms: Terms::default(),
             looked_up: 0,
             ready: None,
+            torn: false,
             damaged: 0,
             problem: None,
         }
@@ -83,10 +86,15 @@ impl Track {
         self.listed.clear();
     }
 
-    /// The last entry there is.
+    /// The last entry that can be read.
     pub(super) fn last(&mut self) -> Option<EntryHead> {
         let last = self.file.header().entries.checked_sub(1)?;
-        self.file.head_of(last).ok()
+        let head = self.file.head_of(last).ok();
+        self.torn = head.is_none();
+        head.or_else(|| {
+            let end = self.file.search(|_| true);
+            self.file.head_of(end.checked_sub(1)?).ok()
+        })
     }
 
     /// Looks for the next entry that fits; each entry looked at costs 1 of `budget`.

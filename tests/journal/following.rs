@@ -252,6 +252,15 @@ fn damage_in_one_file_spares_the_others() {
         "{state:?}"
     );
     assert!(state.damaged > 0, "{state:?}");
+
+    // And alone, without any file that tells how far the numbers have come.
+    let folder = tempfile::TempDir::new().unwrap();
+    std::fs::copy(&torn, folder.path().join("torn.journal~")).unwrap();
+    let folders = JournalFolders { roots: vec![folder.path().to_owned()], machine: None };
+    let terms = "TEST=yes".parse().unwrap();
+    let mut alone = JournalReader::new(folders, terms, None, Timestamp::UNIX_EPOCH);
+    let same = numbers(&read_to_end(&mut alone));
+    assert_eq!(same, found.into_iter().filter(|number| *number < 300).collect::<Vec<_>>());
 }
 
 #[test]
