@@ -314,8 +314,7 @@ impl Run<'_> {
 
 /// `# failJSON: {…}` and its like.
 fn directive(line: &str) -> Option<(&str, Json)> {
-    let (kind, json) =
-        line.strip_prefix('#')?.trim_start_matches('#').trim_start().split_once(':')?;
+    let (kind, json) = line.strip_prefix('#')?.trim_start_matches('#').trim_start().split_once(':')?;
     if !["failJSON", "fileOptions", "filterOptions", "addFILE"].contains(&kind) {
         return None;
     }
@@ -358,14 +357,12 @@ fn check(
             "time" if value.is_null() => continue,
             "time" => local_time(hit.at),
             "attempts" => hit.lines.to_string(),
-            "host" => {
-                group(groups, "host").or_else(|| group(groups, "fid")).unwrap_or_else(|| match &hit
-                    .who
-                {
+            "host" => group(groups, "host").or_else(|| group(groups, "fid")).unwrap_or_else(|| {
+                match &hit.who {
                     Who::Network(network) => network.to_string(),
                     Who::Name(text) | Who::Text(text) => text.clone(),
-                })
-            }
+                }
+            }),
             other => group(groups, other).unwrap_or_default(),
         };
         let wanted = wanted(value);

@@ -57,8 +57,7 @@ fn every_filter_has_samples_and_is_linear() {
         assert!(sampled.contains(name), "no samples: tests/filters/{name}.log");
         assert!(listed.about.chars().count() > 10, "{name} does not say what it is for");
         let loaded = Catalog::new("").load(&name.parse().unwrap()).unwrap();
-        let filter =
-            Filter::new(&loaded.spec).unwrap_or_else(|errors| panic!("{name}: {errors:?}"));
+        let filter = Filter::new(&loaded.spec).unwrap_or_else(|errors| panic!("{name}: {errors:?}"));
         assert_eq!(filter.backtracking(), 0, "{name}");
     }
 }
@@ -118,10 +117,10 @@ impl Sample {
         self.lines += 1;
         let expected = self.expected.take().unwrap_or_else(|| "missed".to_owned());
         let journal = self.current.1;
-        let instance = self
-            .instances
-            .entry(self.current.clone())
-            .or_insert_with_key(|(reference, journal)| Instance::new(reference, *journal));
+        let instance =
+            self.instances.entry(self.current.clone()).or_insert_with_key(|(reference, journal)| {
+                Instance::new(reference, *journal)
+            });
         instance.check(line, journal, &expected)
     }
 
@@ -180,7 +179,12 @@ impl Instance {
     }
 }
 
-fn same_failure(who: &str, at: Timestamp, groups: &Groups, expected: &str) -> Result<(), String> {
+fn same_failure(
+    who: &str,
+    at: Timestamp,
+    groups: &Groups,
+    expected: &str,
+) -> Result<(), String> {
     let (host, mut rest) = expected.split_once(' ').unwrap_or((expected, ""));
     if who != host {
         return Err(format!("is a failure of {who}, should be {host}"));

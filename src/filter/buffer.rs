@@ -82,8 +82,7 @@ fn spanned(text: &str, found: Range<usize>) -> Range<usize> {
         .rposition(|b| *b == b'\n')
         .map_or(0, |at| at + 1);
     let from = found.end.saturating_sub(1).min(bytes.len());
-    let end =
-        bytes[from..].iter().position(|b| *b == b'\n').map_or(bytes.len(), |at| from + at + 1);
+    let end = bytes[from..].iter().position(|b| *b == b'\n').map_or(bytes.len(), |at| from + at + 1);
     count(start)..count(end.max(start))
 }
 

@@ -100,7 +100,8 @@ impl Compiler<'_> {
         match Bank::compile(&patterns) {
             Ok(bank) => Some((patterns, bank)),
             Err(faults) => {
-                self.errors.extend(faults.into_iter().map(|(index, fault)| fault.at(place(index))));
+                self.errors
+                    .extend(faults.into_iter().map(|(index, fault)| fault.at(place(index))));
                 None
             }
         }

@@ -118,7 +118,8 @@ impl Engine {
     /// # Errors
     /// Wrong syntax, at its place in the user's text.
     pub(super) fn check(translation: &Translation) -> Result<(), Fault> {
-        let pattern = if translation.irregular { &translation.gate } else { &translation.pattern };
+        let pattern =
+            if translation.irregular { &translation.gate } else { &translation.pattern };
         let mut parser = regex_syntax::ParserBuilder::new().nest_limit(NEST_LIMIT).build();
         parser.parse(pattern.text()).map(drop).map_err(|error| syntax_fault(pattern, &error))
     }

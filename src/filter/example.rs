@@ -31,9 +31,9 @@ fn append(hir: &Hir, out: &mut String) -> Option<()> {
         HirKind::Empty | HirKind::Look(_) => {}
         HirKind::Literal(literal) => out.push_str(std::str::from_utf8(&literal.0).ok()?),
         HirKind::Class(Class::Unicode(class)) => {
-            let letter = ('a'..='z')
-                .chain('0'..='9')
-                .find(|char| class.ranges().iter().any(|r| (r.start()..=r.end()).contains(char)));
+            let letter = ('a'..='z').chain('0'..='9').find(|char| {
+                class.ranges().iter().any(|r| (r.start()..=r.end()).contains(char))
+            });
             out.push(letter.or_else(|| class.ranges().first().map(|range| range.start()))?);
         }
         HirKind::Class(Class::Bytes(_)) => return None,

@@ -78,8 +78,7 @@ impl Filter {
     /// How many of the failregexes, and of all regexes, need the backtracking engine.
     pub fn backtracking(&self) -> usize {
         let pref = self.pref.iter().map(|(engine, _)| engine);
-        pref.chain(self.fail.engines())
-            .chain(self.ignore.engines())
+        pref.chain(self.fail.engines()).chain(self.ignore.engines())
             .filter(|engine| engine.is_backtracking())
             .count()
     }

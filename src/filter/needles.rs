@@ -198,7 +198,7 @@ mod tests {
         check("(?:failed from|accepted by)|exceeded", &["failed from", "accepted by", "exceeded"]);
         check("(?:failed from|by)|exceeded", &[]);
         check("(?i)failed by", &["failed by"]);
-        check("(?i)aaasbbbkccc", &[]);
+        check("(?i)aaasbbbkccc", &[], );
         check("fai(?:)led from", &["failed from"]);
         check("short", &[]);
         check("failed\n", &[]);

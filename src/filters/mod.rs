@@ -163,10 +163,7 @@ mod tests {
         assert_eq!(loaded.files, [path.display().to_string()]);
         let listed = catalog.list();
         let sshd = listed.iter().find(|listed| listed.name == "sshd").unwrap();
-        assert_eq!(
-            (sshd.about.as_str(), &sshd.folder),
-            ("Mine", &folder.path().display().to_string())
-        );
+        assert_eq!((sshd.about.as_str(), &sshd.folder), ("Mine", &folder.path().display().to_string()));
         let error = catalog.load(&"latin".parse().unwrap()).unwrap_err();
         assert!(error.to_string().contains("not in UTF-8"), "{error}");
     }

@@ -18,12 +18,14 @@ mod folder;
 mod hash;
 mod layout;
 mod reader;
+mod state;
 mod terms;
 mod track;
 mod unpack;
 
 pub use folder::JournalFolders;
-pub use reader::{JournalBatch, JournalReader, JournalState};
+pub use reader::{JournalBatch, JournalReader};
+pub use state::JournalState;
 
 #[cfg(test)]
 mod tests;

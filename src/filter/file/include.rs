@@ -23,7 +23,8 @@ pub(super) struct Read {
 /// All files of the filter `name`.
 pub(super) fn read(name: &str, files: &dyn FilterFiles) -> Result<Read, FilterFileError> {
     let folders = files.folders();
-    let mut reader = Reader { files, folders: &folders, names: Vec::new(), out: Vec::new() };
+    let mut reader =
+        Reader { files, folders: &folders, names: Vec::new(), out: Vec::new() };
     for folder in &folders {
         for file in reader.beside(folder, name) {
             reader.with_includes(folder, &file, &mut Vec::new())?;

@@ -63,8 +63,7 @@ impl Reader {
             return Ok(());
         }
         self.indent = indent;
-        if let Some(header) =
-            value.strip_prefix('[').and_then(|rest| Some(rest.rsplit_once(']')?.0))
+        if let Some(header) = value.strip_prefix('[').and_then(|rest| Some(rest.rsplit_once(']')?.0))
             && !header.is_empty()
         {
             return self.section(header, number);

@@ -228,9 +228,9 @@ fn max_lines(text: &Text) -> Result<u32, Mistake> {
 }
 
 fn use_dns(text: &Text) -> Result<UseDns, Mistake> {
-    text.to_string()
-        .parse()
-        .map_err(|error: super::InvalidUseDns| wrong(text, format!("`usedns`: {error}"), None))
+    text.to_string().parse().map_err(|error: super::InvalidUseDns| {
+        wrong(text, format!("`usedns`: {error}"), None)
+    })
 }
 
 fn wrong(text: &Text, what: String, remedy: Option<String>) -> Mistake {

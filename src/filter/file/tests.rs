@@ -70,7 +70,10 @@ fn a_filter_and_what_it_includes() {
     let files = [("/stock", "common.conf", COMMON), ("/stock", "sshd.conf", SSHD)];
     let loaded = read(&files, "sshd").unwrap();
     assert_eq!(loaded.spec.failregex, ["^a <HOST>", "^z <HOST>"]);
-    assert_eq!(loaded.spec.prefregex.as_deref(), Some("^f(?:sshd: )?<F-CONTENT>.+</F-CONTENT>$"));
+    assert_eq!(
+        loaded.spec.prefregex.as_deref(),
+        Some("^f(?:sshd: )?<F-CONTENT>.+</F-CONTENT>$")
+    );
     assert_eq!(loaded.spec.datepattern.as_deref(), Some("^%Y"));
     assert_eq!(loaded.spec.daemon.as_deref(), Some("sshd"));
     assert_eq!(loaded.journalmatch.as_deref(), Some("_COMM=sshd"));

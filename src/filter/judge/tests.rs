@@ -163,8 +163,7 @@ fn hostile_lines() {
     check("from <HOST>", &beyond, "Missed");
     check("from <HOST>", &format!("from 192.0.2.1 {}", "é".repeat(MAX_LINE)), "192.0.2.1");
     check("(a+)+<HOST>$", &"a".repeat(MAX_LINE), "Missed");
-    let endless =
-        file(&mut judge(&["from <HOST>"], &[]), &format!("from {}", "1::".repeat(20_000)));
+    let endless = file(&mut judge(&["from <HOST>"], &[]), &format!("from {}", "1::".repeat(20_000)));
     assert!(endless.contains("who: Text"), "no address, so nobody is banned");
 }
 

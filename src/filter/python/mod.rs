@@ -209,11 +209,7 @@ impl<'p> Translator<'p> {
     /// A quantifier of `len` bytes, written as `text` if that is not empty, with
     /// the `?` or `+` that may follow it.
     fn quantifier(&mut self, text: &str, len: usize) {
-        if text.is_empty() {
-            self.copy(len)
-        } else {
-            self.write(text, len)
-        }
+        if text.is_empty() { self.copy(len) } else { self.write(text, len) }
         match self.rest().as_bytes().first() {
             Some(b'?') => self.copy(1),
             // Possessive. Without that it matches more: right for the gate.
