@@ -23,6 +23,7 @@
 //! | [`warden`] | failures in, effects out: counting, ban times, ignore rules | pure |
 //! | [`docker`] | the Docker API, GET only: discovery, log streams, mounts | |
 //! | [`files`] | log files, however they rotate | |
+//! | [`journal`] | the host's journal, read from its files | |
 //! | [`firewall`] | the wanted state → the kernel, and keeping it there | |
 //! | [`store`] | SQLite: bans, counts, positions | |
 //! | [`control`] | the socket between guardctl and guard | |
@@ -35,7 +36,9 @@ pub mod files;
 pub mod filter;
 pub mod filters;
 pub mod firewall;
+pub mod journal;
 pub mod labels;
 pub mod model;
 pub mod store;
+mod wake;
 pub mod warden;

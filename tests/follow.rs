@@ -470,7 +470,7 @@ fn a_mark_is_the_end_of_its_line() {
             .iter()
             .map(|line| match line.mark {
                 Mark::File(mark) => mark.offset,
-                Mark::Output(..) => panic!("a file's line"),
+                Mark::Output(..) | Mark::Journal(_) => panic!("a file's line"),
             })
             .collect();
         assert_eq!(offsets, [4, 8]);

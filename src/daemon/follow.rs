@@ -1,6 +1,8 @@
 //! A follower: one source (or the files of one jail in one container), read in
 //! its own task, judged by the jail's filter, and reported.
 
+mod journal;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,6 +16,7 @@ use super::resolver::Resolver;
 use crate::docker::{Engine, OutputBatch, OutputChoice, OutputStart};
 use crate::files::{FileReader, FileState};
 use crate::filter::{Filter, Judge, Phase, UseDns, Verdict, Who, ZoneHint};
+use crate::journal::JournalState;
 use crate::model::{
     Container, Failure, JailName, Line, Network, Position, Progress, SourceId, Timestamp,
 };
@@ -41,6 +44,8 @@ pub(crate) struct FollowerState {
     pub(crate) ended: bool,
     /// The files, as they were last seen.
     pub(crate) files: Vec<FileState>,
+    /// The journal, as it was last seen.
+    pub(crate) journal: Option<JournalState>,
     /// Live dates are off by whole quarters of an hour.
     pub(crate) zone_hint: Option<ZoneHint>,
     /// Lines on which a regex took more steps than it may.
@@ -178,7 +183,7 @@ impl Follower {
     }
 
     /// Older lines can't count any more.
-    fn oldest(&self) -> Timestamp {
+    pub(super) fn oldest(&self) -> Timestamp {
         Timestamp::now().checked_sub(self.find_time).unwrap_or(Timestamp::UNIX_EPOCH)
     }
 

@@ -137,6 +137,8 @@ struct Running {
 pub(crate) struct FollowerView {
     pub(crate) container: Arc<str>,
     pub(crate) output: bool,
+    /// The terms, if it reads the journal.
+    pub(crate) journal: Option<String>,
     /// Its reader died of a defect.
     pub(crate) died: bool,
     pub(crate) state: FollowerState,
@@ -248,6 +250,10 @@ impl Jails {
                     |known| Arc::clone(&known.container.name),
                 ),
                 output: matches!(running.spec.what, What::Output(_)),
+                journal: match &running.spec.what {
+                    What::Journal(terms) => Some(terms.to_string()),
+                    What::Output(_) | What::Files(_) => None,
+                },
                 died: running.died,
                 state: running.state.borrow().clone(),
             })
@@ -482,6 +488,7 @@ impl Jails {
                 let source = SourceId::Output(id.clone());
                 came.remove(&source).map(|progress| (source, progress)).into_iter().collect()
             }
+            Target::Journal => came.remove_entry(&SourceId::Journal).into_iter().collect(),
             // Which files the patterns match is found out by their reader.
             Target::Files(_) => came
                 .iter()

@@ -16,6 +16,7 @@ use crate::control::protocol::{
 use crate::control::server::Asked;
 use crate::files::FileStatus;
 use crate::firewall;
+use crate::journal::JournalState;
 use crate::labels::{self, Complaint, Severity};
 use crate::model::{Ban, BanTime, JailName, Network, ServiceId, Timestamp};
 use crate::store::Store;
@@ -226,6 +227,7 @@ impl Operator {
                     state.nobody, follower.container
                 ));
             }
+            warnings.extend(state.journal.iter().flat_map(JournalState::warnings));
             if let Some(hint) = &state.zone_hint {
                 warnings.push(zone_warning(&follower.container, hint.offset_seconds));
             }
@@ -486,6 +488,16 @@ fn sources(follower: &FollowerView) -> Vec<SourceStatus> {
             kind: SourceKind::Output,
             state: source_state,
             reason,
+            behind: 0,
+        }];
+    }
+    if let Some(terms) = &follower.journal {
+        let unseen = follower.state.journal.as_ref().is_some_and(JournalState::is_unseen);
+        return vec![SourceStatus {
+            shown: terms.clone(),
+            kind: SourceKind::Journal,
+            state: if unseen { SourceState::Waiting } else { SourceState::Following },
+            reason: unseen.then(|| "guard sees no journal".to_owned()),
             behind: 0,
         }];
     }

@@ -11,6 +11,7 @@ use super::pump::Report;
 use super::wanted::{FollowerSpec, What};
 use crate::docker::{Engine, OutputChoice, mounts};
 use crate::files::{FileReader, PathSpace, SpaceMount};
+use crate::journal::{JournalFolders, JournalReader};
 use crate::labels::StreamChoice;
 use crate::model::{Container, JailName};
 
@@ -34,6 +35,8 @@ impl Start {
         let zone = match &self.spec.what {
             // Docker gives the time of a container's line.
             What::Output(_) => self.zone,
+            // journald gives that of an entry.
+            What::Journal(_) => self.zone,
             What::Files(_) => {
                 let container = &self.container;
                 let jail = &self.spec.jail;
@@ -66,6 +69,13 @@ impl Start {
             What::Files(patterns) => {
                 let reader = FileReader::new(self.space, patterns, self.came.clone());
                 follower.files(reader, &self.came).await
+            }
+            What::Journal(terms) => {
+                let known = self.came.into_values().next();
+                let place = known.as_ref().map(|progress| progress.resume.clone());
+                let folders = JournalFolders::usual();
+                let reader = JournalReader::new(folders, terms, place, follower.oldest());
+                follower.journal(reader, known).await
             }
         }
     }

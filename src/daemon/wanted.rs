@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use crate::labels::{Complaint, Jail, PortsWanted, Reading, Severity, Sources, StreamChoice};
 use crate::model::{
-    Container, ContainerId, JailName, JailRules, MANUAL_JAIL, PortRange, Protocol, ServiceId,
+    Container, ContainerId, JailName, JailRules, JournalMatch, MANUAL_JAIL, PortRange, Protocol,
+    ServiceId,
 };
 
 /// A container, and what its labels say.
@@ -42,6 +43,8 @@ pub(crate) enum Target {
     /// new container of a service that is being recreated share the mount and so
     /// the follower, whatever their patterns, or failures would count twice.
     Files(String),
+    /// The host's journal.
+    Journal,
 }
 
 /// How to follow.
@@ -59,6 +62,8 @@ pub(crate) enum What {
     Output(StreamChoice),
     /// Files, as the container names them.
     Files(Vec<String>),
+    /// The entries of the host's journal with these fields.
+    Journal(JournalMatch),
 }
 
 impl FollowerSpec {
@@ -264,6 +269,9 @@ fn followers(
                     patterns.push(pattern.clone());
                 }
             }
+        }
+        Sources::Journal(terms) => {
+            targets.insert(Target::Journal, What::Journal(terms.clone()));
         }
     }
     targets

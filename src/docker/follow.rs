@@ -114,7 +114,7 @@ impl Engine {
                 (place, place)
             }
             OutputStart::After(Position::Output { stdout, stderr }) => (*stdout, *stderr),
-            OutputStart::After(Position::File(_)) => (None, None),
+            OutputStart::After(Position::File(_) | Position::Journal(_)) => (None, None),
         };
         OutputReader {
             engine: self.clone(),

@@ -11,20 +11,20 @@ mod follow;
 mod generation;
 mod glob;
 mod space;
-mod wake;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
+use rustix::fs::OFlags;
 use tokio::time::{Instant, sleep_until};
 
 pub use space::{PathSpace, SpaceMount};
 
 use crate::model::{FileMark, Line, Mark, Position, Progress, SourceId};
+use crate::wake::{Moved, Wake};
 use follow::Follower;
 use generation::Generation;
 use space::{OpenError, Opened, folder};
-use wake::{Moved, Wake};
 
 /// Most files of one reader.
 const MAX_FILES: usize = 1000;
@@ -133,7 +133,7 @@ impl FileReader {
     ) -> FileReader {
         let known = known.into_iter().filter_map(|(source, progress)| match progress.resume {
             Position::File(Some(mark)) => Some((source, mark)),
-            Position::File(None) | Position::Output { .. } => None,
+            Position::File(None) | Position::Output { .. } | Position::Journal(_) => None,
         });
         let now = Instant::now();
         FileReader {
@@ -243,7 +243,7 @@ impl FileReader {
             if !lines.is_empty() {
                 let place = lines.last().and_then(|line| match line.mark {
                     Mark::File(mark) => Some(mark),
-                    Mark::Output(..) => None,
+                    Mark::Output(..) | Mark::Journal(_) => None,
                 });
                 let source = follower.source.clone();
                 return Some(FileBatch { source, lines, place, live, gone: false });
@@ -288,7 +288,7 @@ impl FileReader {
             }
         }
         for folder in self.followers.iter().map(|f| folder(&f.path)).collect::<BTreeSet<_>>() {
-            self.wake.watch(&self.space, folder);
+            self.wake.watch(folder, || self.space.directory(folder, OFlags::PATH).ok());
         }
         let busy = now.duration_since(self.last_moved) < 10 * self.pace.idle;
         // A thousand files take a few milliseconds to look at.

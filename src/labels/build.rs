@@ -153,13 +153,17 @@ impl<'a> Draft<'a> {
     }
 
     fn sources(&mut self, container: &Container) -> Option<Sources> {
+        if let Some(sources) = self.journal(container) {
+            return sources;
+        }
         let mut paths = self.options.logpath.clone();
         if paths.is_empty() {
-            if container.own && !self.spoilt.contains("logpath") {
+            let spoilt = self.spoilt.contains("logpath") || self.spoilt.contains("journal");
+            if container.own && !spoilt {
                 self.about_whole(|span| {
                     Flaw::new(span, "guard's own output is no source of failures").mend(
-                        "give `logpath`, a file as guard sees it: mount the host's `/var/log` and \
-                         name the file there",
+                        "give `journal`, such as `_SYSTEMD_UNIT=ssh.service`, or `logpath`, a file \
+                         as guard sees it: mount the host's `/var/log` and name the file there",
                     )
                 });
             }
@@ -178,13 +182,35 @@ impl<'a> Draft<'a> {
         Some(Sources::Files(paths))
     }
 
+    /// The journal, if the jail asks for it; `Some(None)`: it can't have it.
+    fn journal(&mut self, container: &Container) -> Option<Option<Sources>> {
+        let given = self.given("journal")?;
+        let key = 0..given.key.len();
+        let flaw = if !container.own {
+            let what = "the host's journal is read by jails on guard's own container only";
+            let remedy = "move the jail's labels to guard's own service; for this container's output \
+                          leave the label out";
+            Some(Flaw::new(key, what).mend(remedy))
+        } else if self.given("logpath").is_some() {
+            let what = "a jail reads the journal or files, not both";
+            Some(Flaw::new(key, what).mend("make it two jails, or leave out one of them"))
+        } else {
+            None
+        };
+        if let Some(flaw) = flaw {
+            self.findings.push(Finding::in_key(given, flaw));
+            return Some(None);
+        }
+        Some(self.options.journal.clone().map(Sources::Journal))
+    }
+
     /// What is not wrong, but can't be meant so.
     fn warn(&mut self, options: &Options, container: &Container) {
         let mut found = Vec::new();
         if let Some(given) = self.given("stream") {
             let whole = 0..given.value.len();
-            if self.given("logpath").is_some() {
-                let what = "`stream` means nothing beside `logpath`: the output is not followed";
+            if self.given("logpath").or(self.given("journal")).is_some() {
+                let what = "`stream` means nothing beside `logpath` and `journal`: the output is not followed";
                 found.push(Finding::warning(given, Flaw::new(whole, what)));
             } else if container.tty && options.stream == Some(StreamChoice::Stderr) {
                 let what = "this container has a terminal, and so no standard error";

@@ -44,7 +44,7 @@ impl<'a> Draft<'a> {
         }
         let loaded = match &options.filter {
             None => LoadedFilter::default(),
-            Some((piece, reference)) => match library.load(reference) {
+            Some((piece, reference)) => match library.load(&with_logtype(reference, options)) {
                 Ok(loaded) => loaded,
                 Err(error) => {
                     let flaw = not_loaded(&error, piece, reference, library);
@@ -99,6 +99,16 @@ impl<'a> Draft<'a> {
         let found: Vec<_> = found.collect();
         self.findings.extend(found);
     }
+}
+
+/// A filter for the journal's lines, where they come from there.
+fn with_logtype(reference: &FilterReference, options: &Options) -> FilterReference {
+    let mut reference = reference.clone();
+    let given = reference.options.iter().any(|(option, _)| option == "logtype");
+    if options.journal.is_some() && !given {
+        reference.options.push(("logtype".to_owned(), "journal".to_owned()));
+    }
+    reference
 }
 
 /// guard's own filters were looked at by those who wrote them.

@@ -9,8 +9,8 @@ use jiff::tz::TimeZone;
 use super::{Complaint, Severity};
 use crate::filter::Filter;
 use crate::model::{
-    BlockRules, BlockType, Chain, IgnoreEntry, JailName, JailRules, Limits, PortRange, Ports,
-    Protocol, ServiceId,
+    BlockRules, BlockType, Chain, IgnoreEntry, JailName, JailRules, JournalMatch, Limits,
+    PortRange, Ports, Protocol, ServiceId,
 };
 
 /// A valid jail.
@@ -50,6 +50,9 @@ pub enum Sources {
     /// Log files: absolute paths as the container names them, perhaps with
     /// `*`, `?` and `[…]`; never empty, each once.
     Files(Vec<String>),
+    /// The entries of the host's journal with these fields; only of a jail on guard's
+    /// own container.
+    Journal(JournalMatch),
 }
 
 /// Which of the two streams of a container's output.

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use super::jail::StreamChoice;
 use super::ports::PortWish;
 use crate::filter::{FilterReference, UseDns};
-use crate::model::{BanTime, BlockType, Chain, IgnoreEntry, JailName, Protocol};
+use crate::model::{BanTime, BlockType, Chain, IgnoreEntry, JailName, JournalMatch, Protocol};
 
 /// A label or variable to be read.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +44,7 @@ pub(super) struct Options {
     pub(super) max_lines: Option<u32>,
     pub(super) use_dns: Option<UseDns>,
     pub(super) logpath: Vec<String>,
+    pub(super) journal: Option<JournalMatch>,
     pub(super) stream: Option<StreamChoice>,
     pub(super) max_retry: Option<NonZeroU32>,
     pub(super) find_time: Option<Duration>,

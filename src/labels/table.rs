@@ -71,6 +71,8 @@ pub enum Kind {
     Ports,
     /// A time zone.
     Zone,
+    /// Match terms of the journal.
+    Terms,
 }
 
 impl Kind {
@@ -102,6 +104,7 @@ impl fmt::Display for Kind {
             Kind::Ports => {
                 "`all`, `published`, `published:SERVICE`, or ports such as `80,443,8000-8010,https`"
             }
+            Kind::Terms => "match terms such as `_SYSTEMD_UNIT=ssh.service`",
             Kind::Zone => "a zone such as `Europe/Paris`, `UTC` or `UTC+0200`",
         })
     }
@@ -232,6 +235,19 @@ pub static LABELS: &[Label] = &[
             options.logpath.extend(values::paths(given.value)?);
             Ok(())
         },
+    },
+    Label {
+        name: "journal",
+        kind: Kind::Terms,
+        default: "",
+        help: "Which entries of the host's journal to follow, as `journalctl` and fail2ban's \
+               `journalmatch` write it: `_SYSTEMD_UNIT=ssh.service _COMM=sshd`; terms of one field \
+               are alternatives, and so is what `+` or a line's end separates. Only on guard's own \
+               container, which needs `/var/log/journal:/var/log/journal:ro` (or \
+               `/run/log/journal`).",
+        reach: Reach::Jail,
+        also: &["journalmatch", "journald", "systemd", "unit"],
+        read: |options, given| keep(&mut options.journal, values::journal(given.value)),
     },
     Label {
         name: "stream",
@@ -464,6 +480,7 @@ mod tests {
                 "enable" | "dryrun" => "true",
                 "name" | "failregex" | "ignoreregex" => "x",
                 "logpath" => "/x",
+                "journal" => "A=x",
                 "stream" => "stdout",
                 "maxretry" | "findtime" | "bantime" | "port" => "7",
                 "ignoreip" => "192.0.2.1",

@@ -275,6 +275,31 @@ fn jails_of_one_name_are_refused() {
 }
 
 #[test]
+fn the_journal_is_for_guards_own_container() {
+    let journal = ("guard.journal", "_SYSTEMD_UNIT=ssh.service + _COMM=sshd");
+    let mut guard = container(&[FAIL, journal]);
+    let complaints = |container: &Container| -> Vec<(String, bool)> {
+        let complaints = reading(container).complaints.into_iter();
+        complaints.map(|complaint| (complaint.what, complaint.in_key)).collect()
+    };
+    let elsewhere = "the host's journal is read by jails on guard's own container only";
+    assert_eq!(complaints(&guard), [(elsewhere.to_owned(), true)]);
+    guard.own = true;
+    let jail = reading(&guard).jails.remove(0);
+    assert_eq!(jail.sources, Sources::Journal(journal.1.parse().unwrap()));
+    assert_eq!(jail.chains, [Chain::Input].into());
+    guard.labels.insert("guard.logpath".to_owned(), "/log".to_owned());
+    assert_eq!(complaints(&guard)[0].0, "a jail reads the journal or files, not both");
+    guard.labels.remove("guard.logpath");
+    guard.labels.insert("guard.journal".to_owned(), "_COMM=sshd  ssh.service".to_owned());
+    let reading = reading(&guard);
+    assert_eq!(reading.complaints.len(), 1, "{:?}", reading.complaints);
+    let complaint = &reading.complaints[0];
+    assert_eq!(&complaint.value[complaint.span.clone()], "ssh.service");
+    assert!(complaint.remedy.as_ref().unwrap().contains("`_SYSTEMD_UNIT=`"));
+}
+
+#[test]
 fn guards_own_output_is_no_source() {
     let mut guard = container(&[FAIL]);
     guard.own = true;

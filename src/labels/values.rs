@@ -13,7 +13,7 @@ use super::jail::StreamChoice;
 use super::options::{Given, Piece};
 use super::{Flaw, duration, hint};
 use crate::filter::{FilterReference, MAX_LINES, UseDns};
-use crate::model::{BlockType, Chain, JailName, MANUAL_JAIL};
+use crate::model::{BlockType, Chain, InvalidMatch, JailName, JournalMatch, MANUAL_JAIL};
 
 /// Most bytes of a value.
 pub(super) const MAX_VALUE: usize = 64 * 1024;
@@ -255,6 +255,11 @@ pub(super) fn paths(value: &str) -> Result<Vec<String>, Vec<Flaw>> {
         flaws.push(nothing(value));
     }
     if flaws.is_empty() { Ok(paths) } else { Err(flaws) }
+}
+
+/// Match terms of the journal.
+pub(super) fn journal(value: &str) -> Result<JournalMatch, Flaw> {
+    value.parse().map_err(|InvalidMatch { span, what, remedy }| Flaw::new(span, what).mend(remedy))
 }
 
 fn path(text: &str) -> Result<(), Flaw> {

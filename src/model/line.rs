@@ -47,6 +47,8 @@ pub enum Mark {
     Output(Stream, StreamMark),
     /// In a file.
     File(FileMark),
+    /// In the journal.
+    Journal(JournalMark),
 }
 
 /// A place in one stream of a container's output. Timestamps repeat (parts of a
@@ -75,6 +77,22 @@ pub struct FileMark {
     pub head_len: u32,
 }
 
+/// A place in the journal: the entry before it. Entries of one writer are numbered,
+/// and the numbers go on over the files that it rotates and removes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JournalMark {
+    /// Whose numbers these are: the journal's sequence number id.
+    pub sequence: u128,
+    /// The entry's number.
+    pub number: u64,
+    /// When it was written.
+    pub at: Timestamp,
+    /// The start of the machine in which it was written.
+    pub boot: u128,
+    /// Microseconds since then: of the newest entry of that start before this place.
+    pub since_boot: u64,
+}
+
 /// A place in a source.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Position {
@@ -87,7 +105,14 @@ pub enum Position {
     },
     /// In a file; `None`: nothing read yet.
     File(Option<FileMark>),
+    /// In the journal: one place for each sequence of numbers in it, the one that
+    /// moved last at the end. There is more than one where the machine once began
+    /// to count anew.
+    Journal(Vec<JournalMark>),
 }
+
+/// Most sequences of a journal whose place is kept.
+const MAX_SEQUENCES: usize = 16;
 
 impl Position {
     /// The very beginning of a container's output.
@@ -104,7 +129,20 @@ impl Position {
                 *stderr = Some(*at)
             }
             (Position::File(place), Mark::File(at)) => *place = Some(*at),
-            (Position::Output { .. }, Mark::File(_)) | (Position::File(_), Mark::Output(..)) => {}
+            (Position::Journal(places), Mark::Journal(at)) => {
+                if places.last().is_none_or(|last| last.sequence != at.sequence) {
+                    places.retain(|place| place.sequence != at.sequence);
+                    if places.len() >= MAX_SEQUENCES {
+                        places.remove(0);
+                    }
+                    places.push(*at);
+                } else if let Some(last) = places.last_mut() {
+                    *last = *at;
+                }
+            }
+            (Position::Output { .. }, Mark::File(_) | Mark::Journal(_))
+            | (Position::File(_), Mark::Output(..) | Mark::Journal(_))
+            | (Position::Journal(_), Mark::Output(..) | Mark::File(_)) => {}
         }
     }
 }
@@ -123,6 +161,22 @@ pub struct Progress {
 mod tests {
     use super::*;
     use crate::model::MAX_LINE;
+
+    #[test]
+    fn each_sequence_of_the_journal_has_its_place() {
+        let at = Timestamp::UNIX_EPOCH;
+        let mark = |sequence, number| JournalMark { sequence, number, at, boot: 1, since_boot: 2 };
+        let mut position = Position::Journal(Vec::new());
+        for (sequence, number) in [(1, 5), (1, 6), (2, 1), (1, 7)] {
+            position.advance(&Mark::Journal(mark(sequence, number)));
+        }
+        assert_eq!(position, Position::Journal(vec![mark(2, 1), mark(1, 7)]));
+        for sequence in 0..100 {
+            position.advance(&Mark::Journal(mark(sequence, 1)));
+        }
+        let Position::Journal(places) = position else { panic!("another kind") };
+        assert_eq!((places.len(), places[15]), (MAX_SEQUENCES, mark(99, 1)));
+    }
 
     #[test]
     fn text_is_bounded_and_valid() {

@@ -7,7 +7,8 @@
 //!
 //! - *service*: a set of containers with the same compose project and service,
 //!   or one container that has neither ([`ServiceId`]).
-//! - *source*: where lines come from, a container's output or a file ([`SourceId`]).
+//! - *source*: where lines come from, a container's output, a file or the journal
+//!   ([`SourceId`]).
 //! - *line*: one line of a log ([`Line`]), with the [`Mark`] at which it ends.
 //! - *jail*: whom to watch and what to do about it ([`JailName`], [`JailRules`]).
 //! - *failure*: a line that a jail's filter matched, with its address ([`Failure`]).
@@ -19,6 +20,7 @@
 mod address;
 mod ban;
 mod container;
+mod journal;
 mod line;
 mod names;
 mod news;
@@ -28,7 +30,8 @@ mod rules;
 pub use address::{Address, InvalidAddress, Network};
 pub use ban::{Ban, BanOrigin, BanTime, Failure, Until};
 pub use container::{Container, DockerNetwork, LabelSet, Mount, MountKind, PublishedPort};
-pub use line::{FileMark, Line, Mark, Position, Progress, Stream, StreamMark};
+pub use journal::{InvalidMatch, JournalMatch};
+pub use line::{FileMark, JournalMark, Line, Mark, Position, Progress, Stream, StreamMark};
 pub use names::{ContainerId, InvalidName, JailName, ServiceId, SourceId};
 pub use news::{Event, News};
 pub use record::{JailMemory, Memory, Record};

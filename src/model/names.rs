@@ -150,6 +150,8 @@ pub enum SourceId {
     /// A log file, by the path at which guard itself opens its directory tree:
     /// the same file seen by several containers is one source.
     File(Arc<str>),
+    /// The host's journal.
+    Journal,
 }
 
 impl fmt::Display for SourceId {
@@ -157,6 +159,7 @@ impl fmt::Display for SourceId {
         match self {
             SourceId::Output(id) => write!(f, "output of {}", id.short()),
             SourceId::File(path) => f.write_str(path),
+            SourceId::Journal => f.write_str("journal"),
         }
     }
 }

@@ -212,13 +212,14 @@ fn progress(row: &Row<'_>) -> Result<(JailName, SourceId, Progress), Nonsense> {
     let jail = parsed(row, "jail")?;
     let source: SourceId = json(row, "source")?;
     let progress = Progress { resume: json(row, "resume")?, judged: json(row, "judged")? };
-    let fits =
-        |position: &Position| match (&source, position) {
-            (SourceId::Output(_), Position::Output { .. })
-            | (SourceId::File(_), Position::File(_)) => true,
-            (SourceId::Output(_), Position::File(_))
-            | (SourceId::File(_), Position::Output { .. }) => false,
-        };
+    let fits = |position: &Position| match (&source, position) {
+        (SourceId::Output(_), Position::Output { .. })
+        | (SourceId::File(_), Position::File(_))
+        | (SourceId::Journal, Position::Journal(_)) => true,
+        (SourceId::Output(_), Position::File(_) | Position::Journal(_))
+        | (SourceId::File(_), Position::Output { .. } | Position::Journal(_))
+        | (SourceId::Journal, Position::Output { .. } | Position::File(_)) => false,
+    };
     if fits(&progress.resume) && fits(&progress.judged) {
         Ok((jail, source, progress))
     } else {

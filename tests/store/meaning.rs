@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use guard::model::{
-    Ban, BanOrigin, ContainerId, FileMark, JailMemory, JailName, Memory, Network, Position,
-    Progress, Record, SourceId, StreamMark, Timestamp, Until,
+    Ban, BanOrigin, ContainerId, FileMark, JailMemory, JailName, JournalMark, Memory, Network,
+    Position, Progress, Record, SourceId, StreamMark, Timestamp, Until,
 };
 use proptest::prelude::*;
 
@@ -92,7 +92,12 @@ fn any_ban() -> impl Strategy<Value = Ban> {
 
 fn any_progress() -> impl Strategy<Value = (JailName, SourceId, Progress)> {
     (any_key(), any_time(), any::<u64>(), 0..4_u32).prop_map(|((jail, _), at, offset, number)| {
-        let (source, judged) = if number % 2 == 0 {
+        let (source, judged) = if number == 3 {
+            // Wider than any number of SQLite's or of a double.
+            let (sequence, boot) = (u128::MAX - u128::from(offset), u128::from(offset) << 64);
+            let mark = JournalMark { sequence, number: offset, at, boot, since_boot: offset };
+            (SourceId::Journal, Position::Journal(vec![mark]))
+        } else if number % 2 == 0 {
             let mark = FileMark { device: 1, inode: offset, offset, head: 3, head_len: 4 };
             (SourceId::File(format!("/{number}\n\"'").into()), Position::File(Some(mark)))
         } else {

@@ -105,18 +105,20 @@ pub(super) fn jail(jail: &JailStatus) -> String {
     out
 }
 
-/// As fail2ban's `File list:`; what it has no word for is `Output of:`.
+/// As fail2ban's `File list:` and `Journal matches:`; what it has no word for is `Output of:`.
 fn sources(sources: &[SourceStatus]) -> String {
     let list = |kind: SourceKind| {
         let of_kind = sources.iter().filter(|source| source.kind == kind);
         of_kind.map(|source| escape(&source.shown)).collect::<Vec<_>>().join(" ")
     };
     // A jail without containers has no sources; whoever parses the tree still finds the line.
-    if sources.iter().any(|source| source.kind == SourceKind::Output) {
-        format!("Output of:\t{}", list(SourceKind::Output))
-    } else {
-        format!("File list:\t{}", list(SourceKind::File))
-    }
+    let first = sources.first().map(|source| source.kind);
+    let (title, kind) = match first.unwrap_or(SourceKind::File) {
+        kind @ SourceKind::Output => ("Output of:", kind),
+        kind @ SourceKind::File => ("File list:", kind),
+        kind @ SourceKind::Journal => ("Journal matches:", kind),
+    };
+    format!("{title}\t{}", list(kind))
 }
 
 fn below_the_tree(out: &mut String, jail: &JailStatus) {

@@ -199,6 +199,16 @@ Firewall chain:\tf2b-sshd
 }
 
 #[test]
+fn a_jail_tells_what_it_reads_of_the_journal() {
+    let mut jail = a_jail();
+    let terms = "_SYSTEMD_UNIT=ssh.service + _COMM=sshd";
+    jail.sources[0].kind = SourceKind::Journal;
+    jail.sources[0].shown = terms.into();
+    let printed = super::status::jail(&jail);
+    assert!(printed.contains(&format!("|  `- Journal matches:\t{terms}\n")), "{printed}");
+}
+
+#[test]
 fn below_its_tree_a_jail_tells_what_is_wrong() {
     let mut jail = a_jail();
     jail.state = JailState::NoContainers;

@@ -165,6 +165,8 @@ pub enum SourceKind {
     Output,
     /// A file.
     File,
+    /// The host's journal, shown by the terms.
+    Journal,
 }
 
 /// What goes on with a source.

@@ -104,6 +104,18 @@ fn replicas_that_share_a_volume_share_the_follower() {
 }
 
 #[test]
+fn a_jail_on_guards_own_container_follows_the_journal() {
+    let mut guard = container("g", "guard");
+    guard.own = true;
+    let world = World::default().with(guard, &[REGEX, ("guard.journal", "_COMM=sshd")]);
+    let wanted = world.wanted();
+    let followers: Vec<_> =
+        wanted.followers.iter().map(|(key, spec)| (&key.target, &spec.what)).collect();
+    let terms = "_COMM=sshd".parse().unwrap();
+    assert_eq!(followers, [(&Target::Journal, &What::Journal(terms))]);
+}
+
+#[test]
 fn two_services_with_one_name_are_refused_and_others_go_on() {
     let name = ("guard.name", "login");
     let world = World::default()

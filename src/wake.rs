@@ -1,4 +1,4 @@
-//! inotify as a hint that something moved.
+//! inotify as a hint that something moved, for those who read files that grow.
 //!
 //! Events wake, they never tell: they do not come from network file systems, nor
 //! for a link's far directory, and they can be lost. The tick is the rule; without
@@ -8,19 +8,16 @@ use std::collections::HashMap;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use rustix::fs::OFlags;
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-
-use super::space::PathSpace;
 
 /// Most directories that are watched for one jail.
 const MAX_WATCHES: usize = 256;
 
 /// What moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Moved {
+pub(crate) enum Moved {
     /// Files have new content.
     Content,
     /// Names appeared, vanished or changed.
@@ -29,7 +26,7 @@ pub(super) enum Moved {
 
 /// Watches directories.
 #[derive(Debug, Default)]
-pub(super) struct Wake {
+pub(crate) struct Wake {
     /// `None` until it is needed, and where the kernel grants none.
     inotify: Option<AsyncFd<OwnedFd>>,
     refused: bool,
@@ -37,13 +34,13 @@ pub(super) struct Wake {
 }
 
 impl Wake {
-    /// Watches the directory too, if it can be watched.
-    pub(super) fn watch(&mut self, space: &PathSpace, folder: &str) {
+    /// Watches the directory of this name too, if it can be opened and watched.
+    pub(crate) fn watch(&mut self, folder: &str, open: impl FnOnce() -> Option<OwnedFd>) {
         if self.watched.contains_key(folder) || self.watched.len() >= MAX_WATCHES {
             return;
         }
         let Some(inotify) = self.inotify() else { return };
-        let Ok(directory) = space.directory(folder, OFlags::PATH) else { return };
+        let Some(directory) = open() else { return };
         let path = format!("/proc/self/fd/{}", directory.as_raw_fd());
         let flags = WatchFlags::MODIFY
             | WatchFlags::CREATE
@@ -56,7 +53,7 @@ impl Wake {
     }
 
     /// Waits until something moved; for ever where nothing can be watched.
-    pub(super) async fn moved(&mut self) -> Moved {
+    pub(crate) async fn moved(&mut self) -> Moved {
         loop {
             let Some(inotify) = &self.inotify else { return std::future::pending().await };
             let Ok(mut ready) = inotify.readable().await else {
