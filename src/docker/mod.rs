@@ -13,6 +13,7 @@ mod inspect;
 mod messages;
 pub mod mounts;
 mod resume;
+mod tail;
 mod tar;
 mod zone;
 
@@ -25,8 +26,10 @@ use futures::Stream;
 
 pub use discover::{Change, Discovery, discover};
 pub use error::DockerError;
-pub use follow::{OutputBatch, OutputChoice, OutputReader, OutputStart};
+pub use follow::{OutputBatch, OutputNews, OutputReader, OutputStart};
+pub use frames::OutputChoice;
 pub use identity::container_ids;
+pub use tail::Gap;
 
 use crate::model::ContainerId;
 

@@ -164,9 +164,15 @@ pub(crate) fn all_output(engine: &Engine, container: &Container) -> OutputReader
 pub(crate) async fn to_the_end(reader: &mut OutputReader) -> Vec<Line> {
     let mut all = Vec::new();
     let read = async {
-        while let OutputBatch::Lines { lines, .. } = reader.next().await.unwrap() {
-            assert!(lines.len() <= 256);
-            all.extend(lines);
+        loop {
+            match reader.next().await.unwrap() {
+                OutputBatch::Lines { lines, .. } => {
+                    assert!(lines.len() <= 256);
+                    all.extend(lines);
+                }
+                OutputBatch::News(_) => {}
+                OutputBatch::Ended => break,
+            }
         }
     };
     tokio::time::timeout(DEADLINE, read).await.unwrap();
@@ -180,6 +186,7 @@ pub(crate) async fn lines(reader: &mut OutputReader, count: usize) -> Vec<Line> 
         while all.len() < count {
             match reader.next().await.unwrap() {
                 OutputBatch::Lines { lines, .. } => all.extend(lines),
+                OutputBatch::News(_) => {}
                 OutputBatch::Ended => panic!("ended after {} of {count} lines", all.len()),
             }
         }
