@@ -443,10 +443,10 @@ impl Jails {
             }
         }
         let came = self.take_progress(&key);
-        let before = self.followers.get(&key).map(|running| running.state.borrow().output.handed_on());
+        let before =
+            self.followers.get(&key).map(|running| running.state.borrow().output.handed_on());
         let output = before.unwrap_or_default();
-        let (state, states) =
-            watch::channel(FollowerState { output, ..FollowerState::default() });
+        let (state, states) = watch::channel(FollowerState { output, ..FollowerState::default() });
         let cancel = self.parameters.cancel.child_token();
         let running = Running {
             spec: spec.clone(),

@@ -140,8 +140,7 @@ impl Frames {
         // The engine always gives one. If it does not, the line still counts, at
         // the time of the one before it.
         let at = at.or(track.seen.last()).unwrap_or(Timestamp::UNIX_EPOCH);
-        let step =
-            self.search.message(message.stream, at, hash(message.bytes), message.ends_line);
+        let step = self.search.message(message.stream, at, hash(message.bytes), message.ends_line);
         match step {
             Step::Again => self.told.again = true,
             Step::Pass => track.pass(at, text, message),
@@ -180,11 +179,7 @@ impl Frames {
         };
         if wanted {
             self.told.cut += open.cut;
-            lines.push_back(Line {
-                at: Some(open.at),
-                text: Line::text_of(&open.text),
-                mark,
-            });
+            lines.push_back(Line { at: Some(open.at), text: Line::text_of(&open.text), mark });
         } else {
             self.told.moved = true;
         }

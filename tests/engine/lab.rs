@@ -31,18 +31,18 @@ pub(crate) struct Lab {
 
 /// Runs cases on each engine, one engine after the other; says so where it can't.
 #[expect(clippy::needless_pass_by_value, reason = "a closure is written in its place")]
-pub(crate) fn in_every_lab(test: &str, cases: impl AsyncFn(&Lab)) {
+pub(crate) fn in_every_lab(test: &str, cases: impl AsyncFn(&mut Lab)) {
     let Some(busybox) = find("busybox") else {
         return skip(test, "docker", "no `busybox` in PATH");
     };
     on_every_engine(test, |engine| {
         let mut host = Host::without_engine(engine);
         host.start_engine();
-        let lab = Lab { host };
+        let mut lab = Lab { host };
         lab.import(&busybox);
         // Gone before the host is, with all it has spawned.
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        runtime.block_on(cases(&lab));
+        runtime.block_on(cases(&mut lab));
     });
 }
 
@@ -77,6 +77,17 @@ impl Lab {
         all.extend(arguments);
         all.extend([IMAGE, "/bin/busybox", "sh", "-c", script]);
         self.docker(&all);
+    }
+
+    /// Stops the engine and starts it with other settings (`daemon.json`).
+    pub(crate) fn restart_engine(&mut self, settings: &str) {
+        self.host.stop_engine();
+        self.host.start_engine_with(settings);
+    }
+
+    /// Where a container's `json-file` lies.
+    pub(crate) fn log_file(&self, name: &str) -> PathBuf {
+        self.docker(&["inspect", "-f", "{{.LogPath}}", name]).into()
     }
 
     /// Where its engine listens, as `DOCKER_HOST` has it.
