@@ -17,7 +17,9 @@ use super::follow::{Came, FollowerState};
 use super::pump::{self, Command, Report};
 use super::start::{Start, located, path_space};
 use super::surroundings::{self, Parts};
-use super::wanted::{Before, FollowerKey, FollowerSpec, Known, Target, Wanted, What, wanted};
+use super::wanted::{
+    Before, FollowerKey, FollowerSpec, Known, Target, Wanted, What, counts, wanted,
+};
 use crate::docker::{Change, Engine};
 use crate::filter::Library;
 use crate::firewall;
@@ -323,8 +325,7 @@ impl Jails {
     }
 
     fn appeared(&mut self, container: Container) {
-        // `docker compose run` gives its containers the service's labels.
-        let reading = if container.one_off {
+        let reading = if !counts(&container, self.parameters.defaults.prefix()) {
             labels::Reading::default()
         } else {
             // A label may hold hundreds of regexes; others of this worker's tasks go on.

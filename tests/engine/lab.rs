@@ -79,6 +79,11 @@ impl Lab {
         self.docker(&all);
     }
 
+    /// The client, to be run by oneself.
+    pub(crate) fn docker_command(&self) -> std::process::Command {
+        self.host.docker_command()
+    }
+
     /// Stops the engine and starts it with other settings (`daemon.json`).
     pub(crate) fn restart_engine(&mut self, settings: &str) {
         self.host.stop_engine();
