@@ -12,6 +12,7 @@ mod identity;
 mod inspect;
 mod messages;
 pub mod mounts;
+mod output;
 mod resume;
 mod tail;
 mod tar;
@@ -26,9 +27,10 @@ use futures::Stream;
 
 pub use discover::{Change, Discovery, discover};
 pub use error::DockerError;
-pub use follow::{OutputBatch, OutputNews, OutputReader, OutputStart};
+pub use follow::OutputReader;
 pub use frames::OutputChoice;
 pub use identity::container_ids;
+pub use output::{OutputBatch, OutputNews, OutputStart};
 pub use tail::Gap;
 
 use crate::model::ContainerId;

@@ -18,7 +18,10 @@
 //! log, the engine has dropped the place: a [`Gap`].
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod answer;
+
 use crate::model::{Mark, Position, Stream, StreamMark, Timestamp};
+use answer::{Answer, First};
 
 /// How long tails are.
 #[derive(Clone, Copy, Debug)]
@@ -113,37 +116,6 @@ enum Stage {
     Whole,
     /// What is not older than a time, to its end.
     Since,
-}
-
-/// What is known of one stream in an answer.
-#[derive(Clone, Copy, Debug, Default)]
-struct Known {
-    /// The time of its latest message.
-    last: Option<Timestamp>,
-    /// How many of its latest messages have that time.
-    run: u32,
-    /// Did that run begin within the answer?
-    whole: bool,
-    /// Its place was met.
-    met: bool,
-    /// The line that is open began before the answer did.
-    headless: bool,
-}
-
-/// A message as far as it tells one from another.
-type First = (Timestamp, u32);
-
-/// What is known of an answer.
-#[derive(Debug, Default)]
-struct Answer {
-    count: u32,
-    first: Option<First>,
-    /// Its beginning is the log's.
-    whole: bool,
-    /// A stream's timestamps went back.
-    stepped: bool,
-    found: bool,
-    streams: [Known; 2],
 }
 
 /// The search for the place, over all answers that it takes.
@@ -268,11 +240,8 @@ impl Search {
         hash: u32,
         ends_line: bool,
     ) -> Step {
-        let answer = &mut self.answer;
-        answer.count = answer.count.saturating_add(1);
-        let first = *answer.first.get_or_insert((at, hash));
-        answer.whole |= self.began == Some(first);
-        let is_first = self.note(stream, at);
+        let is_first = self.answer.note(stream, (at, hash), self.began);
+        let older = is_first && self.answer.first.is_some_and(|(first, _)| at < first);
         let step = if self.answer.found {
             Step::Take
         } else {
@@ -282,23 +251,7 @@ impl Search {
                 Sought::After(place) => self.look_for_place(&marks(&place), stream, at, is_first),
             }
         };
-        self.mind_heads(stream, step, is_first && at < first.0, ends_line)
-    }
-
-    /// Counts the message; is it the stream's first one?
-    fn note(&mut self, stream: Stream, at: Timestamp) -> bool {
-        let whole = self.answer.whole;
-        let known = &mut self.answer.streams[stream as usize];
-        let is_first = known.last.is_none();
-        if known.last == Some(at) {
-            known.run = known.run.saturating_add(1);
-        } else {
-            let stepped = known.last.is_some_and(|last| at < last);
-            (known.run, known.whole) = (1, whole || !is_first);
-            known.last = Some(at);
-            self.answer.stepped |= stepped;
-        }
-        is_first
+        self.mind_heads(stream, step, older, ends_line)
     }
 
     fn found(&mut self, step: Step) -> Step {
@@ -330,7 +283,7 @@ impl Search {
         let newest = place.iter().flatten().map(|mark| mark.at).max();
         let sought = |mark: &&StreamMark| Some(mark.at) == newest;
         let Some(mark) = place[stream as usize].as_ref() else { return self.in_vain() };
-        let known = &mut self.answer.streams[stream as usize];
+        let known = self.answer.streams[stream as usize];
         if at == mark.at && !known.whole {
             // How many of its kind came before can't be known.
             return self.grow();
@@ -338,8 +291,8 @@ impl Search {
         let Some(mark) = Some(mark).filter(sought).filter(|_| !known.met) else {
             return self.in_vain();
         };
-        if at == mark.at && known.run == mark.seen {
-            known.met = true;
+        if self.answer.meets(stream, mark) {
+            self.answer.streams[stream as usize].met = true;
             let all_met = place
                 .iter()
                 .zip(&self.answer.streams)
@@ -382,15 +335,12 @@ impl Search {
     /// ends behind the place.
     fn mind_heads(&mut self, stream: Stream, step: Step, older: bool, ends_line: bool) -> Step {
         let short = matches!(self.stage, Stage::Tail(_)) && !self.answer.whole;
-        let Answer { streams, found, .. } = &mut self.answer;
-        streams[stream as usize].headless |= older && short;
-        let headless = streams[stream as usize].headless;
-        if ends_line || step == Step::Met {
-            streams[stream as usize].headless = false;
-        }
+        let known = &mut self.answer.streams[stream as usize];
+        let headless = known.headless || (older && short);
+        known.headless = headless && !ends_line && step != Step::Met;
         let wanted = match step {
             Step::Take => headless,
-            Step::Met => *found && streams.iter().any(|known| known.headless),
+            Step::Met => self.answer.found && self.answer.has_headless(),
             Step::Pass | Step::Again => false,
         };
         match self.stage {

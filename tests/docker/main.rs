@@ -16,6 +16,7 @@ mod firewall;
 mod host_network;
 mod labels;
 mod never_ban;
+mod output;
 mod restarts;
 mod services;
 mod shipped;

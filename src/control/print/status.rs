@@ -156,13 +156,15 @@ fn source_state(out: &mut String, source: &SourceStatus) {
     if source.behind_seconds > 0 {
         push(out, format_args!(", {} behind", span(source.behind_seconds)));
     }
-    for (count, what) in [
-        (source.gaps, "gaps"),
-        (source.clock_steps, "steps back of the clock"),
-        (source.cut_bytes, "bytes cut off long lines"),
+    for (count, one, more) in [
+        (source.gaps, "gap", "gaps"),
+        (source.clock_steps, "step back of the clock", "steps back of the clock"),
+        (source.cut_bytes, "byte cut off a long line", "bytes cut off long lines"),
     ] {
-        if count > 0 {
-            push(out, format_args!(", {count} {what}"));
+        match count {
+            0 => {}
+            1 => push(out, format_args!(", 1 {one}")),
+            _ => push(out, format_args!(", {count} {more}")),
         }
     }
     for reason in source.reason.iter().chain(&source.trouble) {

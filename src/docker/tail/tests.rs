@@ -286,7 +286,9 @@ fn log(steps_back: bool) -> impl Strategy<Value = Vec<Message>> {
         u32::from(steps_back) => Just(-20 * SECOND - 500),
     ];
     let line = (1u8..3, step, prop_oneof![9 => Just(0usize), 1 => PART..2 * PART], any::<bool>());
-    prop::collection::vec(line, 1..40).prop_map(|lines| {
+    // Each stream is stamped for itself, and one may wait for the other.
+    let late = prop_oneof![Just(0i128), 0i128..8];
+    (prop::collection::vec(line, 1..40), late).prop_map(|(lines, late)| {
         let (mut now, mut all) = (0, Vec::new());
         let mut held: Option<Message> = None;
         for (number, (kind, step, length, hold)) in lines.into_iter().enumerate() {
@@ -302,7 +304,8 @@ fn log(steps_back: bool) -> impl Strategy<Value = Vec<Message>> {
                 let is_last = index + 1 == parts.len();
                 let end = if is_last { "\n" } else { "" };
                 let text = format!("{}{end}", String::from_utf8_lossy(part));
-                let message = Message { kind, at: time(now), text };
+                let at = if kind == 2 { time(now - late) } else { time(now) };
+                let message = Message { kind, at, text };
                 if is_last && index > 0 && hold && held.is_none() {
                     held = Some(message);
                 } else {
@@ -373,7 +376,9 @@ proptest! {
         let reached = all[place - 1].clone();
         // Of one time it can't be told how many were dropped. (A time is one line's: its
         // parts have no use without their head.)
-        prop_assume!(left.first().is_none_or(|first| Some(first.at) != reached.at));
+        let kind = |line: &Line| matches!(line.mark, Mark::Output(Stream::Stderr, _));
+        let first = left.iter().find(|message| (message.kind == 2) == kind(&reached));
+        prop_assume!(first.is_none_or(|first| Some(first.at) != reached.at));
         let rest = everything(left);
         match rest.iter().position(|line| line.text == reached.text) {
             Some(at) => {
