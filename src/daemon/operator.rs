@@ -166,6 +166,7 @@ impl Operator {
             banned_now: jail.banned_now,
             banned_total: jail.banned,
             dry_run: jail.options.dryrun,
+            sources: watched.followers.iter().flat_map(sources).collect(),
             name: jail.name,
         }
     }

@@ -33,9 +33,13 @@ const BATCH: usize = 256;
 /// A stream that is quiet for so long has given all its history.
 const QUIET: Duration = Duration::from_millis(300);
 
-/// A connection over a network that says nothing for so long may be dead without
-/// anyone having noticed; attaching anew at the place reached costs little.
+/// A stream that says nothing for so long may be dead without anyone having noticed:
+/// the network is, or the engine missed that it rotated the log (20.10 can, while one
+/// attaches). Attaching anew at the place reached costs little.
 const REMOTE_QUIET: Duration = Duration::from_secs(120);
+
+/// [`REMOTE_QUIET`] for a socket on this host, which can't die without a word.
+const LOCAL_QUIET: Duration = Duration::from_secs(300);
 
 /// An answer in which the place was not met and that is silent for so long has
 /// given all its history, it seems.
@@ -211,7 +215,7 @@ impl OutputReader {
             () if searching || self.failures > 0 => SILENT,
             () if !self.live => QUIET,
             () if remote => REMOTE_QUIET,
-            () => Duration::MAX,
+            () => LOCAL_QUIET,
         };
         let attached = *attached;
         let Ok(item) = tokio::time::timeout(patience, raw.next()).await else {

@@ -67,6 +67,7 @@ fn summary(name: &str, warnings: Vec<String>) -> JailSummary {
         banned_total: 3,
         warnings,
         dry_run: false,
+        sources: Vec::new(),
     }
 }
 

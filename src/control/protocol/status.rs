@@ -86,6 +86,9 @@ pub struct JailSummary {
     pub warnings: Vec<String>,
     /// Does it only count and tell?
     pub dry_run: bool,
+    /// What it reads.
+    #[serde(default)]
+    pub sources: Vec<SourceStatus>,
 }
 
 /// What a jail does now.
