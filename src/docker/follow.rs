@@ -298,7 +298,11 @@ impl OutputReader {
         self.news.extend(step.map(OutputNews::ClockSetBack));
         self.news.extend((cut > 0).then_some(OutputNews::Cut(cut)));
         match trouble {
-            Some(said) => self.failed(format!("the Docker engine says: {said}")),
+            // Not a connection's, so it is no cut: it is told at once.
+            Some(said) => {
+                self.failures = TROUBLE;
+                self.failed(format!("the Docker engine says: {said}"));
+            }
             None => self.recovered(),
         }
         if again {

@@ -6,6 +6,8 @@
 //! the whole host to an address unless `guard.port` says otherwise, so each case
 //! attacks from addresses of its own.
 
+#[path = "../engine/proxy.rs"]
+mod proxy;
 #[path = "../support/mod.rs"]
 mod support;
 

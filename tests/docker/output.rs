@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::fs;
 
+use crate::proxy::Proxy;
 use crate::support::*;
 
 /// What is said of a gap.
@@ -50,6 +51,34 @@ fn what_docker_dropped_or_cannot_give_is_said_once() {
         assert_eq!(log.matches(GAP).count(), 1, "{log}");
         // Once for each start.
         assert_eq!(log.matches("logging: {driver: local}").count(), 3, "{log}");
+    });
+}
+
+#[test]
+fn a_proxy_that_cuts_streams_costs_no_line_and_no_word() {
+    on_every_engine("a_proxy_that_cuts_streams_costs_no_line_and_no_word", |engine| {
+        let host = Host::start(engine);
+        let labels = [("failregex", FLASK_REGEX), ("maxretry", "99"), ("stream", "both")];
+        Service::new("web").publish("8080:80").guarded(&labels).run(&host);
+        let runtime = tokio::runtime::Runtime::new().expect("threads can be started");
+        let _entered = runtime.enter();
+        let proxy = Proxy::start(host.socket());
+        let guard = Guard::start(&host, &[("DOCKER_HOST", &proxy.docker_host())]);
+        guard.has_jail("web");
+        let mallory = host.attacker();
+        mallory.v4().is_served(8080);
+        for cut in 1..=8 {
+            proxy.cut();
+            mallory.v4().fail(8080, 1);
+            // Every other time it is cut again before the line can have been read.
+            if cut % 2 == 0 {
+                guard.has_found("web", cut);
+            }
+        }
+        assert_eq!(source(&guard, "web")["gaps"], 0);
+        assert_eq!(source(&guard, "web")["state"], "following");
+        let log = guard.whole_log();
+        assert!(!log.contains("output of"), "{log}");
     });
 }
 
