@@ -6,6 +6,7 @@
 //! the whole host to an address unless `guard.port` says otherwise, so each case
 //! attacks from addresses of its own.
 
+#[allow(dead_code, clippy::unwrap_used, reason = "it belongs to the tests beside these")]
 #[path = "../engine/proxy.rs"]
 mod proxy;
 #[path = "../support/mod.rs"]
