@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::pump::Report;
 use super::resolver::Resolver;
-use crate::docker::{Engine, OutputBatch, OutputChoice, OutputStart};
+use crate::docker::{Engine, Gap, OutputBatch, OutputChoice, OutputNews, OutputStart};
 use crate::files::{FileReader, FileState};
 use crate::filter::{Filter, Judge, Phase, UseDns, Verdict, Who, ZoneHint};
 use crate::journal::JournalState;
@@ -52,6 +52,41 @@ pub(crate) struct FollowerState {
     pub(crate) given_up: u64,
     /// Failures of somebody who has no address, and so can't be banned.
     pub(crate) nobody: u64,
+    /// The container's output, as far as it was read.
+    pub(crate) output: OutputState,
+}
+
+/// How the reading of a container's output goes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct OutputState {
+    /// Lines judged.
+    pub(crate) lines: u64,
+    /// More lines are there already than were judged: the time of the last that was.
+    pub(crate) behind: Option<Timestamp>,
+    /// It can't be read at the moment, since when and why.
+    pub(crate) trouble: Option<(Timestamp, String)>,
+    /// How often the engine had dropped what was to be read next, and the last time.
+    pub(crate) gaps: u64,
+    pub(crate) last_gap: Option<Gap>,
+    /// How often the clock was set back.
+    pub(crate) clock_steps: u64,
+    /// Bytes that were cut off long lines.
+    pub(crate) cut_bytes: u64,
+}
+
+impl OutputState {
+    /// What a reader that follows this one at the same output begins with.
+    pub(crate) fn handed_on(&self) -> OutputState {
+        OutputState { behind: None, trouble: None, ..self.clone() }
+    }
+
+    /// How many seconds lie between now and what was judged; none: all that there
+    /// is was judged.
+    pub(crate) fn behind_seconds(&self, now: Timestamp) -> u64 {
+        let trouble = self.trouble.as_ref().map(|(since, _)| *since);
+        let since = self.behind.into_iter().chain(trouble).min();
+        since.map_or(0, |since| u64::try_from(now.duration_since(since).as_secs()).unwrap_or(0))
+    }
 }
 
 /// How far a follower came when it ended.
@@ -98,30 +133,35 @@ impl Follower {
         let mut track = Track::new(self.judge(), position);
         let mut reader = engine.output(&container, &start, choice);
         loop {
+            let is_behind = self.state.borrow().output.behind.is_some();
             let batch = tokio::select! {
                 () = self.cancel.cancelled() => break,
-                () = tokio::time::sleep(PROGRESS_EVERY), if track.dirty => {
+                () = tokio::time::sleep(PROGRESS_EVERY), if track.dirty || is_behind => {
+                    self.caught_up();
                     self.progress(&source, &mut track).await;
                     continue;
                 }
                 batch = reader.next() => batch,
             };
             match batch {
-                Ok(OutputBatch::Lines { lines, live }) => {
-                    self.state.send_if_modified(|state| state.problem.take().is_some());
-                    let phase = if live { Phase::Live } else { Phase::Backlog };
-                    self.judge_lines(&source, &mut track, lines, phase).await;
+                Ok(OutputBatch::Lines { lines, live, place }) => {
+                    self.batch(&source, &mut track, lines, live, place).await;
+                }
+                Ok(OutputBatch::News(news)) => {
+                    if matches!(&news, OutputNews::Gap(gap) if gap.all_new) {
+                        // Told once, even if guard ends before the next line comes.
+                        (track.position, track.dirty) = (Position::OUTPUT_START, true);
+                    }
+                    self.news(&container.name, news);
                 }
                 Ok(OutputBatch::Ended) => {
+                    self.caught_up();
                     self.state.send_modify(|state| state.ended = true);
                     break;
                 }
                 Err(error) => {
-                    let permanent = error.is_permanent();
-                    let words = error.sentence();
-                    tracing::warn!("[{}] output of {}: {words}", self.jail, container.name);
-                    self.state.send_modify(|state| state.problem = Some(words));
-                    if permanent {
+                    self.problem(&container.name, error.sentence());
+                    if error.is_permanent() {
                         break;
                     }
                 }
@@ -129,6 +169,80 @@ impl Follower {
         }
         self.progress(&source, &mut track).await;
         HashMap::from([(source, came(track.position))])
+    }
+
+    /// Judges a batch of a container's output.
+    async fn batch(
+        &self,
+        source: &SourceId,
+        track: &mut Track,
+        lines: Vec<Line>,
+        live: bool,
+        place: Option<Position>,
+    ) {
+        let count = lines.len() as u64;
+        let last = lines.last().and_then(|line| line.at);
+        let phase = if live { Phase::Live } else { Phase::Backlog };
+        self.judge_lines(source, track, lines, phase).await;
+        if let Some(place) = place.clone().filter(|place| *place != track.position) {
+            (track.position, track.dirty) = (place, true);
+        }
+        self.state.send_modify(|state| {
+            state.problem = None;
+            state.output.lines += count;
+            state.output.behind = if live && place.is_some() { None } else { last };
+        });
+    }
+
+    /// Nothing is there that was not judged.
+    fn caught_up(&self) {
+        self.state.send_if_modified(|state| state.output.behind.take().is_some());
+    }
+
+    /// What a person must mend: told once.
+    fn problem(&self, container: &str, words: String) {
+        if self.state.borrow().problem.as_ref() != Some(&words) {
+            tracing::warn!("[{}] output of {container}: {words}", self.jail);
+            self.state.send_modify(|state| state.problem = Some(words));
+        }
+    }
+
+    /// What happened to a container's output besides lines.
+    fn news(&self, container: &str, news: OutputNews) {
+        let jail = &self.jail;
+        match &news {
+            OutputNews::Gap(gap) => {
+                tracing::warn!("[{jail}] output of {container}: {}", gap_words(gap));
+            }
+            OutputNews::ClockSetBack(by) => tracing::warn!(
+                "[{jail}] output of {container}: the clock was set back by {} s; no line is lost, \
+                 but failures from before are {} s older than they look",
+                by.as_secs(),
+                by.as_secs(),
+            ),
+            OutputNews::Cut(bytes) => {
+                tracing::debug!("[{jail}] output of {container}: {bytes} bytes of a long line cut");
+            }
+            // Discovery tells of an engine that is gone, once for all.
+            OutputNews::Trouble(_) | OutputNews::Recovered => {}
+        }
+        self.state.send_modify(|state| {
+            state.problem = None;
+            let output = &mut state.output;
+            match news {
+                OutputNews::Gap(gap) => {
+                    output.gaps += 1;
+                    output.last_gap = Some(gap);
+                }
+                OutputNews::ClockSetBack(_) => output.clock_steps += 1,
+                OutputNews::Cut(bytes) => output.cut_bytes += bytes,
+                OutputNews::Trouble(why) => {
+                    let since = output.trouble.take().map(|(since, _)| since);
+                    output.trouble = Some((since.unwrap_or_else(Timestamp::now), why));
+                }
+                OutputNews::Recovered => output.trouble = None,
+            }
+        });
     }
 
     /// Follows files until the follower is cancelled.
@@ -288,6 +402,17 @@ impl Follower {
         // The warden ends only after its followers did.
         let _ = self.reports.send(report).await;
     }
+}
+
+/// A gap, and what helps against it.
+pub(crate) fn gap_words(gap: &Gap) -> String {
+    let until = gap.before.map_or_else(String::new, |before| format!(" and {before:.0}"));
+    let between = if until.is_empty() { "after" } else { "between" };
+    format!(
+        "Docker's log does not reach back to where guard had read it; what was written {between} \
+         {:.0}{until} may be lost. Give the service a larger log: logging option max-size, or max-file",
+        gap.after
+    )
 }
 
 /// Single lines leave nothing open: reading resumes where judging ended.

@@ -17,7 +17,9 @@ use super::follow::{Came, FollowerState};
 use super::pump::{self, Command, Report};
 use super::start::{Start, located, path_space};
 use super::surroundings::{self, Parts};
-use super::wanted::{Before, FollowerKey, FollowerSpec, Known, Target, Wanted, What, wanted};
+use super::wanted::{
+    Before, FollowerKey, FollowerSpec, Known, Target, Wanted, What, counts, wanted,
+};
 use crate::docker::{Change, Engine};
 use crate::filter::Library;
 use crate::filters::Catalog;
@@ -333,8 +335,7 @@ impl Jails {
     }
 
     fn appeared(&mut self, container: Container) {
-        // `docker compose run` gives its containers the service's labels.
-        let reading = if container.one_off {
+        let reading = if !counts(&container, self.parameters.defaults.prefix()) {
             labels::Reading::default()
         } else {
             // A label may hold hundreds of regexes; others of this worker's tasks go on.
@@ -453,7 +454,10 @@ impl Jails {
             }
         }
         let came = self.take_progress(&key);
-        let (state, states) = watch::channel(FollowerState::default());
+        let before =
+            self.followers.get(&key).map(|running| running.state.borrow().output.handed_on());
+        let output = before.unwrap_or_default();
+        let (state, states) = watch::channel(FollowerState { output, ..FollowerState::default() });
         let cancel = self.parameters.cancel.child_token();
         let running = Running {
             spec: spec.clone(),

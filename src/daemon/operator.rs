@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
+use super::follow::gap_words;
 use super::jails::{AskJails, EngineState, FollowerView};
 use super::pump::Ask;
 use crate::control::protocol::{
@@ -173,6 +174,7 @@ impl Operator {
             banned_now: jail.banned_now,
             banned_total: jail.banned,
             dry_run: jail.options.dryrun,
+            sources: watched.followers.iter().flat_map(sources).collect(),
             name: jail.name,
         }
     }
@@ -207,6 +209,11 @@ impl Operator {
             }
             if let Some(problem) = &state.problem {
                 warnings.push(format!("output of {}: {problem}", follower.container));
+            }
+            if let Some(gap) = &state.output.last_gap {
+                let (times, words) = (state.output.gaps, gap_words(gap));
+                let times = if times > 1 { format!(" ({times} times)") } else { String::new() };
+                warnings.push(format!("output of {}: {words}{times}", follower.container));
             }
             for file in &state.files {
                 if let FileStatus::Refused(why) | FileStatus::Unreachable(why) = &file.status {
@@ -477,28 +484,14 @@ fn refusal(complaint: &Complaint) -> Refusal {
 
 fn sources(follower: &FollowerView) -> Vec<SourceStatus> {
     if follower.output {
-        let state = &follower.state;
-        let (source_state, reason) = match &state.problem {
-            Some(problem) => (SourceState::Refused, Some(problem.clone())),
-            None if state.ended => (SourceState::Waiting, Some("the container stopped".to_owned())),
-            None => (SourceState::Following, None),
-        };
-        return vec![SourceStatus {
-            shown: follower.container.to_string(),
-            kind: SourceKind::Output,
-            state: source_state,
-            reason,
-            behind: 0,
-        }];
+        return vec![output(follower)];
     }
     if let Some(terms) = &follower.journal {
         let unseen = follower.state.journal.as_ref().is_some_and(JournalState::is_unseen);
         return vec![SourceStatus {
-            shown: terms.clone(),
-            kind: SourceKind::Journal,
             state: if unseen { SourceState::Waiting } else { SourceState::Following },
             reason: unseen.then(|| "guard sees no journal".to_owned()),
-            behind: 0,
+            ..SourceStatus::new(terms.clone(), SourceKind::Journal)
         }];
     }
     let files = follower.state.files.iter().map(|file| {
@@ -509,10 +502,31 @@ fn sources(follower: &FollowerView) -> Vec<SourceStatus> {
                 (SourceState::Refused, Some(why.clone()))
             }
         };
-        let (kind, shown) = (SourceKind::File, file.shown.clone());
-        SourceStatus { shown, kind, state, reason, behind: file.behind }
+        let source = SourceStatus::new(file.shown.clone(), SourceKind::File);
+        SourceStatus { state, reason, behind: file.behind, ..source }
     });
     files.collect()
+}
+
+fn output(follower: &FollowerView) -> SourceStatus {
+    let state = &follower.state;
+    let (source_state, reason) = match &state.problem {
+        Some(problem) => (SourceState::Refused, Some(problem.clone())),
+        None if state.ended => (SourceState::Waiting, Some("the container stopped".to_owned())),
+        None => (SourceState::Following, None),
+    };
+    let output = &state.output;
+    SourceStatus {
+        state: source_state,
+        reason,
+        behind_seconds: output.behind_seconds(Timestamp::now()),
+        lines: output.lines,
+        trouble: output.trouble.as_ref().map(|(_, why)| why.clone()),
+        gaps: output.gaps,
+        clock_steps: output.clock_steps,
+        cut_bytes: output.cut_bytes,
+        ..SourceStatus::new(follower.container.to_string(), SourceKind::Output)
+    }
 }
 
 fn zone_warning(container: &str, offset: i64) -> String {

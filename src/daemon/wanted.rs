@@ -16,6 +16,21 @@ pub(crate) struct Known {
     pub(crate) reading: Reading,
 }
 
+/// Do the container's labels count? `docker compose run` gives its containers the
+/// service's labels, but a person at a terminal is no attacker; so a one-off container
+/// is left alone unless it bears `guard.enable: true`.
+pub(crate) fn counts(container: &Container, prefix: &str) -> bool {
+    let is_enable = |key: &str| {
+        let prefixed = key.get(..prefix.len()).filter(|head| head.eq_ignore_ascii_case(prefix));
+        prefixed.is_some() && key[prefix.len()..].eq_ignore_ascii_case(".enable")
+    };
+    let yes = |value: &str| {
+        let value = value.trim();
+        ["true", "yes", "on", "1"].iter().any(|word| value.eq_ignore_ascii_case(word))
+    };
+    !container.one_off || container.labels.iter().any(|(key, value)| is_enable(key) && yes(value))
+}
+
 /// What the containers ask for, taken together.
 #[derive(Default)]
 pub(crate) struct Wanted {

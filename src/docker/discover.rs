@@ -11,7 +11,9 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use bollard::models::{ContainerSummary, EventMessage, EventMessageTypeEnum};
+use bollard::models::{
+    ContainerInspectResponse, ContainerSummary, EventMessage, EventMessageTypeEnum,
+};
 use bollard::query_parameters::{EventsOptions, ListContainersOptions};
 use futures::StreamExt;
 use tokio::sync::mpsc;
@@ -50,6 +52,9 @@ const EVENTS: [&str; 14] = [
     "reload",
     "remove",
 ];
+
+/// So many containers are inspected at once: enough to find hundreds within a second.
+const AT_ONCE: usize = 8;
 
 /// Most containers that guard looks at.
 const MAX_CONTAINERS: usize = 20_000;
@@ -279,9 +284,7 @@ impl Watch {
             self.reconcile(engine, listed).await?;
             self.tell(Change::Listed).await?;
         }
-        for id in pending.containers {
-            self.inspect(engine, &id).await?;
-        }
+        self.inspect(engine, pending.containers).await?;
         if pending.rules {
             self.tell(Change::RulesMayHaveChanged).await?;
         }
@@ -294,14 +297,14 @@ impl Watch {
         engine: &Engine,
         listed: Vec<ContainerSummary>,
     ) -> Result<(), Stop> {
-        let mut alive = BTreeSet::new();
+        let (mut alive, mut ours) = (BTreeSet::new(), BTreeSet::new());
         for summary in listed.into_iter().take(MAX_CONTAINERS) {
             let Some(id) = summary.id.clone() else { continue };
             let own = self.own.contains(&id);
             let labels = summary.labels.iter().flatten();
             let labelled = labels.into_iter().any(|(key, _)| inspect::is_ours(key, &self.prefix));
             if own || labelled {
-                self.inspect(engine, &id).await?;
+                ours.insert(id.clone());
             } else if summary.state.is_some_and(inspect::is_running)
                 && let Some(container) = inspect::listed(summary, &self.prefix)
             {
@@ -311,6 +314,7 @@ impl Watch {
             }
             alive.insert(id);
         }
+        self.inspect(engine, ours).await?;
         let gone: Vec<ContainerId> =
             self.containers.keys().filter(|id| !alive.contains(&*id.0)).cloned().collect();
         for id in gone {
@@ -319,9 +323,25 @@ impl Watch {
         Ok(())
     }
 
-    async fn inspect(&mut self, engine: &Engine, id: &str) -> Result<(), Stop> {
-        let question = engine.docker.inspect_container(id, None);
-        match engine.ask("/containers/json", question).await {
+    async fn inspect(&mut self, engine: &Engine, ids: BTreeSet<String>) -> Result<(), Stop> {
+        let answers = futures::stream::iter(ids).map(async |id| {
+            let question = engine.docker.inspect_container(&id, None);
+            let answer = engine.ask("/containers/json", question).await;
+            (id, answer)
+        });
+        let mut answers = Box::pin(answers.buffered(AT_ONCE));
+        while let Some((id, answer)) = answers.next().await {
+            self.inspected(&id, answer).await?;
+        }
+        Ok(())
+    }
+
+    async fn inspected(
+        &mut self,
+        id: &str,
+        answer: Result<ContainerInspectResponse, DockerError>,
+    ) -> Result<(), Stop> {
+        match answer {
             Ok(told) => {
                 let Some(mut container) = inspect::container(told, &self.prefix) else {
                     return Ok(());

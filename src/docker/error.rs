@@ -32,9 +32,14 @@ pub enum DockerError {
     /// The engine speaks only older versions of the API.
     #[error("the Docker engine speaks API {0}, which is too old")]
     TooOld(String),
-    /// The container's logging driver can't be read back. Permanent.
-    #[error("the output can't be read: the logging driver `{0}` does not support reading")]
-    Unreadable(String),
+    /// The container's output can't be read back. Permanent.
+    #[error("the output can't be read with the logging driver `{driver}`: {said}")]
+    Unreadable {
+        /// Its logging driver.
+        driver: String,
+        /// What the engine says.
+        said: String,
+    },
     /// There is no such container, or no such file in it.
     #[error("the Docker engine knows no such thing: {0}")]
     NotFound(String),
@@ -87,8 +92,9 @@ impl DockerError {
                 )
             }
             DockerError::TooOld(_) => "update Docker to 20.10 or newer".into(),
-            DockerError::Unreadable(_) => "use the logging driver json-file, local or journald \
-                (or leave out `cache-disabled`), or give guard a log file with guard.logpath"
+            DockerError::Unreadable { .. } => "give the service `logging: {driver: local}` in \
+                the compose file (json-file and journald do as well, and any other one without \
+                `cache-disabled`), or give guard a log file with guard.logpath"
                 .into(),
             DockerError::Timeout(_) => "look whether the Docker engine hangs (`docker ps`)".into(),
             DockerError::NotFound(_) | DockerError::Api { .. } | DockerError::Broken { .. } => {
@@ -107,7 +113,7 @@ impl DockerError {
 
     /// Can only a person mend it? Then asking again is of no use.
     pub fn is_permanent(&self) -> bool {
-        matches!(self, DockerError::Unreadable(_))
+        matches!(self, DockerError::Unreadable { .. })
     }
 
     /// What bollard said, when guard asked for `what` at `host`.
@@ -129,8 +135,11 @@ impl DockerError {
             403 => DockerError::Forbidden(what),
             404 => DockerError::NotFound(shorten(message)),
             400 if lower.contains("is too new") => DockerError::TooOld(shorten(message)),
-            _ if lower.contains("does not support reading") => {
-                DockerError::Unreadable("unknown".into())
+            // 501: the driver can't; 400: there is nothing that could be asked for.
+            _ if lower.contains("does not support reading")
+                || (what == "/containers/logs" && matches!(status, 400 | 501)) =>
+            {
+                DockerError::Unreadable { driver: "unknown".into(), said: shorten(message) }
             }
             _ => DockerError::Api { what, status, message: shorten(message) },
         }
@@ -212,6 +221,23 @@ mod tests {
         let error = DockerError::from_bollard(&error, "/containers/logs", "unix:///x");
         assert!(error.is_permanent());
         assert!(error.sentence().contains("guard.logpath"));
+        assert!(error.sentence().contains("logging: {driver: local}"), "{}", error.sentence());
+    }
+
+    #[test]
+    fn only_logs_that_are_refused_are_permanent() {
+        for (status, what, permanent) in [
+            (501, "/containers/logs", true),
+            (400, "/containers/logs", true),
+            (500, "/containers/logs", false),
+            (409, "/containers/logs", false),
+            (400, "/events", false),
+        ] {
+            let message = "no".into();
+            let error = Bollard::DockerResponseServerError { status_code: status, message };
+            let error = DockerError::from_bollard(&error, what, "unix:///x");
+            assert_eq!(error.is_permanent(), permanent, "{status} {what}");
+        }
     }
 
     #[test]

@@ -12,7 +12,9 @@ mod identity;
 mod inspect;
 mod messages;
 pub mod mounts;
+mod output;
 mod resume;
+mod tail;
 mod tar;
 mod zone;
 
@@ -25,8 +27,11 @@ use futures::Stream;
 
 pub use discover::{Change, Discovery, discover};
 pub use error::DockerError;
-pub use follow::{OutputBatch, OutputChoice, OutputReader, OutputStart};
+pub use follow::OutputReader;
+pub use frames::OutputChoice;
 pub use identity::container_ids;
+pub use output::{OutputBatch, OutputNews, OutputStart};
+pub use tail::Gap;
 
 use crate::model::ContainerId;
 

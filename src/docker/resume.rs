@@ -1,13 +1,10 @@
-//! Which messages of a stream were seen before. Pure.
+//! Messages that come again, and the marks of those that don't. Pure.
 //!
-//! The engine gives messages again in two ways: after a re-attach, because
-//! `since` is coarse, and, in engines of 20.10, when a log is rotated under its
-//! reader. Timestamps alone do not tell: they repeat, and a clock that is set
-//! back makes new messages look old. So the place is a timestamp and a count,
-//! and within one process the latest messages are remembered as well.
+//! Engines of 20.10 give messages again when a log is rotated under its reader.
+//! Timestamps alone do not tell: they repeat, and a clock that is set back makes
+//! new messages look old. So the latest messages are remembered.
 //!
-//! Invariant: a message is dropped only if it lies before the place where
-//! reading resumes, or if it is one that was let through before.
+//! Invariant: a message is dropped only if it is one that was let through before.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use std::collections::VecDeque;
@@ -20,17 +17,13 @@ use crate::model::{StreamMark, Timestamp};
 /// between a rotation and the moment when the engine's reader notices it.
 const RECENT: usize = 4096;
 
-/// How much of a message goes into its hash.
+/// How much of a message goes into its [`hash`].
 const HASHED: usize = 256;
 
 /// What was seen of one stream.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
-    /// Drop what lies before this place.
-    skip: Option<StreamMark>,
-    /// Messages at the skipped place's timestamp so far.
-    skipped: u32,
-    /// The newest message that was let through (or skipped, at the place itself).
+    /// The latest message.
     last: Option<StreamMark>,
     recent: VecDeque<Recent>,
     /// The greatest timestamp let through: only what is not beyond it can be a repeat.
@@ -46,24 +39,28 @@ struct Recent {
 }
 
 impl Seen {
-    /// Nothing was seen yet; what lies before `place` was, in an earlier life.
-    pub(crate) fn before(place: Option<StreamMark>) -> Self {
-        Seen { skip: place, last: place.filter(|mark| mark.seen > 0), ..Seen::default() }
-    }
-
-    /// The place after the newest message.
-    pub(crate) fn mark(&self) -> Option<StreamMark> {
-        self.last
-    }
-
-    /// The stream will be given again from before `place`, the end of the last
-    /// whole line; the last `open` messages were not used and are to come again.
-    pub(crate) fn rewind(&mut self, place: Option<StreamMark>, open: usize) {
+    /// The output will be given again; the last `open` messages were not used and
+    /// are to come again.
+    pub(crate) fn rewind(&mut self, open: usize) {
         self.recent.truncate(self.recent.len().saturating_sub(open));
-        self.skip = place;
-        self.skipped = 0;
-        self.last = place.filter(|mark| mark.seen > 0);
+        self.last = None;
         self.repeat = None;
+    }
+
+    /// The time of the latest message.
+    pub(crate) fn last(&self) -> Option<Timestamp> {
+        self.last.map(|mark| mark.at)
+    }
+
+    /// The place after a message that was read before and is only counted.
+    pub(crate) fn pass(&mut self, at: Timestamp) -> StreamMark {
+        let seen = match self.last {
+            Some(last) if last.at == at => last.seen.saturating_add(1),
+            _ => 1,
+        };
+        let mark = StreamMark { at, seen };
+        self.last = Some(mark);
+        mark
     }
 
     /// The place after this message if it is new; `None` if it was seen before.
@@ -76,37 +73,16 @@ impl Seen {
         line_open: bool,
     ) -> Option<StreamMark> {
         let this = Recent { at, hash: hash(bytes) };
-        if self.is_repeat(this, line_open) || self.is_skipped(at) {
+        if self.is_repeat(this, line_open) {
             return None;
         }
-        let seen = match self.last {
-            Some(last) if last.at == at => last.seen.saturating_add(1),
-            _ => 1,
-        };
-        self.last = Some(StreamMark { at, seen });
+        let mark = self.pass(at);
         self.newest = self.newest.max(Some(at));
         if self.recent.len() == RECENT {
             self.recent.pop_front();
         }
         self.recent.push_back(this);
-        self.last
-    }
-
-    fn is_skipped(&mut self, at: Timestamp) -> bool {
-        let Some(place) = self.skip else { return false };
-        if at < place.at {
-            return true;
-        }
-        if at == place.at && self.skipped < place.seen {
-            self.skipped += 1;
-            // All of them seen: what comes now is new, even if the clock went back.
-            if self.skipped == place.seen {
-                self.skip = None;
-            }
-            return true;
-        }
-        self.skip = None;
-        false
+        Some(mark)
     }
 
     fn is_repeat(&mut self, this: Recent, line_open: bool) -> bool {
@@ -124,10 +100,6 @@ impl Seen {
         if same_time && line_open {
             return false;
         }
-        // While a skip is on, the count at the place itself decides.
-        if self.skip.is_some_and(|place| this.at <= place.at) {
-            return false;
-        }
         let first = self.recent.iter().position(|recent| recent.at == this.at);
         match first {
             Some(first) if self.recent[first] == this => {
@@ -139,7 +111,8 @@ impl Seen {
     }
 }
 
-fn hash(bytes: &[u8]) -> u32 {
+/// Tells one message from another, well enough among those of one time.
+pub(crate) fn hash(bytes: &[u8]) -> u32 {
     let mut hasher = DefaultHasher::new();
     bytes.len().hash(&mut hasher);
     bytes[..bytes.len().min(HASHED)].hash(&mut hasher);
@@ -164,31 +137,25 @@ mod tests {
 
     #[test]
     fn equal_timestamps_are_counted() {
-        let mut seen = Seen::before(Some(StreamMark { at: time(5), seen: 2 }));
-        let log = [(4, "a"), (5, "b"), (5, "c"), (5, "d"), (6, "e")];
-        assert_eq!(feed(&mut seen, &log), ["d", "e"]);
-        assert_eq!(seen.mark(), Some(StreamMark { at: time(6), seen: 1 }));
-    }
-
-    #[test]
-    fn a_start_time_is_inclusive() {
-        let mut seen = Seen::before(Some(StreamMark { at: time(5), seen: 0 }));
-        assert_eq!(feed(&mut seen, &[(4, "a"), (5, "b"), (5, "c")]), ["b", "c"]);
-        assert_eq!(seen.mark(), Some(StreamMark { at: time(5), seen: 2 }));
+        let mut seen = Seen::default();
+        let log = [(4, "a"), (5, "b"), (5, "c"), (5, "d")];
+        assert_eq!(feed(&mut seen, &log), ["a", "b", "c", "d"]);
+        assert_eq!(seen.pass(time(5)), StreamMark { at: time(5), seen: 4 });
+        assert_eq!(seen.pass(time(6)), StreamMark { at: time(6), seen: 1 });
     }
 
     #[test]
     fn a_clock_set_back_loses_nothing() {
         let mut seen = Seen::default();
         assert_eq!(feed(&mut seen, &[(100, "a"), (50, "b"), (51, "c")]), ["a", "b", "c"]);
-        // … nor when the place to resume at lies before the step …
-        let mut seen = Seen::before(Some(StreamMark { at: time(100), seen: 1 }));
-        assert_eq!(feed(&mut seen, &[(99, "z"), (100, "a"), (50, "b"), (51, "c")]), ["b", "c"]);
-        // … and one process that re-attaches doubles nothing either.
+    }
+
+    #[test]
+    fn what_was_not_used_comes_again() {
         let mut seen = Seen::default();
-        feed(&mut seen, &[(100, "a"), (105, "b"), (50, "c")]);
-        seen.rewind(Some(StreamMark { at: time(50), seen: 1 }), 0);
-        assert_eq!(feed(&mut seen, &[(100, "a"), (105, "b"), (50, "c"), (51, "d")]), ["d"]);
+        feed(&mut seen, &[(1, "a"), (2, "b"), (2, "c")]);
+        seen.rewind(2);
+        assert_eq!(feed(&mut seen, &[(2, "b"), (2, "c"), (3, "d")]), ["b", "c", "d"]);
     }
 
     #[test]
@@ -208,6 +175,6 @@ mod tests {
         let mut seen = Seen::default();
         assert!(seen.admit(time(1), b"xxxx", false).is_some());
         assert!(seen.admit(time(1), b"xxxx", true).is_some());
-        assert_eq!(seen.mark(), Some(StreamMark { at: time(1), seen: 2 }));
+        assert_eq!(seen.pass(time(1)), StreamMark { at: time(1), seen: 3 });
     }
 }

@@ -96,11 +96,12 @@ pub struct JournalMark {
 /// A place in a source.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Position {
-    /// In a container's output: each stream has its own order, so each its own place.
+    /// In a container's output: each stream has its own order, so each its own
+    /// place. The newer one is the place that was reached last.
     Output {
-        /// Place in standard output; `None`: nothing read of it yet.
+        /// Place in standard output; `None`: nothing read of it, or nothing that counts.
         stdout: Option<StreamMark>,
-        /// Place in standard error; `None`: nothing read of it yet.
+        /// Place in standard error; `None`: nothing read of it, or nothing that counts.
         stderr: Option<StreamMark>,
     },
     /// In a file; `None`: nothing read yet.
@@ -120,13 +121,21 @@ impl Position {
 
     /// Moves the place to the end of a line of the same source. A mark of the
     /// other kind of source changes nothing.
+    ///
+    /// Lines of a container's output come in the order in which the engine keeps
+    /// them, which is not always that of their times: a long line has the time of
+    /// its beginning, and a clock can be set back. A place of the other stream that
+    /// is newer than the one reached now would look like the last one; as all lines
+    /// before the last one were read, whichever stream they are of, it is not needed.
     pub fn advance(&mut self, mark: &Mark) {
         match (self, mark) {
-            (Position::Output { stdout, .. }, Mark::Output(Stream::Stdout, at)) => {
-                *stdout = Some(*at)
-            }
-            (Position::Output { stderr, .. }, Mark::Output(Stream::Stderr, at)) => {
-                *stderr = Some(*at)
+            (Position::Output { stdout, stderr }, Mark::Output(stream, at)) => {
+                let (this, other) = match stream {
+                    Stream::Stdout => (stdout, stderr),
+                    Stream::Stderr => (stderr, stdout),
+                };
+                *this = Some(*at);
+                *other = other.filter(|other| other.at <= at.at);
             }
             (Position::File(place), Mark::File(at)) => *place = Some(*at),
             (Position::Journal(places), Mark::Journal(at)) => {
@@ -176,6 +185,24 @@ mod tests {
         }
         let Position::Journal(places) = position else { panic!("another kind") };
         assert_eq!((places.len(), places[15]), (MAX_SEQUENCES, mark(99, 1)));
+    }
+
+    #[test]
+    fn the_newer_place_is_the_one_reached_last() {
+        let mark = |second| StreamMark { at: Timestamp::from_second(second).unwrap(), seen: 1 };
+        let mut place = Position::OUTPUT_START;
+        for (stream, at, stdout, stderr) in [
+            (Stream::Stdout, 5, Some(5), None),
+            (Stream::Stderr, 6, Some(5), Some(6)),
+            (Stream::Stderr, 5, Some(5), Some(5)),
+            // The clock was set back.
+            (Stream::Stdout, 2, Some(2), None),
+            (Stream::Stderr, 2, Some(2), Some(2)),
+        ] {
+            place.advance(&Mark::Output(stream, mark(at)));
+            let (stdout, stderr) = (stdout.map(mark), stderr.map(mark));
+            assert_eq!(place, Position::Output { stdout, stderr });
+        }
     }
 
     #[test]

@@ -6,6 +6,9 @@
 //! the whole host to an address unless `guard.port` says otherwise, so each case
 //! attacks from addresses of its own.
 
+#[allow(dead_code, clippy::unwrap_used, reason = "it belongs to the tests beside these")]
+#[path = "../engine/proxy.rs"]
+mod proxy;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -17,6 +20,7 @@ mod firewall;
 mod host_network;
 mod labels;
 mod never_ban;
+mod output;
 mod restarts;
 mod services;
 mod shipped;

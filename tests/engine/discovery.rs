@@ -1,7 +1,7 @@
 //! Discovery tells what there is, and what becomes of it.
 
 use guard::docker::Change;
-use guard::model::ServiceId;
+use guard::model::{ServiceId, Timestamp};
 
 use crate::lab::{LABEL, Lab, Watching, in_every_lab};
 use crate::proxy::Proxy;
@@ -10,8 +10,43 @@ use crate::proxy::Proxy;
 fn discovery_tells_what_becomes_of_containers_and_engines() {
     in_every_lab("discovery_tells_what_becomes_of_containers_and_engines", async |lab| {
         a_container_and_a_network_come_change_and_go(lab).await;
+        many_are_told_within_two_seconds_of_their_start(lab).await;
         an_engine_that_goes_and_comes_is_told_once_each(lab).await;
     });
+}
+
+async fn many_are_told_within_two_seconds_of_their_start(lab: &Lab) {
+    // As many as the machine takes in a reasonable time; a script may ask for more.
+    let count = std::env::var("GUARD_TEST_MANY").ok().and_then(|text| text.parse().ok());
+    let names: Vec<String> = (0..count.unwrap_or(20)).map(|n| format!("many{n}")).collect();
+    for name in &names {
+        let options = [LABEL, ["--name", name], ["--network", "none"]].concat();
+        let command = ["busybox", "/bin/busybox", "sleep", "10000"];
+        lab.docker(&[&["create"], &options[..], &command[..]].concat());
+    }
+    let began = std::time::Instant::now();
+    let mut watching = Watching::start(&lab.docker_host());
+    watching.wait("listed", |c| matches!(c, Change::Listed).then_some(())).await;
+    let listed = began.elapsed();
+    assert!(listed.as_secs() < 2, "{} containers took {listed:?}", names.len());
+    let mut start = lab.docker_command();
+    start.arg("start").args(&names).stdout(std::process::Stdio::null());
+    let mut start = start.spawn().unwrap();
+    let mut slowest = 0;
+    for _ in 0..names.len() {
+        let seen = watching.container("running", |c| c.running && c.name.starts_with("many")).await;
+        let late = Timestamp::now().duration_since(seen.started.unwrap()).as_millis();
+        slowest = slowest.max(late);
+    }
+    assert!(start.wait().unwrap().success());
+    eprintln!(
+        "{} containers: listed in {listed:?}, told {slowest} ms after their start",
+        names.len()
+    );
+    assert!(slowest < 2_000, "told {slowest} ms after its start");
+    lab.docker(
+        &[&["rm", "-f"], &names.iter().map(String::as_str).collect::<Vec<_>>()[..]].concat(),
+    );
 }
 
 async fn a_container_and_a_network_come_change_and_go(lab: &Lab) {

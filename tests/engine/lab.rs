@@ -31,18 +31,18 @@ pub(crate) struct Lab {
 
 /// Runs cases on each engine, one engine after the other; says so where it can't.
 #[expect(clippy::needless_pass_by_value, reason = "a closure is written in its place")]
-pub(crate) fn in_every_lab(test: &str, cases: impl AsyncFn(&Lab)) {
+pub(crate) fn in_every_lab(test: &str, cases: impl AsyncFn(&mut Lab)) {
     let Some(busybox) = find("busybox") else {
         return skip(test, "docker", "no `busybox` in PATH");
     };
     on_every_engine(test, |engine| {
         let mut host = Host::without_engine(engine);
         host.start_engine();
-        let lab = Lab { host };
+        let mut lab = Lab { host };
         lab.import(&busybox);
         // Gone before the host is, with all it has spawned.
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        runtime.block_on(cases(&lab));
+        runtime.block_on(cases(&mut lab));
     });
 }
 
@@ -77,6 +77,22 @@ impl Lab {
         all.extend(arguments);
         all.extend([IMAGE, "/bin/busybox", "sh", "-c", script]);
         self.docker(&all);
+    }
+
+    /// The client, to be run by oneself.
+    pub(crate) fn docker_command(&self) -> std::process::Command {
+        self.host.docker_command()
+    }
+
+    /// Stops the engine and starts it with other settings (`daemon.json`).
+    pub(crate) fn restart_engine(&mut self, settings: &str) {
+        self.host.stop_engine();
+        self.host.start_engine_with(settings);
+    }
+
+    /// Where a container's `json-file` lies.
+    pub(crate) fn log_file(&self, name: &str) -> PathBuf {
+        self.docker(&["inspect", "-f", "{{.LogPath}}", name]).into()
     }
 
     /// Where its engine listens, as `DOCKER_HOST` has it.
@@ -164,9 +180,15 @@ pub(crate) fn all_output(engine: &Engine, container: &Container) -> OutputReader
 pub(crate) async fn to_the_end(reader: &mut OutputReader) -> Vec<Line> {
     let mut all = Vec::new();
     let read = async {
-        while let OutputBatch::Lines { lines, .. } = reader.next().await.unwrap() {
-            assert!(lines.len() <= 256);
-            all.extend(lines);
+        loop {
+            match reader.next().await.unwrap() {
+                OutputBatch::Lines { lines, .. } => {
+                    assert!(lines.len() <= 256);
+                    all.extend(lines);
+                }
+                OutputBatch::News(_) => {}
+                OutputBatch::Ended => break,
+            }
         }
     };
     tokio::time::timeout(DEADLINE, read).await.unwrap();
@@ -180,6 +202,7 @@ pub(crate) async fn lines(reader: &mut OutputReader, count: usize) -> Vec<Line> 
         while all.len() < count {
             match reader.next().await.unwrap() {
                 OutputBatch::Lines { lines, .. } => all.extend(lines),
+                OutputBatch::News(_) => {}
                 OutputBatch::Ended => panic!("ended after {} of {count} lines", all.len()),
             }
         }

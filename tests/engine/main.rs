@@ -10,6 +10,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod attach;
 mod containers;
 mod discovery;
 mod lab;

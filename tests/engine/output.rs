@@ -8,16 +8,26 @@ use crate::lab::{DEADLINE, LABEL, Lab, all_output, in_every_lab, texts, to_the_e
 #[test]
 fn output_is_read_to_its_last_word() {
     in_every_lab("output_is_read_to_its_last_word", async |lab| {
-        both_streams_are_read_from_any_place(lab).await;
+        for driver in DRIVERS {
+            both_streams_are_read_from_any_place(lab, driver).await;
+        }
         a_ttys_output_hides_nothing(lab).await;
         an_unreadable_driver_is_named(lab).await;
     });
 }
 
-async fn both_streams_are_read_from_any_place(lab: &Lab) {
+/// Drivers that can be read, the last one by the engine's own copy.
+const DRIVERS: [&[&str]; 4] = [
+    &["--log-driver", "json-file"],
+    &["--log-driver", "local"],
+    &["--log-driver", "json-file", "--log-opt", "max-size=30k", "--log-opt", "max-file=9"],
+    &["--log-driver", "syslog", "--log-opt", "syslog-address=udp://127.0.0.1:5140"],
+];
+
+async fn both_streams_are_read_from_any_place(lab: &Lab, driver: &[&str]) {
     let script = "echo one; echo two >&2; \
         /bin/busybox head -c 40000 /dev/zero | /bin/busybox tr '\\0' x; echo; printf 'last words'";
-    lab.run("streams", &LABEL, script);
+    lab.run("streams", &[&LABEL, driver].concat(), script);
     let (engine, container) = lab.found("streams").await;
     let mut reader = all_output(&engine, &container);
     let all = to_the_end(&mut reader).await;
@@ -39,7 +49,8 @@ async fn both_streams_are_read_from_any_place(lab: &Lab) {
         all[..count].iter().for_each(|line| position.advance(&line.mark));
         let mut reader =
             engine.output(&container, &OutputStart::After(position), OutputChoice::Both);
-        assert_eq!(texts(&to_the_end(&mut reader).await), texts(&all[count..]));
+        let rest = to_the_end(&mut reader).await;
+        assert_eq!(texts(&rest), texts(&all[count..]));
         assert_eq!(reader.position(), {
             let mut end = Position::OUTPUT_START;
             all.iter().for_each(|line| end.advance(&line.mark));
@@ -49,6 +60,7 @@ async fn both_streams_are_read_from_any_place(lab: &Lab) {
     let later = OutputStart::Since(Timestamp::now() + jiff::SignedDuration::from_secs(60));
     let mut reader = engine.output(&container, &later, OutputChoice::Both);
     assert_eq!(to_the_end(&mut reader).await, []);
+    lab.docker(&["rm", "-f", "streams"]);
 }
 
 async fn a_ttys_output_hides_nothing(lab: &Lab) {
@@ -70,6 +82,9 @@ async fn an_unreadable_driver_is_named(lab: &Lab) {
     let (engine, container) = lab.found("none").await;
     let mut reader = all_output(&engine, &container);
     let error = tokio::time::timeout(DEADLINE, reader.next()).await.unwrap().unwrap_err();
-    assert_eq!(error, DockerError::Unreadable("none".into()));
-    assert!(error.is_permanent() && error.sentence().contains("guard.logpath"));
+    assert!(
+        matches!(&error, DockerError::Unreadable { driver, .. } if driver == "none"),
+        "{error:?}"
+    );
+    assert!(error.is_permanent() && error.sentence().contains("logging: {driver: local}"));
 }

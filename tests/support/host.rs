@@ -74,6 +74,11 @@ impl Host {
 
     /// Starts the engine and waits until it answers.
     pub fn start_engine(&mut self) {
+        self.start_engine_with("{}");
+    }
+
+    /// [`Host::start_engine`] with a `daemon.json`.
+    pub fn start_engine_with(&mut self, settings: &str) {
         assert!(self.dockerd.is_none(), "the engine runs already");
         let log = File::options()
             .create(true)
@@ -81,7 +86,7 @@ impl Host {
             .open(self.folder.join("dockerd.log"))
             .expect("the host's folder can be written");
         // Its own settings, not the machine's in /etc/docker.
-        fs::write(self.settings(), "{}").expect("the host's folder can be written");
+        fs::write(self.settings(), settings).expect("the host's folder can be written");
         let mut dockerd = self.namespace().command(self.engine.dockerd());
         dockerd
             .args(self.dockerd_options())

@@ -146,7 +146,7 @@ fn below_the_tree(out: &mut String, jail: &JailStatus) {
 /// Only what is not as it should be.
 fn source_state(out: &mut String, source: &SourceStatus) {
     let state = match source.state {
-        SourceState::Following if source.behind == 0 && source.reason.is_none() => return,
+        SourceState::Following if is_well(source) => return,
         SourceState::Following => "followed",
         SourceState::Waiting => "not there now",
         SourceState::Refused => "not read",
@@ -155,10 +155,31 @@ fn source_state(out: &mut String, source: &SourceStatus) {
     if source.behind > 0 {
         push(out, format_args!(", {} bytes behind", source.behind));
     }
-    if let Some(reason) = &source.reason {
+    if source.behind_seconds > 0 {
+        push(out, format_args!(", {} behind", span(source.behind_seconds)));
+    }
+    for (count, one, more) in [
+        (source.gaps, "gap", "gaps"),
+        (source.clock_steps, "step back of the clock", "steps back of the clock"),
+        (source.cut_bytes, "byte cut off a long line", "bytes cut off long lines"),
+    ] {
+        match count {
+            0 => {}
+            1 => push(out, format_args!(", 1 {one}")),
+            _ => push(out, format_args!(", {count} {more}")),
+        }
+    }
+    for reason in source.reason.iter().chain(&source.trouble) {
         push(out, format_args!(": {}", escape(reason)));
     }
     out.push('\n');
+}
+
+fn is_well(source: &SourceStatus) -> bool {
+    let SourceStatus { behind, behind_seconds, gaps, clock_steps, cut_bytes, .. } = source;
+    behind + behind_seconds + gaps + clock_steps + cut_bytes == 0
+        && source.reason.is_none()
+        && source.trouble.is_none()
 }
 
 fn options(options: &Options) -> String {

@@ -67,17 +67,12 @@ fn summary(name: &str, warnings: Vec<String>) -> JailSummary {
         banned_total: 3,
         warnings,
         dry_run: false,
+        sources: Vec::new(),
     }
 }
 
 fn a_jail() -> JailStatus {
-    let source = |shown: &str| SourceStatus {
-        shown: shown.into(),
-        kind: SourceKind::File,
-        state: SourceState::Following,
-        reason: None,
-        behind: 0,
-    };
+    let source = |shown: &str| SourceStatus::new(shown.into(), SourceKind::File);
     JailStatus {
         name: "sshd".parse().unwrap(),
         service: "guard".into(),
@@ -214,11 +209,9 @@ fn below_its_tree_a_jail_tells_what_is_wrong() {
     jail.state = JailState::NoContainers;
     jail.sources = ["web-1", "web-2"]
         .map(|name| SourceStatus {
-            shown: name.into(),
-            kind: SourceKind::Output,
             state: SourceState::Refused,
             reason: Some("the log driver `none` can't be read".into()),
-            behind: 0,
+            ..SourceStatus::new(name.into(), SourceKind::Output)
         })
         .into();
     jail.sources[1].state = SourceState::Following;

@@ -86,6 +86,9 @@ pub struct JailSummary {
     pub warnings: Vec<String>,
     /// Does it only count and tell?
     pub dry_run: bool,
+    /// What it reads.
+    #[serde(default)]
+    pub sources: Vec<SourceStatus>,
 }
 
 /// What a jail does now.
@@ -153,8 +156,46 @@ pub struct SourceStatus {
     pub state: SourceState,
     /// Why not, and what to do.
     pub reason: Option<String>,
-    /// Bytes not read yet, as far as that is known.
+    /// Bytes of a file not read yet, as far as that is known.
     pub behind: u64,
+    /// Age of the last line of an output that was judged, while newer ones wait; 0:
+    /// all that there is was judged.
+    #[serde(default)]
+    pub behind_seconds: u64,
+    /// Lines of an output judged since guard began to read it.
+    #[serde(default)]
+    pub lines: u64,
+    /// Why an output can't be read at the moment; it is tried again.
+    #[serde(default)]
+    pub trouble: Option<String>,
+    /// How often the engine had dropped what was to be read next.
+    #[serde(default)]
+    pub gaps: u64,
+    /// How often an output's timestamps went back: the clock was set.
+    #[serde(default)]
+    pub clock_steps: u64,
+    /// Bytes cut off lines that were too long.
+    #[serde(default)]
+    pub cut_bytes: u64,
+}
+
+impl SourceStatus {
+    /// A source that is read, and of which nothing else is to be told.
+    pub fn new(shown: String, kind: SourceKind) -> Self {
+        SourceStatus {
+            shown,
+            kind,
+            state: SourceState::Following,
+            reason: None,
+            behind: 0,
+            behind_seconds: 0,
+            lines: 0,
+            trouble: None,
+            gaps: 0,
+            clock_steps: 0,
+            cut_bytes: 0,
+        }
+    }
 }
 
 /// Kinds of sources.

@@ -56,6 +56,28 @@ impl World {
     }
 }
 
+#[test]
+fn a_one_off_container_counts_only_where_its_labels_say_so() {
+    let counts = |one_off: bool, labels: &[(&str, &str)]| {
+        let mut container = container("a", "web");
+        container.one_off = one_off;
+        container.labels =
+            labels.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
+        super::counts(&container, "guard")
+    };
+    assert!(counts(false, &[REGEX]));
+    assert!(!counts(true, &[REGEX]));
+    assert!(counts(true, &[REGEX, ("Guard.Enable", "True")]));
+    for other in [
+        ("guard.enable", "false"),
+        ("guard.jails.x.enable", "true"),
+        ("other.enable", "true"),
+        ("guard", "true"),
+    ] {
+        assert!(!counts(true, &[REGEX, other]), "{other:?}");
+    }
+}
+
 fn names(wanted: &Wanted) -> Vec<&str> {
     wanted.jails.keys().map(JailName::as_str).collect()
 }
