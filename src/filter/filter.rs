@@ -52,6 +52,8 @@ pub(super) struct Found<'t> {
     /// Its index in the spec.
     pub(super) regex: usize,
     captures: Captures<'t>,
+    /// Whom its own groups name.
+    identity: Option<Identity>,
     pref: Option<PrefGroups<'t>>,
 }
 
@@ -175,14 +177,15 @@ impl Filter {
     ) -> Option<Found<'t>> {
         let mut unreal = None;
         let found = self.fail.first(text, effort, |regex, captures| {
-            if self.is_unreal(regex, &captures) {
-                unreal = unreal.take().or(Some((regex, captures)));
+            let identity = self.own_identity(regex, &captures);
+            if let Some(Identity::Unreal(_)) = &identity {
+                unreal = unreal.take().or(Some((regex, captures, identity)));
                 return None;
             }
-            Some((regex, captures))
+            Some((regex, captures, identity))
         });
-        let (regex, captures) = found.or(unreal)?;
-        Some(Found { regex, captures, pref })
+        let (regex, captures, identity) = found.or(unreal)?;
+        Some(Found { regex, captures, identity, pref })
     }
 
     /// Does an ignoreregex match in `text`?
@@ -190,11 +193,12 @@ impl Filter {
         !self.ignore.is_empty() && self.ignore.is_match(text, effort)
     }
 
-    fn is_unreal(&self, regex: usize, captures: &Captures<'_>) -> bool {
-        let Some(layout) = self.layouts.get(regex) else { return false };
+    /// Whom a failregex's own groups name, if they have a place for an address.
+    fn own_identity(&self, regex: usize, captures: &Captures<'_>) -> Option<Identity> {
+        let layout = self.layouts.get(regex)?;
         let get = |group| layout.get(captures, group);
         let address = get(fields::IP4).is_some() || get(fields::IP6).is_some();
-        address && matches!(fields::identity(get), Some(Identity::Unreal(_)))
+        address.then(|| fields::identity(get)).flatten()
     }
 
     /// Is a match of more meaning than whom it names: is it part of a connection, or
@@ -208,7 +212,7 @@ impl Filter {
 
     /// Whom a match names, by its groups as they are.
     pub(super) fn identity(&self, found: &Found<'_>) -> Option<Identity> {
-        fields::identity(|group| self.group(found, group))
+        found.identity.clone().or_else(|| fields::identity(|group| self.group(found, group)))
     }
 
     /// What a special group matched, as it is: `alt_…` does not fill it.

@@ -97,9 +97,9 @@ pub(super) fn each_line<E>(
 /// borrowed where it can be.
 pub(super) fn text_of(line: &[u8]) -> Cow<'_, str> {
     let line = line.get(..MAX_LINE).unwrap_or(line);
-    match String::from_utf8_lossy(line) {
-        Cow::Borrowed(text) => Cow::Borrowed(text.trim_end_matches('\r')),
-        Cow::Owned(_) => Cow::Owned(guard::model::Line::text_of(line)),
+    match std::str::from_utf8(line) {
+        Ok(text) => Cow::Borrowed(text.trim_end_matches('\r')),
+        Err(_) => Cow::Owned(guard::model::Line::text_of(line)),
     }
 }
 
