@@ -17,7 +17,7 @@ cd "$ROOT"
 TARGETS=(labels filter_files regex dates lines reference)
 
 # An input that takes longer, in seconds, is a failure.
-TIMEOUT=${GUARD_FUZZ_TIMEOUT:-10}
+TIMEOUT=${GUARD_FUZZ_TIMEOUT:-5}
 
 # The longest input, in bytes.
 LONGEST=4096
@@ -27,7 +27,7 @@ LONGEST=4096
 fuzz() {
     local command=$1
     shift
-    RUSTC_BOOTSTRAP=1 nice cargo fuzz "$command" --sanitizer none "$@"
+    nice cargo fuzz "$command" --sanitizer none "$@"
 }
 
 main() {
