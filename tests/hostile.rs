@@ -2,6 +2,7 @@
 //! counted as given up.
 //!
 //! No test looks at a clock. Without the bounds they would not end.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "in a test a panic is the report")]
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -190,5 +191,18 @@ fn deep_nesting_is_refused() {
             let named = ["nest", "deep", "more than"].iter().any(|word| error.contains(word));
             assert!(named, "{depth} of {open}: {error}");
         }
+    }
+}
+
+/// The daemon's name is made up from its regex, which is never compiled.
+#[test]
+fn a_daemon_of_nothing_over_and_over_has_no_name_to_wait_for() {
+    for daemon in ["(?:(?:a*){4000000000}){4000000000}", "(?:(?:a?){4000000000}){4000000000}sshd"] {
+        let spec = FilterSpec {
+            failregex: vec!["from <HOST>".to_owned()],
+            daemon: Some(daemon.to_owned()),
+            ..FilterSpec::default()
+        };
+        assert!(Filter::new(&spec).is_ok(), "{daemon}");
     }
 }
