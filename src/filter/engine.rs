@@ -94,6 +94,9 @@ impl Engine {
         Engine::check(translation)?;
         let pattern = &translation.pattern;
         if translation.irregular.is_some() {
+            if weigh([translation], SIZE_LIMIT).is_err() {
+                return Err(too_large(pattern, "the look-arounds are too large together"));
+            }
             return fancy_regex::RegexBuilder::new(pattern.text())
                 .backtrack_limit(STEP_LIMIT)
                 .delegate_size_limit(SIZE_LIMIT)
@@ -192,6 +195,9 @@ fn irregular_fault(pattern: &Pattern, error: fancy_regex::Error) -> Fault {
                     .remedy("Python has none either: give all its alternatives one length")
             }
             CompileError::PatternTooComplex => too_large(pattern, "the pattern is too large"),
+            CompileError::InnerError(error) if error.size_limit().is_some() => {
+                too_large(pattern, "the pattern is too large")
+            }
             other => Fault::new(whole(pattern), other.to_string()),
         },
         other => Fault::new(whole(pattern), other.to_string()),
@@ -219,11 +225,16 @@ impl Bank {
             [only] if only.irregular.is_none() => None,
             _ => match gate(patterns) {
                 Ok(gate) => Some(gate),
-                Err(regex::Error::CompiledTooBig(_)) => return Err(vec![one_too_many(patterns)]),
+                Err(regex::Error::CompiledTooBig(_)) => {
+                    return Err(vec![one_too_many(patterns, |some| gate(some).is_ok())]);
+                }
                 // Which one is wrong shows below.
                 Err(_) => None,
             },
         };
+        if weigh(patterns, BANK_LIMIT).is_err() {
+            return Err(vec![one_too_many(patterns, |some| weigh(some, BANK_LIMIT).is_ok())]);
+        }
         let mut engines = Vec::with_capacity(patterns.len());
         let mut faults = Vec::new();
         for (index, pattern) in patterns.iter().enumerate() {
@@ -286,13 +297,36 @@ fn gate(patterns: &[Translation]) -> Result<RegexSet, regex::Error> {
         .build()
 }
 
+/// More than may be.
+struct TooLarge;
+
+/// Are the look-arounds of `patterns` within `limit` together? The backtracking engine
+/// compiles each by itself, and bounds no more than each.
+fn weigh<'t>(
+    patterns: impl IntoIterator<Item = &'t Translation>,
+    limit: usize,
+) -> Result<(), TooLarge> {
+    let around = patterns.into_iter().map(|pattern| pattern.around.as_str());
+    // What is wrong with one that can't be parsed shows when it is compiled.
+    let parses = |around: &&str| regex_syntax::Parser::new().parse(around).is_ok();
+    let mut around = around.filter(|around| !around.is_empty()).filter(parses).peekable();
+    if around.peek().is_none() {
+        return Ok(());
+    }
+    let set = RegexSetBuilder::new(around).size_limit(limit).nest_limit(NEST_LIMIT).build();
+    match set {
+        Err(regex::Error::CompiledTooBig(_)) => Err(TooLarge),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
 /// The first pattern with which `patterns` are too large. Halving keeps the work
 /// bounded, whatever they are.
-fn one_too_many(patterns: &[Translation]) -> (usize, Fault) {
+fn one_too_many(patterns: &[Translation], fit: impl Fn(&[Translation]) -> bool) -> (usize, Fault) {
     let (mut fits, mut fails) = (0, patterns.len());
     while fails - fits > 1 {
         let middle = fits + (fails - fits) / 2;
-        if gate(&patterns[..middle]).is_ok() { fits = middle } else { fails = middle }
+        if fit(&patterns[..middle]) { fits = middle } else { fails = middle }
     }
     let fault = Engine::compile(&patterns[fits]).err().unwrap_or_else(|| {
         let what = "the regexes up to this one are too large together";
@@ -358,6 +392,14 @@ mod tests {
         check(&["a", r"(?:a{999}){999}", "b"], 1, "the pattern is too large");
         let deep = format!("{}{}", "(".repeat(200), ")".repeat(200));
         check(&[&deep, "b"], 0, "nest");
+        let look = |number: usize| format!(r"(?=\w{{20}}{number})");
+        let around: String = (0..50).map(look).collect();
+        check(&["a", &around], 1, "the look-arounds are too large together");
+        let each: Vec<String> = (0..50).map(look).collect();
+        let faults = bank(&each.iter().map(String::as_str).collect::<Vec<_>>()).unwrap_err();
+        assert!(faults.len() == 1 && faults[0].0 > 1, "{faults:?}");
+        assert!(faults[0].1.what.contains("too large together"), "{faults:?}");
+        check(&[r"(?:a{999}){999}(?!b)"], 0, "the pattern is too large");
         let faults = bank(&[r"(?:a{160}){160}"; 12]).unwrap_err();
         assert!(faults.len() == 1 && faults[0].0 > 1, "{faults:?}");
         assert!(faults[0].1.what.contains("too large together"), "{faults:?}");

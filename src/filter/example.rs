@@ -3,7 +3,7 @@
 //! A daemon in a container prints its lines bare: `Failed password for root from …`.
 //! Filters for syslog expect `host sshd[1]: ` before that.
 
-use regex_syntax::hir::{Class, Hir, HirKind};
+use regex_syntax::hir::{Class, ClassUnicodeRange, Hir, HirKind};
 
 use super::pattern::Pattern;
 use super::python::{Lines, translate};
@@ -34,14 +34,18 @@ fn append(hir: &Hir, out: &mut String) -> Option<()> {
             let letter = ('a'..='z')
                 .chain('0'..='9')
                 .find(|char| class.ranges().iter().any(|r| (r.start()..=r.end()).contains(char)));
-            out.push(letter.or_else(|| {
-                class.ranges().first().map(regex_syntax::hir::ClassUnicodeRange::start)
-            })?);
+            let first = class.ranges().first().map(ClassUnicodeRange::start);
+            out.push(letter.or(first)?);
         }
         HirKind::Class(Class::Bytes(_)) => return None,
         HirKind::Repetition(repetition) => {
             for _ in 0..repetition.min {
+                let before = out.len();
                 append(&repetition.sub, out)?;
+                // Nothing, however often: `(?:a*){4000000000}`.
+                if out.len() == before {
+                    break;
+                }
                 if out.len() > LONGEST {
                     return None;
                 }

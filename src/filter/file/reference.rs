@@ -47,7 +47,11 @@ impl fmt::Display for FilterReference {
         for (index, (name, value)) in self.options.iter().enumerate() {
             let before = if index == 0 { "[" } else { ", " };
             let bare = value.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
-            let quote = if bare && !value.is_empty() { "" } else { "\"" };
+            // A value with both quotes in it can only have been written without any.
+            let quote = match bare && !value.is_empty() {
+                true => "",
+                false => ["\"", "'"].into_iter().find(|q| !value.contains(q)).unwrap_or(""),
+            };
             write!(f, "{before}{name}={quote}{value}{quote}")?;
         }
         if self.options.is_empty() { Ok(()) } else { f.write_str("]") }
@@ -126,7 +130,8 @@ impl Reader<'_> {
     fn option(&mut self) -> Result<(String, String), InvalidReference> {
         let name_len = self.rest().find(|c| !is_name(c)).unwrap_or(self.rest().len());
         let name = self.rest()[..name_len].to_lowercase();
-        if name.is_empty() {
+        // In lower case a letter may become two, the second of which no name may have.
+        if name.is_empty() || !name.chars().all(is_name) {
             let missing = self.rest().is_empty();
             return self.fault(if missing { "the `]` is missing" } else { "no option's name" });
         }
@@ -177,6 +182,19 @@ mod tests {
     }
 
     #[test]
+    fn a_value_with_quotes_in_it_comes_back_as_it_was() {
+        let check = |text: &str, value: &str| {
+            let reference: FilterReference = text.parse().unwrap();
+            assert_eq!(reference.options[0].1, value, "{text}");
+            assert_eq!(reference.to_string().parse(), Ok(reference), "{text}");
+        };
+        check("a[b=l\"file\"]", "l\"file\"");
+        check("a[b='say \"x, y\"']", "say \"x, y\"");
+        check("a[b=\"it's, it\"]", "it's, it");
+        check("a[b=it's \"x\"]", "it's \"x\"");
+    }
+
+    #[test]
     fn mistakes_are_shown_where_they_are() {
         let refuse = |text: &str, place: &str, what: &str| {
             let error = text.parse::<FilterReference>().unwrap_err();
@@ -194,5 +212,6 @@ mod tests {
         refuse("a[b=\"c\"d]", "d", "`,` or `]`");
         refuse("a[b=c]d", "d", "nothing may stand here");
         refuse("a[=c]", "=", "no option's name");
+        refuse("a[İ=c]", "İ", "no option's name");
     }
 }

@@ -44,6 +44,7 @@ impl<'p> Translator<'p> {
             self.enter(Kind::LookAround);
             self.write_irregular(&format!("(?{start}"), NOTHING, 2 + start.len());
             self.ungated += 1;
+            self.around.push_str("(?:");
             return Ok(());
         }
         match extension.as_bytes().first() {
@@ -84,8 +85,9 @@ impl<'p> Translator<'p> {
         }
         match self.open.pop().map(|open| open.kind) {
             Some(Kind::LookAround) => {
-                self.write_both(")", "", 1);
                 self.ungated -= 1;
+                self.around.push(')');
+                self.write_both(")", "", 1);
             }
             // A conditional without its second half may match nothing.
             Some(Kind::Conditional(false)) => self.write_both(")", "|)", 1),

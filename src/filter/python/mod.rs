@@ -31,6 +31,9 @@ pub(super) struct Translation {
     pub(super) pattern: Pattern,
     /// A linear pattern without groups that matches at least where `pattern` does.
     pub(super) gate: Pattern,
+    /// What the gate lacks: the look-arounds, as linear groups one behind the other. It
+    /// matches nothing of use, but is as large as what they compile to.
+    pub(super) around: String,
     /// Where in the user's text is the first thing that needs the backtracking engine?
     pub(super) irregular: Option<Range<usize>>,
     pub(super) groups: Vec<Group>,
@@ -68,6 +71,7 @@ pub(super) fn translate(input: &Pattern, lines: Lines) -> Result<Translation, Fa
         at: 0,
         out: input.fresh(),
         gate: input.fresh(),
+        around: String::new(),
         ungated: 0,
         irregular: None,
         head: 0,
@@ -75,8 +79,8 @@ pub(super) fn translate(input: &Pattern, lines: Lines) -> Result<Translation, Fa
         open: vec![Open::plain(false)],
     };
     translator.run()?;
-    let Translator { out: pattern, gate, irregular, groups, .. } = translator;
-    Ok(Translation { pattern, gate, irregular, groups })
+    let Translator { out: pattern, gate, around, irregular, groups, .. } = translator;
+    Ok(Translation { pattern, gate, around, irregular, groups })
 }
 
 struct Translator<'p> {
@@ -87,7 +91,8 @@ struct Translator<'p> {
     at: usize,
     out: Pattern,
     gate: Pattern,
-    /// So many look-arounds are open: nothing goes to the gate.
+    around: String,
+    /// So many look-arounds are open: what is in them goes to `around`, not to the gate.
     ungated: usize,
     irregular: Option<Range<usize>>,
     /// So much of `out` is flags for the whole pattern.
@@ -115,6 +120,8 @@ impl<'p> Translator<'p> {
         let span = self.span(len);
         if self.ungated == 0 {
             self.gate.push(gate, span.clone());
+        } else {
+            self.around.push_str(gate);
         }
         self.out.push(exact, span);
         self.at += len;
