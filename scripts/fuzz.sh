@@ -43,7 +43,7 @@ main() {
     for target in "${TARGETS[@]}"; do
         say "$target: $seconds s"
         fuzz run "$target" -- -max_total_time="$seconds" -timeout="$TIMEOUT" -max_len="$LONGEST" \
-            -print_final_stats=1 -verbosity=0 2>&1 | grep -vE '^(#|stat::peak|INFO)' || failed+=("$target")
+            -print_final_stats=1 -verbosity=0 2>&1 | grep -vE '^(#|"|stat::peak|INFO|WARNING: Failed to find)' || failed+=("$target")
     done
     if ((${#failed[@]} > 0)); then die "failed: ${failed[*]}; the inputs are in fuzz/artifacts/"; fi
     say "all targets held"
