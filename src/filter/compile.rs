@@ -120,11 +120,11 @@ impl Compiler<'_> {
         }
         let translation = python::translate(&tags::expand(regex, self.dns), self.lines)?;
         check_groups(&translation.groups)?;
+        // Parsed here as well, so that one wrong regex does not hide another's mistakes.
+        Engine::check(&translation)?;
         if let RegexPlace::Fail(_) = place {
             self.check_address(regex, &translation.groups)?;
         }
-        // Parsed here as well, so that one wrong regex does not hide another's mistakes.
-        Engine::check(&translation)?;
         Ok(translation)
     }
 

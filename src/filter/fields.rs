@@ -273,7 +273,19 @@ pub(super) fn identity<'t>(get: impl Fn(usize) -> Option<&'t str>) -> Option<Ide
         Some(name) => (name, Identity::Name),
         None => (text(FID)?, Identity::Id),
     };
-    Some(network(name, None).map_or_else(|| kind(name.to_owned()), Identity::Network))
+    Some(address_in(name).map_or_else(|| kind(name.to_owned()), Identity::Network))
+}
+
+/// The address that an identifier is, perhaps in brackets or with a prefix's length.
+pub fn address_in(text: &str) -> Option<Network> {
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    match bare.split_once('/') {
+        Some((address, length)) => {
+            prefix_length(address.parse().ok()?, length)?;
+            network(address, Some(length))
+        }
+        None => network(bare, None),
+    }
 }
 
 fn network(address: &str, length: Option<&str>) -> Option<Network> {
@@ -328,6 +340,9 @@ mod tests {
         assert_eq!(who(&[(IP4, ""), (DNS, "a.example")]), Some(Identity::Name("a.example".into())));
         assert_eq!(who(&[(FID, "s-1"), (DNS, "")]), Some(Identity::Id("s-1".into())));
         assert_eq!(who(&[(FID, "192.0.2.1")]), network("192.0.2.1"));
+        assert_eq!(who(&[(FID, "[2001:DB8::0001]")]), network("2001:db8::1"));
+        assert_eq!(who(&[(FID, "192.0.2.7/24")]), network("192.0.2.0/24"));
+        assert_eq!(who(&[(FID, "192.0.2.7/x")]), Some(Identity::Id("192.0.2.7/x".into())));
         assert_eq!(who(&[(IP4, "999.1.1.1")]), Some(Identity::Unreal("999.1.1.1".into())));
         assert_eq!(who(&[(IP4, "192.0.2.7"), (CIDR, "24")]), network("192.0.2.0/24"));
         assert_eq!(who(&[]), None);

@@ -48,7 +48,7 @@ mod zone;
 
 pub use candidates::Candidates;
 pub use error::{RegexError, RegexPlace};
-pub use fields::Value;
+pub use fields::{Value, address_in};
 pub use file::{
     FilePlace, FilterFileError, FilterFiles, FilterReference, InvalidReference, LoadedFilter,
     MAX_LINES, load,

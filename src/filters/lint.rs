@@ -1,5 +1,7 @@
 //! `guardctl lint`: what is hardly meant so in filters, without a daemon.
 
+use std::path::PathBuf;
+
 use annotate_snippets::Level;
 use serde::Serialize;
 
@@ -58,7 +60,12 @@ struct Finding<'f> {
 /// filters are looked for.
 pub fn run(asked: &Asked, path: &str) -> (String, Outcome) {
     let folders = asked.filter_path.iter().flat_map(|path| path.split(':'));
-    let folders = folders.filter(|folder| !folder.is_empty()).map(Into::into).collect();
+    let folders: Vec<PathBuf> =
+        folders.filter(|folder| !folder.is_empty()).map(Into::into).collect();
+    if let Some(none) = folders.iter().find(|folder| !folder.is_dir()) {
+        let told = format!("guardctl: --filter-path {}: no such folder\n", none.display());
+        return (told, Outcome::Usage);
+    }
     let catalog = Catalog::new(path).after(folders);
     let subjects = match subjects(asked, &catalog) {
         Ok(subjects) => subjects,

@@ -15,9 +15,16 @@ use crate::Failure;
 const MAX_MISTAKES: usize = 20;
 
 /// The filters in `folders`, then those that guard finds.
-pub(crate) fn catalog(folders: &[PathBuf]) -> Catalog {
+///
+/// # Errors
+/// One of `folders` is none: another filter than the one that was meant would be taken.
+pub(crate) fn catalog(folders: &[PathBuf]) -> Result<Catalog, Failure> {
+    if let Some(none) = folders.iter().find(|folder| !folder.is_dir()) {
+        return Err(Failure::Usage(format!("--filter-path {}: no such folder", none.display())));
+    }
     let path = std::env::var("GUARD_FILTER_PATH").ok().filter(|path| !path.is_empty());
-    Catalog::new(path.as_deref().unwrap_or(DEFAULT_PATH)).after(folders.to_vec())
+    let path = path.as_deref().unwrap_or(DEFAULT_PATH);
+    Ok(Catalog::new(path).after(folders.to_vec()))
 }
 
 /// Reads how a filter is asked for.

@@ -46,7 +46,7 @@ pub(crate) struct Options {
 /// # Errors
 /// No such filter, or something is wrong with it.
 pub(crate) fn run(options: &Options, json: bool) -> Result<Outcome, Failure> {
-    let catalog = catalog::catalog(&options.filter_path);
+    let catalog = catalog::catalog(&options.filter_path)?;
     let Some(name) = &options.name else {
         list(&catalog, json)?;
         return Ok(Outcome::Done);

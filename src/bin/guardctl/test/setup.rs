@@ -34,7 +34,7 @@ impl Setup {
                 if options.journal && reference.options.iter().all(|(name, _)| name != "logtype") {
                     reference.options.push(("logtype".to_owned(), "journal".to_owned()));
                 }
-                let catalog = catalog::catalog(&options.filter_path);
+                let catalog = catalog::catalog(&options.filter_path)?;
                 let loaded = catalog::load(&catalog, &reference)?;
                 (Some(reference), loaded)
             }

@@ -30,6 +30,10 @@ pub(super) struct Match {
     pub(super) hosts: Vec<String>,
 }
 
+fn is_address(text: &str) -> bool {
+    guard::filter::address_in(text).is_some()
+}
+
 /// The addresses of names, once looked up.
 #[derive(Debug, Default)]
 pub(super) struct Names(HashMap<String, Vec<String>>);
@@ -44,7 +48,9 @@ impl Names {
             Verdict::Missed | Verdict::TooOld => return Told::Missed,
         };
         let id = judge.groups().iter().find(|(name, _)| name == "fid");
-        let hosts = match (id.map(|(_, id)| id.to_text()), &hit.who) {
+        // An identifier that is an address is shown as one.
+        let id = id.map(|(_, id)| id.to_text()).filter(|id| !is_address(id));
+        let hosts = match (id, &hit.who) {
             (Some(id), _) => vec![id],
             (None, Who::Network(network)) => vec![network.to_string()],
             (None, Who::Text(text)) => vec![text.clone()],
