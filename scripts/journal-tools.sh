@@ -11,21 +11,6 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 PACKAGES=(systemd libsystemd-shared libsystemd0)
-KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
-
-# A folder that apt takes for a machine of its own: with this suite, and nothing installed.
-fetch() { # SUITE DIR
-    local suite=$1 apt=$2/apt options
-    mkdir -p "$apt"/etc/apt/{preferences.d,trusted.gpg.d} "$apt"/var/lib/apt/lists/partial \
-        "$apt"/var/cache/apt/archives/partial "$apt"/var/lib/dpkg
-    : >"$apt/var/lib/dpkg/status"
-    echo "deb [signed-by=$KEYRING] $(debian_mirror) $suite main" >"$apt/etc/apt/sources.list"
-    options=(-qq -o "Dir=$apt" -o "Dir::State::status=$apt/var/lib/dpkg/status"
-        -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false
-        -o Acquire::Languages=none -o Acquire::Check-Valid-Until=false -o APT::Sandbox::User=root)
-    apt-get "${options[@]}" update
-    (cd "$2" && apt-get "${options[@]}" download "${PACKAGES[@]}")
-}
 
 main() {
     local suite=${1:-bookworm-backports} target dir work package
@@ -40,7 +25,7 @@ main() {
         work=$dir.new
         rm -rf "$work" "$dir"
         mkdir -p "$work/tree"
-        fetch "$suite" "$work" >&2
+        debian_download "$suite" "$work" "${PACKAGES[@]}" >&2
         for package in "$work"/*.deb; do dpkg-deb -x "$package" "$work/tree"; done
         rm -rf "$work"/*.deb "$work/apt" "$work/tree/usr/share"
         mv "$work" "$dir"

@@ -153,15 +153,18 @@ impl Filter {
         if ignores_early(&self.ignore, &self.fail) && self.ignore.is_match(text, effort) {
             return Begun::Ignored;
         }
-        let Some(Pref { engine, layout, prefix }) = &self.pref else { return Begun::Whole };
+        let Some(Pref { engine, layout, prefix }) = &self.pref else {
+            return Begun::GoOn { content: None, pref: None };
+        };
         if let Some(split) = prefix.as_ref().and_then(|prefix| prefix.split(text)) {
-            return Begun::Pref { content: Some(split.content), groups: PrefGroups::Id(split.id) };
+            let pref = Some(PrefGroups::Id(split.id));
+            return Begun::GoOn { content: Some(split.content), pref };
         }
         match engine.captures(text, effort) {
             None => Begun::Nothing,
             Some(captures) => {
                 let content = layout.get(&captures, fields::CONTENT).filter(|c| !c.is_empty());
-                Begun::Pref { content, groups: PrefGroups::All(captures) }
+                Begun::GoOn { content, pref: Some(PrefGroups::All(captures)) }
             }
         }
     }
@@ -272,10 +275,9 @@ pub(super) enum Begun<'t> {
     Nothing,
     /// An ignoreregex matched.
     Ignored,
-    /// There is no prefregex.
-    Whole,
-    /// prefregex matched, with this content, if it has some.
-    Pref { content: Option<&'t str>, groups: PrefGroups<'t> },
+    /// The failregexes are to be asked: about what prefregex found, if it cut something
+    /// out, else about the whole text.
+    GoOn { content: Option<&'t str>, pref: Option<PrefGroups<'t>> },
 }
 
 /// May an ignoreregex decide before any failregex is asked?

@@ -318,17 +318,14 @@ impl Judge {
         let (content, pref) = match filter.begin(text, &self.effort) {
             Begun::Nothing => return None,
             Begun::Ignored => return Some(Judged::Ignored),
-            Begun::Whole => (text, None),
-            Begun::Pref { content: None, groups } => (text, Some(groups)),
-            Begun::Pref { content: Some(content), groups } => {
-                (with_line_end(text, content, scratch), Some(groups))
-            }
+            Begun::GoOn { content, pref } => (content, pref),
         };
+        let content = content.map_or(text, |content| with_line_end(text, content, scratch));
         let found = filter.search(content, pref, &self.effort)?;
         if filter.ignores(content, &self.effort) {
             return Some(Judged::Ignored);
         }
-        self.resolve(&found, 1, origin, now)
+        self.resolve(&filter, &found, (1, now), origin)
     }
 
     /// The same for filters that match several lines together.
@@ -361,13 +358,12 @@ impl Judge {
         let (content, pref) = match filter.begin(text, &self.effort) {
             Begun::Nothing => return None,
             Begun::Ignored => return Some(Judged::Ignored),
-            Begun::Whole => (text, None),
-            Begun::Pref { content: None, groups } => (text, Some(groups)),
-            Begun::Pref { content: Some(content), groups } => {
-                self.buffer.replace(content);
-                (with_line_end(text, content, &mut scratch), Some(groups))
-            }
+            Begun::GoOn { content, pref } => (content, pref),
         };
+        if let Some(content) = content {
+            self.buffer.replace(content);
+        }
+        let content = content.map_or(text, |content| with_line_end(text, content, &mut scratch));
         let found = filter.search(content, pref, &self.effort)?;
         let matched = self.buffer.take(content, found.range(), &filter.skipped(&found));
         let mut lines = matched.join("\n");
@@ -376,18 +372,17 @@ impl Judge {
             return Some(Judged::Ignored);
         }
         let count = u32::try_from(matched.len()).unwrap_or(u32::MAX);
-        self.resolve(&found, count, Origin::AsItIs, now)
+        self.resolve(&filter, &found, (count, now), Origin::AsItIs)
     }
 
     /// What a match of `lines` lines means, together with what is known of its connection.
     fn resolve(
         &mut self,
+        filter: &Filter,
         found: &Found<'_>,
-        lines: u32,
+        (lines, now): (u32, Timestamp),
         origin: Origin,
-        now: Timestamp,
     ) -> Option<Judged> {
-        let filter = Arc::clone(&self.filter);
         if !self.keep_groups && !filter.is_part(found) {
             return self.failed(filter.identity(found)?, found.regex, lines);
         }
