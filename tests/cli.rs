@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 
+use guard::control::fail2ban::{Exception, Value};
 use guard::control::protocol::{
     BanRefused, BanView, EngineView, FirewallView, Health, InForce, Overview, RefusedKind, Reply,
     Request, StoreView, Which,
@@ -123,6 +124,10 @@ fn reply(request: Request) -> Reply {
         Request::Status { jail: Some(jail) } => {
             Reply::refused(RefusedKind::NotFound, format!("the jail `{jail}` does not exist"))
         }
+        Request::Fail2ban { words } if words.contains(&"nojail".to_owned()) => {
+            Reply::Raised { exception: Exception::UnknownJail, message: "nojail".into() }
+        }
+        Request::Fail2ban { .. } => Reply::Fail2ban { value: Value::texts(["a", "b\u{1b}[31m"]) },
         Request::Banned { network: Some(network) } if network == net("192.0.2.99") => {
             Reply::Banned { network: Some(network), bans: Vec::new() }
         }
@@ -463,4 +468,24 @@ fn lint_refuses_what_it_cannot_look_at() {
     check(&["--filter", "sshd[mode"], "--filter sshd[mode");
     check(&["--failregex", "a (<HOST>"], "error: unclosed group");
     check(&["--ignoreregex", "a"], "--failregex");
+}
+
+#[test]
+fn fail2bans_words_are_passed_on_and_its_answers_printed() {
+    let guard = World::new();
+    let output = guard.run(&["get", "web", "banip"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "a b\\u{1b}[31m\n");
+    let words = ["get", "web", "banip"].map(str::to_owned).to_vec();
+    assert_eq!(guard.asked(), [Request::Fail2ban { words }]);
+    let output = guard.run(&["set", "nojail", "unbanip", "192.0.2.7"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("Sorry but the jail 'nojail' does not exist"), "{said}");
+    // What can't be is refused here.
+    let output = guard.run(&["set", "web", "bantime", "600"]);
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("change the label"), "{said}");
+    assert_eq!(guard.asked().len(), 2);
 }

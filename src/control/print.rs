@@ -13,6 +13,7 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 use jiff::tz::TimeZone;
 
+use super::fail2ban::Exception;
 use super::protocol::{BanRefused, BanView, Health, InForce, RefusedKind, Reply, encode_reply};
 use crate::model::{BanOrigin, Event, Network, News, Timestamp, Until};
 
@@ -60,7 +61,9 @@ pub fn outcome(reply: &Reply) -> Outcome {
         Reply::Banned { network, bans } => network.is_some() && bans.is_empty(),
         Reply::Ban { refused, .. } => !refused.is_empty(),
         Reply::Unban { absent, covered, .. } => !absent.is_empty() || !covered.is_empty(),
+        Reply::Raised { .. } => true,
         Reply::Version { .. }
+        | Reply::Fail2ban { .. }
         | Reply::Status(_)
         | Reply::Jail(_)
         | Reply::Flushed { .. }
@@ -125,6 +128,13 @@ pub fn text(reply: &Reply, zone: &TimeZone) -> Text {
             line(&mut text.out, format_args!("{lifted} bans lifted"));
             in_memory(&mut text, only_in_memory.as_deref());
         }
+        Reply::Fail2ban { value } => {
+            line(&mut text.out, format_args!("{}", escape(&value.to_string())))
+        }
+        Reply::Raised { exception: Exception::UnknownJail, message } => {
+            bad(&mut text.err, &format!("Sorry but the jail '{message}' does not exist"));
+        }
+        Reply::Raised { message, .. } => bad(&mut text.err, message),
         Reply::Watching => {}
         Reply::Event(event) => text.out = watched(event, zone),
         Reply::Missed { count } => {

@@ -14,6 +14,7 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::fail2ban;
 use crate::model::{BanTime, Event, Network};
 
 mod status;
@@ -82,6 +83,11 @@ pub enum Request {
     Flush,
     /// Tell what happens from now on.
     Watch,
+    /// fail2ban's words: `set web unbanip 192.0.2.7`.
+    Fail2ban {
+        /// The words.
+        words: Vec<String>,
+    },
 }
 
 /// Which bans to lift: `"all"` or `{"networks":[…]}`.
@@ -156,6 +162,18 @@ pub enum Reply {
     Missed {
         /// How many.
         count: u64,
+    },
+    /// To [`Request::Fail2ban`].
+    Fail2ban {
+        /// What fail2ban's server would answer.
+        value: fail2ban::Value,
+    },
+    /// To [`Request::Fail2ban`]: what fail2ban's server would raise.
+    Raised {
+        /// Which exception.
+        exception: fail2ban::Exception,
+        /// Its text.
+        message: String,
     },
     /// The request is not carried out.
     Refused {
@@ -255,6 +273,7 @@ pub fn decode_request(line: &[u8]) -> Result<Request, Unreadable> {
         Request::Ban { networks, jail, .. }
         | Request::Unban { which: Which::Networks(networks), jail } => (networks.len(), jail),
         Request::Unban { which: Which::All, jail } | Request::Status { jail } => (0, jail),
+        Request::Fail2ban { words } => (words.len(), &None),
         Request::Banned { .. }
         | Request::Ping
         | Request::Version

@@ -6,22 +6,22 @@
 //! every wait are bounded, a client that watches and reads slowly misses events
 //! (and is told how many), and `watch` leaves room for those who only ask.
 
-use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::protocol::{MAX_REQUEST, RefusedKind, Reply, Request, decode_request, encode_reply};
+pub use super::socket::BindError;
+use super::socket::{Socket, is_allowed};
 use crate::model::Event;
 
 /// Most clients at once.
@@ -40,26 +40,6 @@ pub struct Asked {
     pub request: Request,
     /// Where the answer goes.
     pub answer: oneshot::Sender<Reply>,
-}
-
-/// Why guard can't listen.
-#[derive(Debug, thiserror::Error)]
-pub enum BindError {
-    /// Someone answers there.
-    #[error("another guard runs here: it answers at {}; stop it, or set GUARD_SOCKET", .0.display())]
-    Taken(PathBuf),
-    /// Something else has the name.
-    #[error("{} is there and is no socket; remove it, or set GUARD_SOCKET", .0.display())]
-    NotASocket(PathBuf),
-    /// The system does not let us.
-    #[error("can't listen at {}; mount a writable directory there, or set GUARD_SOCKET", path.display())]
-    Io {
-        /// Where.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
 }
 
 /// How long to wait for what.
@@ -101,46 +81,21 @@ pub async fn serve(
     Ok(())
 }
 
-/// A socket that is listened at; removed when it is dropped.
+/// guard's end of guardctl's socket.
 #[derive(Debug)]
 pub struct Server {
-    listener: UnixListener,
-    path: PathBuf,
-    /// Device and inode: a later guard's socket is not ours to remove.
-    identity: Option<(u64, u64)>,
+    socket: Socket,
     patience: Patience,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        if self.identity.is_some() && identity(&self.path) == self.identity {
-            // Nothing is lost if it stays: the next guard finds nobody there.
-            let _ = fs::remove_file(&self.path);
-        }
-    }
-}
-
-fn identity(path: &Path) -> Option<(u64, u64)> {
-    fs::symlink_metadata(path).ok().map(|file| (file.dev(), file.ino()))
 }
 
 impl Server {
     /// Makes the socket; one that a dead guard left is removed first.
+    ///
+    /// # Errors
+    /// Another guard answers there, or the system does not let us.
     pub async fn bind(path: &Path) -> Result<Server, BindError> {
-        let failed = |source| BindError::Io { path: path.to_owned(), source };
-        if let Some(directory) = path.parent().filter(|directory| !directory.is_dir()) {
-            let mut builder = fs::DirBuilder::new();
-            builder.recursive(true).mode(0o755).create(directory).map_err(failed)?;
-        }
-        remove_stale(path).await?;
-        let listener = UnixListener::bind(path).map_err(|error| match error.kind() {
-            // Made since we looked: two guards start at once.
-            io::ErrorKind::AddrInUse => BindError::Taken(path.to_owned()),
-            _ => failed(error),
-        })?;
-        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(failed)?;
-        let identity = identity(path);
-        Ok(Server { listener, path: path.to_owned(), identity, patience: Patience::default() })
+        let socket = Socket::bind(path, "GUARD_SOCKET").await?;
+        Ok(Server { socket, patience: Patience::default() })
     }
 
     /// Serves until `cancel`, then gives requests under way a moment to be answered.
@@ -158,7 +113,7 @@ impl Server {
             tokio::select! {
                 () = cancel.cancelled() => break,
                 Some(_) = clients.join_next() => {}
-                accepted = self.listener.accept() => match accepted {
+                accepted = self.socket.listener.accept() => match accepted {
                     Ok((stream, _)) if !is_allowed(&stream) => {}
                     Ok((stream, _)) if clients.len() >= MAX_CLIENTS => turn_away(stream),
                     Ok((stream, _)) => drop(clients.spawn(service.clone().attend(stream))),
@@ -173,39 +128,6 @@ impl Server {
         let all = async { while clients.join_next().await.is_some() {} };
         let _ = timeout(patience.end, all).await;
     }
-}
-
-/// Removes the socket of a guard that is dead; one that answers is left alone.
-async fn remove_stale(path: &Path) -> Result<(), BindError> {
-    let failed = |source| BindError::Io { path: path.to_owned(), source };
-    let kind = match fs::symlink_metadata(path) {
-        Ok(found) => found.file_type(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(failed(error)),
-    };
-    if !kind.is_socket() {
-        return Err(BindError::NotASocket(path.to_owned()));
-    }
-    match timeout(Duration::from_secs(1), UnixStream::connect(path)).await {
-        Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            fs::remove_file(path).map_err(failed)
-        }
-        Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Ok(Err(error)) if error.kind() != io::ErrorKind::WouldBlock => Err(failed(error)),
-        // It answers, or is too busy to.
-        _ => Err(BindError::Taken(path.to_owned())),
-    }
-}
-
-/// Is it guard's own user or root?
-fn is_allowed(stream: &UnixStream) -> bool {
-    stream.peer_cred().is_ok_and(|peer| {
-        let allowed = peer.uid() == 0 || peer.uid() == rustix::process::geteuid().as_raw();
-        if !allowed {
-            tracing::warn!(uid = peer.uid(), "a client of another user was turned away");
-        }
-        allowed
-    })
 }
 
 /// One client too many: says so without waiting for it.

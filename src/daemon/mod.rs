@@ -35,6 +35,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::pump::Outboxes;
 use self::settings::Settings;
+use crate::control::fail2ban;
 use crate::control::server::{BindError, Server};
 use crate::docker::{self, Discovery};
 use crate::filters::Catalog;
@@ -100,6 +101,10 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Resu
     tokio::pin!(shutdown);
     // First: where another guard runs, nothing of its may be touched.
     let server = Server::bind(&settings.socket).await?;
+    let fail2ban = match &settings.fail2ban_socket {
+        Some(path) => Some(fail2ban::server::Server::bind(path).await?),
+        None => None,
+    };
     let opened =
         store::open(&settings.data).map_err(|error| Fatal::Store(settings.data.clone(), error))?;
     for note in &opened.notes {
@@ -118,7 +123,8 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Resu
         }
     };
     let cancel = CancellationToken::new();
-    let mut edges = Edges::start(settings, &core, outboxes, (server, &memory, notes), &cancel);
+    let mut edges =
+        Edges::start(settings, &core, outboxes, (server, fail2ban, &memory, notes), &cancel);
     drop(memory);
     let mut died = None;
     while !stopping {
@@ -182,6 +188,9 @@ impl Core {
     }
 }
 
+/// The sockets, what the store remembered, and what the start had to say.
+type Start<'a> = (Server, Option<fail2ban::server::Server>, &'a Memory, Vec<String>);
+
 /// The tasks between the core and the world.
 struct Edges {
     discovery: JoinHandle<()>,
@@ -196,7 +205,7 @@ impl Edges {
         settings: Settings,
         core: &Core,
         outboxes: Outboxes,
-        (server, memory, notes): (Server, &Memory, Vec<String>),
+        (server, fail2ban, memory, notes): Start<'_>,
         cancel: &CancellationToken,
     ) -> Edges {
         let prefix = format!("{}.", settings.defaults.prefix());
@@ -222,6 +231,10 @@ impl Edges {
         };
         let (asked, questions) = mpsc::channel(16);
         let (changes, changes_in) = mpsc::channel(64);
+        if let Some(fail2ban) = fail2ban {
+            // Ends with the others; nobody waits for what its clients still want.
+            tokio::spawn(fail2ban.run(asked.clone(), cancel.child_token()));
+        }
         let discovery = Discovery { prefix, host: None };
         let status = core.store.status();
         Edges {

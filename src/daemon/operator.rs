@@ -1,6 +1,8 @@
 //! Answers guardctl: gathers what the warden, the jails' task, the firewall and
 //! the store know, and hands bans and unbans to the warden.
 
+mod fail2ban;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -87,6 +89,7 @@ impl Operator {
             }
             Request::Unban { which, jail } => self.unban(which, jail).await,
             Request::Flush => self.flush().await,
+            Request::Fail2ban { words } => self.fail2ban(&words).await,
             // The server itself tells events; the request never comes here.
             Request::Watch => Ok(Reply::Watching),
         }

@@ -25,6 +25,8 @@ pub struct Settings {
     pub data: PathBuf,
     /// The socket that guardctl talks to.
     pub socket: PathBuf,
+    /// The socket that fail2ban's own tools talk to; none unless asked for.
+    pub fail2ban_socket: Option<PathBuf>,
     /// Prefix of the labels, and the jails' defaults.
     pub defaults: Defaults,
     /// The folders in which filters are looked for by name, `:` between them.
@@ -72,6 +74,7 @@ impl fmt::Display for Mistake {
 struct Raw {
     data: Option<String>,
     socket: Option<String>,
+    fail2ban_socket: Option<String>,
     label_prefix: Option<String>,
     filter_path: Option<String>,
     firewall: Option<String>,
@@ -88,9 +91,10 @@ struct Raw {
 
 /// All variables of guard itself, without their prefix; besides them, each label that
 /// limits or acts has one for its default.
-pub const NAMES: [&str; 12] = [
+pub const NAMES: [&str; 13] = [
     "DATA",
     "SOCKET",
+    "FAIL2BAN_SOCKET",
     "LABEL_PREFIX",
     "FILTER_PATH",
     "FIREWALL",
@@ -160,6 +164,7 @@ impl Reader {
         Settings {
             data: self.path("DATA", raw.data.as_deref(), "/var/lib/guard"),
             socket: self.path("SOCKET", raw.socket.as_deref(), "/run/guard/guard.sock"),
+            fail2ban_socket: self.fail2ban_socket(raw.fail2ban_socket.as_deref()),
             defaults: self.defaults(&prefix, raw.rest),
             filter_path: self.filter_path(raw.filter_path),
             firewall,
@@ -197,6 +202,17 @@ impl Reader {
             self.wrong(name, format!("`{}` is no absolute path", shown(&path.to_string_lossy())));
         }
         path
+    }
+
+    /// `on` is where fail2ban's tools look.
+    fn fail2ban_socket(&mut self, value: Option<&str>) -> Option<PathBuf> {
+        const USUAL: &str = "/var/run/fail2ban/fail2ban.sock";
+        let value = value?.trim();
+        match SWITCH.iter().find(|(word, _)| word.eq_ignore_ascii_case(value)) {
+            Some((_, true)) => Some(PathBuf::from(USUAL)),
+            Some((_, false)) => None,
+            None => Some(self.path("FAIL2BAN_SOCKET", Some(value), USUAL)),
+        }
     }
 
     fn filter_path(&mut self, value: Option<String>) -> String {
@@ -287,6 +303,7 @@ mod tests {
         let settings = read(&[("PATH", "/bin"), ("GUARD_DATA", "")]).unwrap();
         assert_eq!(settings.data, PathBuf::from("/var/lib/guard"));
         assert_eq!(settings.socket, PathBuf::from("/run/guard/guard.sock"));
+        assert_eq!(settings.fail2ban_socket, None);
         assert_eq!(settings.defaults.prefix(), "guard");
         assert_eq!(settings.track_max, TRACK_MAX);
         assert!(settings.ignore_docker);
@@ -299,6 +316,7 @@ mod tests {
         let settings = read(&[
             ("GUARD_DATA", "/data"),
             ("GUARD_SOCKET", "/tmp/s"),
+            ("GUARD_FAIL2BAN_SOCKET", "on"),
             ("GUARD_LABEL_PREFIX", "Acme.guard"),
             ("GUARD_FIREWALL", "iptables"),
             ("GUARD_IPV6", "off"),
@@ -311,6 +329,8 @@ mod tests {
             ("GUARD_MAXRETRY", "3"),
         ])
         .unwrap();
+        let usual = PathBuf::from("/var/run/fail2ban/fail2ban.sock");
+        assert_eq!(settings.fail2ban_socket, Some(usual));
         assert_eq!(settings.defaults.prefix(), "Acme.guard");
         assert_eq!(settings.firewall.backend, BackendChoice::Iptables);
         assert_eq!(settings.firewall.ipv6, Ipv6::Off);
@@ -325,6 +345,7 @@ mod tests {
     fn every_mistake_is_named_at_once() {
         let mistakes = read(&[
             ("GUARD_DATA", "data"),
+            ("GUARD_FAIL2BAN_SOCKET", "fail2ban.sock"),
             ("GUARD_FIREWALL", "pf"),
             ("GUARD_FILTER_PATH", "/etc/guard/filter.d:filters"),
             ("GUARD_IGNOREIP", "192.0.2.300"),
@@ -340,6 +361,7 @@ mod tests {
             [
                 "GUARD_BANTIME",
                 "GUARD_DATA",
+                "GUARD_FAIL2BAN_SOCKET",
                 "GUARD_FILTER_PATH",
                 "GUARD_FIREWALL",
                 "GUARD_IGNOREIP",

@@ -149,6 +149,11 @@ impl Network {
         self.0.contains(&address.ip())
     }
 
+    /// Does it hold all of `other`?
+    pub fn covers(self, other: Network) -> bool {
+        self.0.contains(&other.0)
+    }
+
     /// Do the two share an address?
     pub fn overlaps(self, other: Network) -> bool {
         self.0.contains(&other.0) || other.0.contains(&self.0)

@@ -5,12 +5,13 @@
 
 use std::error::Error;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use guard::control::DEFAULT_SOCKET;
 use guard::control::client::{Client, ClientError, Watched};
+use guard::control::fail2ban;
 use guard::control::print::{self, Outcome};
 use guard::control::protocol::{Reply, Request, Which};
 use guard::filters::DEFAULT_PATH;
@@ -71,6 +72,10 @@ enum Command {
     Version,
     /// Lift every ban of every jail, those made by hand too, and say how many
     Flush,
+    /// fail2ban-client's words: `set JAIL banip IP…`, `set JAIL unbanip IP…`
+    Set(Words),
+    /// fail2ban-client's words: `get JAIL banip`, `get JAIL banned IP…`, `get JAIL bantime`
+    Get(Words),
     Test(Box<test::Options>),
     Filters(filters::Options),
     /// Search filters for regexes in which an attacker's text decides who is banned, and
@@ -81,6 +86,13 @@ enum Command {
         /// A command, or `labels`
         topic: Option<String>,
     },
+}
+
+#[derive(Debug, Args)]
+struct Words {
+    /// What fail2ban-client takes here
+    #[arg(required = true, allow_hyphen_values = true, trailing_var_arg = true)]
+    words: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -231,6 +243,8 @@ fn run(arguments: Arguments) -> Result<Outcome, Failure> {
         Command::Test(options) => return test::run(&options, json),
         Command::Filters(options) => return filters::run(&options, json),
         Command::Lint(wanted) => return Ok(lint(wanted, json)?),
+        Command::Set(Words { words }) => return foreign(&socket, "set", words, json),
+        Command::Get(Words { words }) => return foreign(&socket, "get", words, json),
         Command::Watch => return watch(Client::connect(&socket)?, json),
         Command::Status { jail } => Request::Status { jail },
         Command::Banned { network } => Request::Banned { network },
@@ -254,6 +268,29 @@ fn run(arguments: Arguments) -> Result<Outcome, Failure> {
     };
     let reply = Client::connect(&socket)?.ask(request)?;
     show(&reply, json)?;
+    Ok(print::outcome(&reply))
+}
+
+/// Asks in fail2ban's words, and prints as its client does.
+fn foreign(
+    socket: &Path,
+    first: &str,
+    mut words: Vec<String>,
+    json: bool,
+) -> Result<Outcome, Failure> {
+    words.insert(0, first.to_owned());
+    let command =
+        fail2ban::Command::parse(&words).map_err(|invalid| Failure::Usage(invalid.to_string()))?;
+    let reply = Client::connect(socket)?.ask(Request::Fail2ban { words })?;
+    match &reply {
+        Reply::Fail2ban { value } if !json => {
+            let text = fail2ban::shown(&command, value);
+            for line in text.split('\n') {
+                writeln!(anstream::stdout(), "{}", print::escape(line))?;
+            }
+        }
+        _ => show(&reply, json)?,
+    }
     Ok(print::outcome(&reply))
 }
 

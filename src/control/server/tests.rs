@@ -2,6 +2,10 @@ use std::os::unix::net::UnixStream as Blocking;
 
 use tokio::io::{AsyncBufReadExt, BufReader};
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
 use super::*;
 use crate::control::protocol::{decode_reply, encode_request};
 use crate::model::News;
@@ -267,7 +271,7 @@ async fn a_watcher_that_is_gone_is_noticed_in_silence() {
 async fn a_second_guard_is_refused_and_the_first_goes_on() {
     let world = World::new(patience()).await;
     let error = Server::bind(&world.path()).await.unwrap_err();
-    assert!(matches!(error, BindError::Taken(_)), "{error}");
+    assert!(matches!(error, BindError::Taken { .. }), "{error}");
     let mut client = world.client().await;
     say(&mut client, &encode_request(&Request::Version)).await;
     assert_eq!(hear(&mut client).await, version());
@@ -297,7 +301,7 @@ async fn what_is_no_socket_is_left_alone() {
     let path = directory.path().join("guard.sock");
     fs::write(&path, "precious").unwrap();
     let error = Server::bind(&path).await.unwrap_err();
-    assert!(matches!(error, BindError::NotASocket(_)), "{error}");
+    assert!(matches!(error, BindError::NotASocket { .. }), "{error}");
     assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
 }
 
