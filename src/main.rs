@@ -4,10 +4,9 @@
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use guard::daemon::settings::{LogFormat, Settings};
+use guard::daemon::log;
+use guard::daemon::settings::Settings;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
 
 /// Wrong usage or settings (sysexits.h).
 const EX_USAGE: u8 = 64;
@@ -84,21 +83,7 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
 }
 
 fn start_log(settings: &Settings) -> Result<(), String> {
-    // A bare level is meant for guard. The Docker client's debug lines would show
-    // the environment, and so the secrets, of every container.
-    let filter = match settings.log.parse::<LevelFilter>() {
-        Ok(level) => format!("warn,guard={level}"),
-        Err(_) => settings.log.clone(),
-    };
-    let filter = EnvFilter::try_new(&filter)
-        .map_err(|error| format!("`{}` is no level or filter: {error}", settings.log))?;
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match settings.log_format {
-        LogFormat::Json => log.json().flatten_event(true).init(),
-        LogFormat::Text => {
-            log.with_target(false).with_ansi(std::io::stderr().is_terminal() && !no_color).init()
-        }
-    }
-    Ok(())
+    let colours = std::io::stderr().is_terminal() && !no_color;
+    log::start(&settings.log, settings.log_format, colours)
 }

@@ -16,6 +16,7 @@
 
 mod follow;
 mod jails;
+pub mod log;
 mod operator;
 mod pump;
 mod resolver;

@@ -305,41 +305,59 @@ impl Pump {
     }
 }
 
+fn banned(ban: &Ban, dry_run: bool) {
+    let Ban { jail, network, until, failures, .. } = ban;
+    if dry_run {
+        tracing::warn!(
+            event = "would_ban", %jail, ip = %network, %until, failures,
+            "[{jail}] Would ban {network} until {until} (dry run, {failures} failures)"
+        );
+    } else {
+        tracing::warn!(
+            event = "banned", %jail, ip = %network, %until, failures,
+            "[{jail}] Ban {network} until {until} ({failures} failures)"
+        );
+    }
+}
+
 /// Writes an event to the log and hands it to watchers.
 pub(crate) fn announce(watchers: &broadcast::Sender<Event>, event: Event) {
     match &event.news {
-        News::Found { jail, network, count, line_time } => {
-            tracing::info!("[{jail}] Found {network} - {line_time} ({count} now)");
-        }
-        News::Ignored { jail, network, reason } => {
-            tracing::info!("[{jail}] Ignore {network}: {reason}");
-        }
-        News::Banned { ban, dry_run: false } => tracing::warn!(
-            "[{}] Ban {} until {} ({} failures)",
-            ban.jail,
-            ban.network,
-            ban.until,
-            ban.failures
+        News::Found { jail, network, count, line_time } => tracing::info!(
+            event = "found", %jail, ip = %network, %line_time, count,
+            "[{jail}] Found {network} - {line_time} ({count} now)"
         ),
-        News::Banned { ban, dry_run: true } => tracing::warn!(
-            "[{}] Would ban {} until {} (dry run, {} failures)",
-            ban.jail,
-            ban.network,
-            ban.until,
-            ban.failures
+        News::Ignored { jail, network, reason } => tracing::info!(
+            event = "ignored", %jail, ip = %network, reason,
+            "[{jail}] Ignore {network}: {reason}"
         ),
-        News::Prolonged { ban } => {
-            tracing::warn!("[{}] {} stays banned until {}", ban.jail, ban.network, ban.until);
-        }
+        News::Banned { ban, dry_run } => banned(ban, *dry_run),
+        News::Prolonged { ban: Ban { jail, network, until, .. } } => tracing::warn!(
+            event = "prolonged", %jail, ip = %network, %until,
+            "[{jail}] {network} stays banned until {until}"
+        ),
         News::Unbanned { jail, network, by_hand } => {
             let how = if *by_hand { " by hand" } else { "" };
-            tracing::warn!("[{jail}] Unban {network}{how}");
+            tracing::warn!(
+                event = "unbanned", %jail, ip = %network, by_hand,
+                "[{jail}] Unban {network}{how}"
+            );
         }
-        News::JailStarted { jail } => tracing::info!("[{jail}] Jail started"),
-        News::JailStopped { jail } => tracing::info!("[{jail}] Jail stopped"),
-        News::Repaired { what } => tracing::warn!("firewall repaired: {what}"),
-        News::Trouble { what, over: false } => tracing::error!("{what}"),
-        News::Trouble { what, over: true } => tracing::info!("well again: {what}"),
+        News::JailStarted { jail } => {
+            tracing::info!(event = "started", %jail, "[{jail}] Jail started");
+        }
+        News::JailStopped { jail } => {
+            tracing::info!(event = "stopped", %jail, "[{jail}] Jail stopped");
+        }
+        News::Repaired { what } => {
+            tracing::warn!(event = "repaired", what, "firewall repaired: {what}");
+        }
+        News::Trouble { what, over: false } => {
+            tracing::error!(event = "trouble", what, over = false, "{what}");
+        }
+        News::Trouble { what, over: true } => {
+            tracing::info!(event = "trouble", what, over = true, "well again: {what}");
+        }
     }
     // Nobody may be watching.
     let _ = watchers.send(event);

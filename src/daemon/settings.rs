@@ -52,6 +52,8 @@ pub enum LogFormat {
     Text,
     /// A JSON object a line.
     Json,
+    /// The lines that fail2ban writes.
+    Fail2ban,
 }
 
 /// A variable that is wrong.
@@ -175,7 +177,11 @@ impl Reader {
             log_format: self.choice(
                 "LOG_FORMAT",
                 raw.log_format.as_deref(),
-                &[("text", LogFormat::Text), ("json", LogFormat::Json)],
+                &[
+                    ("text", LogFormat::Text),
+                    ("json", LogFormat::Json),
+                    ("fail2ban", LogFormat::Fail2ban),
+                ],
             ),
         }
     }

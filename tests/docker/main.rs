@@ -20,6 +20,7 @@ mod filters;
 mod firewall;
 mod host_network;
 mod labels;
+mod logs;
 mod never_ban;
 mod output;
 mod restarts;
