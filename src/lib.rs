@@ -20,6 +20,7 @@
 //! | [`labels`] | a container's labels → jails, complaints that point into the label | pure |
 //! | [`filter`] | fail2ban's filter language: tags, regexes, dates | pure |
 //! | [`filters`] | the filters that there are: files in folders, and guard's own | |
+//! | [`compose`] | compose files before they run: what is wrong with their labels | pure |
 //! | [`warden`] | failures in, effects out: counting, ban times, ignore rules | pure |
 //! | [`docker`] | the Docker API, GET only: discovery, log streams, mounts | |
 //! | [`files`] | log files, however they rotate | |
@@ -29,6 +30,7 @@
 //! | [`control`] | the socket between guardctl and guard | |
 //! | [`daemon`] | settings and wiring: tasks, channels, shutdown | |
 
+pub mod compose;
 pub mod control;
 pub mod daemon;
 pub mod docker;

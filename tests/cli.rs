@@ -475,7 +475,7 @@ fn fail2bans_words_are_passed_on_and_its_answers_printed() {
     let guard = World::new();
     let output = guard.run(&["get", "web", "banip"]);
     assert_eq!(output.status.code(), Some(0));
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "a b\\u{1b}[31m\n");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "a b\\x1b[31m\n");
     let words = ["get", "web", "banip"].map(str::to_owned).to_vec();
     assert_eq!(guard.asked(), [Request::Fail2ban { words }]);
     let output = guard.run(&["set", "nojail", "unbanip", "192.0.2.7"]);
@@ -488,4 +488,38 @@ fn fail2bans_words_are_passed_on_and_its_answers_printed() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("change the label"), "{said}");
     assert_eq!(guard.asked().len(), 2);
+}
+
+#[test]
+fn a_compose_file_is_looked_at_before_it_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("docker-compose.yml");
+    let lint = |text: &str, arguments: &[&str]| {
+        std::fs::write(&file, text).unwrap();
+        let mut command = guardctl(Path::new("/nonexistent"), &["lint"]);
+        command.args(arguments).arg(&file).output().unwrap()
+    };
+    let head = "services:\n  web:\n    labels:\n      guard.failregex: '^x <HOST>";
+    let output = lint(&format!("{head}$$'\n"), &[]);
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(0), 0), "{output:?}");
+
+    let wrong = format!("{head}$$'\n      guard.maxrety: 3\n      guard.ignoreregex: '$who'\n");
+    let output = lint(&wrong, &[]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains(":5, service web, label guard.maxrety"), "{said}");
+    assert!(said.contains("did you mean `guard.maxretry`?"), "{said}");
+    assert!(said.contains("write `$$who`") && said.contains("docker-compose.yml:6, "), "{said}");
+    let output = lint(&wrong, &["--json"]);
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(json["findings"][0]["line"], 5);
+
+    // `.env` beside the file is what Compose takes variables from.
+    std::fs::write(folder.path().join(".env"), "who=^y\n").unwrap();
+    assert_eq!(lint(&wrong.replace("maxrety", "maxretry"), &[]).status.code(), Some(0));
+    let output = guardctl(Path::new("/nonexistent"), &["lint", "/no/such.yml"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    // Without a file it is about what runs, and there is no guard to ask.
+    let output = guardctl(Path::new("/nonexistent"), &["lint"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(3));
 }

@@ -114,15 +114,25 @@ pub struct Complaint {
 impl Complaint {
     /// The complaint as rustc would show it, with carets under the place; several lines, no colour.
     pub fn render(&self) -> String {
+        self.render_of(&self.whose())
+    }
+
+    /// The same with other words than `container web` for whose label it is; none, if empty.
+    pub fn render_of(&self, whose: &str) -> String {
         let flaw =
             Flaw { span: self.span.clone(), what: self.what.clone(), remedy: self.remedy.clone() };
-        flaw.render(self.severity, self.text(), |_, _| self.place())
+        flaw.render(self.severity, self.text(), |_, _| self.place(whose))
     }
 
     /// The complaint in one line, for logs; the severity is left to the log.
     pub fn one_line(&self) -> String {
         let remedy = self.remedy.as_deref().map(|text| format!("; {}", clean(text)));
-        format!("{}: {}{}", self.place(), clean(&self.what), remedy.unwrap_or_default())
+        format!(
+            "{}: {}{}",
+            self.place(&self.whose()),
+            clean(&self.what),
+            remedy.unwrap_or_default()
+        )
     }
 
     /// The text that `span` is about.
@@ -130,13 +140,20 @@ impl Complaint {
         if self.in_key { &self.label } else { &self.value }
     }
 
+    fn whose(&self) -> String {
+        match self.container.as_str() {
+            "" => String::new(),
+            name => format!("container {}", shorten(name, 120)),
+        }
+    }
+
     /// `container web, label guard.failregex:2:5`; a key has no line and column.
-    fn place(&self) -> String {
+    fn place(&self, whose: &str) -> String {
         // The key of a label has a dot after the prefix, the name of a variable has none.
         let sort = if self.label.contains('.') { "label" } else { "variable" };
         let mut place = format!("{sort} {}", shorten(&self.label, 120));
-        if !self.container.is_empty() {
-            place = format!("container {}, {place}", shorten(&self.container, 120));
+        if !whose.is_empty() {
+            place = format!("{whose}, {place}");
         }
         if !self.in_key {
             let (line, column) = line_and_column(&self.value, &self.span);

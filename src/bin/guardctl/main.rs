@@ -14,13 +14,12 @@ use guard::control::client::{Client, ClientError, Watched};
 use guard::control::fail2ban;
 use guard::control::print::{self, Outcome};
 use guard::control::protocol::{Reply, Request, Which};
-use guard::filters::DEFAULT_PATH;
-use guard::filters::lint::Asked;
 use guard::model::{BanTime, Network};
 use jiff::tz::TimeZone;
 
 mod catalog;
 mod filters;
+mod lint;
 mod networks;
 mod shown;
 mod test;
@@ -78,9 +77,7 @@ enum Command {
     Get(Words),
     Test(Box<test::Options>),
     Filters(filters::Options),
-    /// Search filters for regexes in which an attacker's text decides who is banned, and
-    /// for others that are hardly meant so; needs no guard. Exits with 1 if there are some
-    Lint(Lint),
+    Lint(lint::Options),
     /// Explain a command, or show the table of labels (`help labels`)
     Help {
         /// A command, or `labels`
@@ -122,28 +119,6 @@ struct Unban {
     /// Only in this jail
     #[arg(long)]
     jail: Option<String>,
-}
-
-#[derive(Debug, Args)]
-struct Lint {
-    /// A filter, perhaps with options: `sshd[mode=aggressive]`
-    #[arg(long, value_name = "NAME[opts]")]
-    filter: Vec<String>,
-    /// A failregex
-    #[arg(long, value_name = "RE", allow_hyphen_values = true)]
-    failregex: Vec<String>,
-    /// An ignoreregex beside `--failregex`
-    #[arg(long, value_name = "RE", requires = "failregex", allow_hyphen_values = true)]
-    ignoreregex: Vec<String>,
-    /// A prefregex beside `--failregex`
-    #[arg(long, value_name = "RE", requires = "failregex", allow_hyphen_values = true)]
-    prefregex: Option<String>,
-    /// A datepattern beside `--failregex`
-    #[arg(long, value_name = "P", requires = "failregex", allow_hyphen_values = true)]
-    datepattern: Option<String>,
-    /// A folder with filters, before all others
-    #[arg(long, value_name = "DIR")]
-    filter_path: Vec<String>,
 }
 
 /// The one place where guardctl reads spans of time.
@@ -242,7 +217,7 @@ fn run(arguments: Arguments) -> Result<Outcome, Failure> {
         Command::Help { topic } => return help(topic.as_deref()),
         Command::Test(options) => return test::run(&options, json),
         Command::Filters(options) => return filters::run(&options, json),
-        Command::Lint(wanted) => return Ok(lint(wanted, json)?),
+        Command::Lint(options) => return lint::run(options, &socket, json),
         Command::Set(Words { words }) => return foreign(&socket, "set", words, json),
         Command::Get(Words { words }) => return foreign(&socket, "get", words, json),
         Command::Watch => return watch(Client::connect(&socket)?, json),
@@ -292,26 +267,6 @@ fn foreign(
         _ => show(&reply, json)?,
     }
     Ok(print::outcome(&reply))
-}
-
-fn lint(wanted: Lint, json: bool) -> io::Result<Outcome> {
-    let Lint { filter, failregex, ignoreregex, prefregex, datepattern, filter_path } = wanted;
-    let asked = Asked {
-        filters: filter,
-        failregex,
-        ignoreregex,
-        prefregex,
-        datepattern,
-        filter_path,
-        json,
-    };
-    let path = std::env::var("GUARD_FILTER_PATH").unwrap_or_else(|_| DEFAULT_PATH.to_owned());
-    let (text, outcome) = guard::filters::lint::run(&asked, &path);
-    match outcome {
-        Outcome::Usage => write!(anstream::stderr(), "{text}")?,
-        _ => write!(anstream::stdout(), "{text}")?,
-    }
-    Ok(outcome)
 }
 
 fn show(reply: &Reply, json: bool) -> io::Result<()> {
