@@ -106,6 +106,7 @@ impl Engine {
             OutputStart::Since(at) if container.created >= *at => Search::everything(),
             OutputStart::Since(at) => Search::from(*at),
             OutputStart::After(place) => Search::after(place.clone()),
+            OutputStart::Again(progress) => Search::again(progress.clone()),
         };
         OutputReader {
             engine: self.clone(),
@@ -138,6 +139,10 @@ impl OutputReader {
         loop {
             if let Some(news) = self.news.pop_front() {
                 return Ok(OutputBatch::News(news));
+            }
+            let known = self.frames.take_known();
+            if !known.is_empty() {
+                return Ok(OutputBatch::Known(known));
             }
             if !self.lines.is_empty() || (self.moved && self.told.elapsed() >= TELL_PLACE) {
                 return Ok(self.batch());
