@@ -14,7 +14,7 @@
 use std::collections::VecDeque;
 
 use crate::filter::Judge;
-use crate::model::{Mark, Position, Progress};
+use crate::model::{FileMark, MAX_LINE, Mark, Position, Progress};
 
 /// Most places of one source that are remembered.
 const MAX_MARKS: usize = 1024;
@@ -51,7 +51,7 @@ impl Reached {
     /// The judge was fed a line that was judged in an earlier life.
     pub(super) fn feed(&mut self, judge: &mut Judge, mark: &Mark) {
         if judge.needs_latest() {
-            self.remember(judge.fed(), self.again.clone());
+            self.remember(judge.fed(), before(&self.again, mark));
         }
         self.again.advance(mark);
     }
@@ -59,7 +59,7 @@ impl Reached {
     /// The judge was fed the next line.
     pub(super) fn judge(&mut self, judge: &mut Judge, mark: &Mark) {
         if judge.needs_latest() {
-            self.remember(judge.fed(), self.judged.clone());
+            self.remember(judge.fed(), before(&self.judged, mark));
         }
         self.judged.advance(mark);
     }
@@ -95,13 +95,29 @@ impl Reached {
     }
 }
 
+/// The place before the line that `mark` ends, where reading had come to `place`. In a
+/// file of which nothing was read yet it is its beginning.
+fn before(place: &Position, mark: &Mark) -> Position {
+    let Mark::File(end) = mark else { return place.clone() };
+    match place {
+        Position::File(Some(at)) if same_file(at, end) && at.offset <= end.offset => place.clone(),
+        _ if end.offset <= MAX_LINE as u64 => {
+            Position::File(Some(FileMark { offset: 0, head: 0, head_len: 0, ..*end }))
+        }
+        _ => place.clone(),
+    }
+}
+
+fn same_file(one: &FileMark, other: &FileMark) -> bool {
+    (one.device, one.inode) == (other.device, other.inode)
+}
+
 /// Can reading from `resume` come to `judged`? In a file only if it is the same one:
 /// what was rotated away is not read again.
 fn leads(resume: &Position, judged: &Position) -> bool {
     match (resume, judged) {
         (Position::File(Some(resume)), Position::File(Some(judged))) => {
-            (resume.device, resume.inode) == (judged.device, judged.inode)
-                && resume.offset <= judged.offset
+            same_file(resume, judged) && resume.offset <= judged.offset
         }
         (Position::File(_), Position::File(_)) => false,
         _ => true,

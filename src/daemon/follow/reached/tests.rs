@@ -183,10 +183,16 @@ fn a_file_that_was_rotated_away_is_not_read_again() {
         judge.feed_text(text, None, at(0), Phase::Live);
         reached.judge(&mut judge, &Mark::File(mark));
         let Position::File(resume) = reached.progress(&mut judge).resume else { panic!() };
-        resume.unwrap()
+        let resume = resume.unwrap();
+        (resume.inode, resume.offset)
     };
-    assert_eq!(feed("a", mark(1, 2)), mark(1, 2));
-    assert_eq!(feed("b", mark(1, 4)), mark(1, 2));
-    assert_eq!(feed("c", mark(2, 2)), mark(2, 2));
-    assert_eq!(feed("d", mark(2, 4)), mark(2, 2));
+    assert_eq!(feed("a", mark(1, 2)), (1, 0));
+    assert_eq!(feed("b", mark(1, 4)), (1, 0));
+    assert_eq!(feed("c", mark(1, 6)), (1, 0));
+    assert_eq!(feed("d", mark(1, 8)), (1, 2));
+    // Another one.
+    assert_eq!(feed("e", mark(2, 2)), (2, 0));
+    // Emptied.
+    assert_eq!(feed("f", mark(2, 1)), (2, 0));
+    assert_eq!(feed("g", mark(2, 3)), (2, 0));
 }
