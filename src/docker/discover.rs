@@ -453,6 +453,8 @@ mod tests {
             own: vec!["own".into()],
             changes: mpsc::channel(1).0,
             containers: HashMap::new(),
+            listed: HashMap::new(),
+            lists: 0,
             networks: None,
         };
         let event = EventMessage {

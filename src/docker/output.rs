@@ -18,8 +18,8 @@ pub enum OutputStart {
 /// What came of a container's output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OutputBatch {
-    /// Lines that were judged in an earlier life, once and before all others; as many of
-    /// them as there still are.
+    /// Lines that were judged in an earlier life, once and before all others. They do not
+    /// come if they lie far back, or if the engine has them no more.
     Known(Vec<Line>),
     /// Lines in the order of each stream.
     Lines {
