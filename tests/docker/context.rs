@@ -1,5 +1,7 @@
 //! Failures that take several lines, and guard killed between them.
 
+use std::time::Duration;
+
 use crate::support::*;
 
 /// Connections whose address and failure stand in different lines, and one-line
@@ -58,7 +60,7 @@ fn a_failure_of_several_lines_survives_a_kill_between_them() {
             }
         }
         // Of a quiet source the place is written after a second.
-        std::thread::sleep(std::time::Duration::from_millis(1500));
+        std::thread::sleep(Duration::from_millis(1500));
         guard.kill9();
         for case in &CASES {
             attacker(case).is_still_served(case.port);
@@ -84,6 +86,63 @@ fn a_failure_of_several_lines_survives_a_kill_between_them() {
                 alone(case, n);
                 guard.has_found(case.jail, u64::from(n) + 1);
             }
+        }
+    });
+}
+
+/// Failures of each service.
+const FAILURES: u64 = 400;
+
+#[test]
+fn kills_at_any_moment_lose_and_double_nothing() {
+    on_every_engine("kills_at_any_moment_lose_and_double_nothing", |engine| {
+        let host = Host::start(engine);
+        let alice = host.attacker();
+        let labels = [("failregex", CONNECTIONS), ("maxretry", "9999")];
+        Service::new("output").dual().publish("8080:80").guarded(&labels).run(&host);
+        let file = Service::new("file").dual().publish("8082:80").guarded(&labels);
+        file.mount("logs:/logs")
+            .arguments(&["--file", "/logs/web.log"])
+            .guarded(&[("logpath", "/logs/web.log")])
+            .run(&host);
+        let mut guard = Guard::start(&host, &[]);
+        for (jail, port) in [("output", 8080), ("file", 8082)] {
+            guard.has_jail(jail);
+            alice.v4().is_served(port);
+        }
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| {
+                for number in 0..FAILURES {
+                    for port in [8080, 8082] {
+                        alice.v4().log(port, &format!("c{number}: open from 203.0.113.7"));
+                    }
+                    std::thread::sleep(Duration::from_millis(10));
+                    for port in [8080, 8082] {
+                        alice.v4().log(port, &format!("c{number}: failed"));
+                    }
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+            });
+            let mut kills = 0;
+            while kills < 4 || !writer.is_finished() {
+                // The clock's last digits are as good as dice.
+                let nanos = jiff::Timestamp::now().subsec_nanosecond().unsigned_abs();
+                let wait = Duration::from_millis(u64::from(nanos / 1000 % 1500));
+                std::thread::sleep(wait);
+                guard.kill9();
+                guard.start_again();
+                kills += 1;
+            }
+            eprintln!("  {kills} kills");
+        });
+        for jail in ["output", "file"] {
+            guard.has_jail(jail);
+            guard.has_found(jail, FAILURES);
+        }
+        // Nothing is still on its way.
+        for (jail, port) in [("output", 8080), ("file", 8082)] {
+            alice.v4().log(port, "alone from 203.0.113.1");
+            guard.has_found(jail, FAILURES + 1);
         }
     });
 }
