@@ -257,6 +257,11 @@ impl Frames {
         }
     }
 
+    /// Would it mean something if the answer gave nothing for a while?
+    pub(crate) fn awaits_silence(&self) -> bool {
+        self.search.awaits_silence()
+    }
+
     /// The answer seems to have given its history; must it be asked for again?
     pub(crate) fn silent(&mut self) -> bool {
         self.search.silent()

@@ -419,14 +419,20 @@ impl Search {
         Step::Again
     }
 
+    /// Would it say something if no more came for a while?
+    pub(crate) fn awaits_silence(&self) -> bool {
+        let tail = matches!((self.stage, &self.sought), (Stage::Tail(_), Sought::After(_)));
+        tail && !self.answer.found && !self.sure
+    }
+
     /// The answer has given its history, it seems; ask again?
     pub(crate) fn silent(&mut self) -> bool {
-        match (self.stage, &self.sought) {
-            (Stage::Tail(count), Sought::After(_)) if !self.answer.found && !self.sure => {
+        match self.stage {
+            Stage::Tail(count) if self.awaits_silence() => {
                 self.ask_again(Stage::Survey(count));
                 true
             }
-            _ => false,
+            Stage::Tail(_) | Stage::Survey(_) | Stage::Whole | Stage::Since => false,
         }
     }
 

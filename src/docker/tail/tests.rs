@@ -252,6 +252,18 @@ fn a_first_start_reads_from_its_time_on() {
 }
 
 #[test]
+fn where_nothing_is_new_enough_silence_says_nothing() {
+    for log in [&[][..], &numbered(0..3)] {
+        let mut frames = frames(Search::from(time(9 * SECOND)), TINY);
+        assert_eq!(RUNS.attach(&mut frames, log).lines, []);
+        assert!(frames.is_searching() && !frames.awaits_silence());
+    }
+    let mut frames = frames(Search::after(place_after(&everything(&numbered(0..3)))), TINY);
+    frames.rewind();
+    assert!(frames.awaits_silence());
+}
+
+#[test]
 fn beyond_the_longest_tail_time_is_asked_for_and_then_a_tail() {
     let short = Lengths { last: 6, ..TINY };
     let log = numbered(0..400);
