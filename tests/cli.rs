@@ -116,7 +116,12 @@ fn reply(request: Request) -> Reply {
                 problems: Vec::new(),
                 repairs: 0,
             },
-            store: StoreView { path: "/x".into(), healthy: true, problem: None },
+            store: StoreView {
+                path: "/x".into(),
+                healthy: true,
+                problem: None,
+                dropped_history: 0,
+            },
             jails: Vec::new(),
             refused: Vec::new(),
             notes: Vec::new(),

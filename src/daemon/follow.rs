@@ -2,7 +2,9 @@
 //! its own task, judged by the jail's filter, and reported.
 
 mod journal;
+mod reached;
 
+use self::reached::Reached;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -100,7 +102,7 @@ struct Track {
     given_up: u64,
     /// Failures of nobody that are not told yet.
     nobody: u64,
-    position: Position,
+    reached: Reached,
     /// Judged lines are not reported yet.
     dirty: bool,
     /// When progress was last reported.
@@ -108,10 +110,24 @@ struct Track {
 }
 
 impl Track {
-    fn new(judge: Judge, position: Position) -> Self {
+    fn new(judge: Judge, reached: Reached) -> Self {
         let resolver = Resolver::new();
         let reported = Instant::now();
-        Track { judge, resolver, given_up: 0, nobody: 0, position, dirty: false, reported }
+        Track { judge, resolver, given_up: 0, nobody: 0, reached, dirty: false, reported }
+    }
+
+    /// Lines that were judged in an earlier life: they only make the judge know again
+    /// what it knew.
+    fn feed(&mut self, lines: &[Line]) {
+        let now = Timestamp::now();
+        for line in lines {
+            self.judge.feed(line, now, Phase::Backlog);
+            self.reached.feed(&mut self.judge, &line.mark);
+        }
+    }
+
+    fn progress(&mut self) -> Progress {
+        self.reached.progress(&mut self.judge)
     }
 }
 
@@ -126,11 +142,11 @@ impl Follower {
     ) -> Came {
         let source = SourceId::Output(container.id.clone());
         let start = match &known {
-            Some(progress) => OutputStart::After(progress.resume.clone()),
+            Some(progress) => OutputStart::Again(progress.clone()),
             None => OutputStart::Since(self.oldest()),
         };
-        let position = known.map_or(Position::OUTPUT_START, |progress| progress.judged);
-        let mut track = Track::new(self.judge(), position);
+        let reached = known.map_or(Reached::at(Position::OUTPUT_START), Reached::after);
+        let mut track = Track::new(self.judge(), reached);
         let mut reader = engine.output(&container, &start, choice);
         loop {
             let is_behind = self.state.borrow().output.behind.is_some();
@@ -144,13 +160,15 @@ impl Follower {
                 batch = reader.next() => batch,
             };
             match batch {
+                Ok(OutputBatch::Known(lines)) => track.feed(&lines),
                 Ok(OutputBatch::Lines { lines, live, place }) => {
                     self.batch(&source, &mut track, lines, live, place).await;
                 }
                 Ok(OutputBatch::News(news)) => {
                     if matches!(&news, OutputNews::Gap(gap) if gap.all_new) {
                         // Told once, even if guard ends before the next line comes.
-                        (track.position, track.dirty) = (Position::OUTPUT_START, true);
+                        track.reached.begin_anew(Position::OUTPUT_START);
+                        track.dirty = true;
                     }
                     self.news(&container.name, news);
                 }
@@ -168,7 +186,7 @@ impl Follower {
             }
         }
         self.progress(&source, &mut track).await;
-        HashMap::from([(source, came(track.position))])
+        HashMap::from([(source, track.progress())])
     }
 
     /// Judges a batch of a container's output.
@@ -184,8 +202,9 @@ impl Follower {
         let last = lines.last().and_then(|line| line.at);
         let phase = if live { Phase::Live } else { Phase::Backlog };
         self.judge_lines(source, track, lines, phase).await;
-        if let Some(place) = place.clone().filter(|place| *place != track.position) {
-            (track.position, track.dirty) = (place, true);
+        if let Some(place) = place.clone().filter(|place| place != track.reached.judged()) {
+            track.reached.move_to(place);
+            track.dirty = true;
         }
         self.state.send_modify(|state| {
             state.problem = None;
@@ -266,16 +285,20 @@ impl Follower {
                 batch = reader.next() => batch,
             };
             let track = tracks.entry(batch.source.clone()).or_insert_with(|| {
-                let judged = known.get(&batch.source).map(|progress| progress.judged.clone());
-                Track::new(self.judge(), judged.unwrap_or(Position::File(None)))
+                let known = known.get(&batch.source).cloned();
+                let reached = known.map_or(Reached::at(Position::File(None)), Reached::after);
+                Track::new(self.judge(), reached)
             });
             if batch.lines.is_empty() && !batch.gone {
                 // The file came by this name through a rename.
-                track.position = Position::File(batch.place);
+                track.reached.move_to(Position::File(batch.place));
                 track.dirty = true;
             }
             let phase = if batch.live { Phase::Live } else { Phase::Backlog };
-            self.judge_lines(&batch.source, track, batch.lines, phase).await;
+            let mut lines = batch.lines;
+            let new = lines.split_off(batch.known.min(lines.len()));
+            track.feed(&lines);
+            self.judge_lines(&batch.source, track, new, phase).await;
             if batch.gone {
                 tracks.remove(&batch.source);
                 let gone = Report::SourceGone { jail: self.jail.clone(), source: batch.source };
@@ -287,7 +310,7 @@ impl Follower {
         let mut read = Came::new();
         for (source, mut track) in tracks {
             self.progress(&source, &mut track).await;
-            read.insert(source, came(track.position));
+            read.insert(source, track.progress());
         }
         read
     }
@@ -310,21 +333,25 @@ impl Follower {
     ) {
         let now = Timestamp::now();
         for line in lines {
-            track.position.advance(&line.mark);
+            let verdict = track.judge.feed(&line, now, phase);
+            track.reached.judge(&mut track.judge, &line.mark);
             track.dirty = true;
-            let Verdict::Failure(hit) = track.judge.feed(&line, now, phase) else { continue };
-            for network in self.networks(hit.who, track).await {
-                let failure = Failure {
-                    jail: self.jail.clone(),
-                    network,
-                    at: hit.at,
-                    source: source.clone(),
-                    progress: came(track.position.clone()),
-                };
-                track.dirty = false;
-                track.reported = Instant::now();
-                self.report(Report::Failure(failure)).await;
+            let Verdict::Failure(hit) = verdict else { continue };
+            let networks = self.networks(hit.who, track).await;
+            if networks.is_empty() {
+                continue;
             }
+            let progress = track.progress();
+            let failures = networks.into_iter().map(|network| Failure {
+                jail: self.jail.clone(),
+                network,
+                at: hit.at,
+                source: source.clone(),
+                progress: progress.clone(),
+            });
+            track.dirty = false;
+            track.reported = Instant::now();
+            self.report(Report::Failures(failures.collect())).await;
         }
         if track.reported.elapsed() >= PROGRESS_EVERY {
             self.progress(source, track).await;
@@ -392,7 +419,7 @@ impl Follower {
         let report = Report::Progress {
             jail: self.jail.clone(),
             source: source.clone(),
-            progress: came(track.position.clone()),
+            progress: track.progress(),
         };
         self.report(report).await;
     }
@@ -413,9 +440,4 @@ pub(crate) fn gap_words(gap: &Gap) -> String {
          {:.0}{until} may be lost. Give the service a larger log: logging option max-size, or max-file",
         gap.after
     )
-}
-
-/// Single lines leave nothing open: reading resumes where judging ended.
-fn came(position: Position) -> Progress {
-    Progress { resume: position.clone(), judged: position }
 }

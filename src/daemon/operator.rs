@@ -148,6 +148,7 @@ impl Operator {
                 path: store.path.display().to_string(),
                 healthy: store.healthy(),
                 problem: store.problem.clone(),
+                dropped_history: store.dropped_history,
             },
             jails: summaries,
             // Warnings stand with their jail.

@@ -28,8 +28,9 @@ const REPORTS_AT_ONCE: usize = 256;
 
 /// What followers tell.
 pub(crate) enum Report {
-    /// A line matched.
-    Failure(Failure),
+    /// A line matched: one failure, or one for each address of the name in it. They
+    /// have one place, so they are judged, and written, together.
+    Failures(Vec<Failure>),
     /// A source was judged so far.
     Progress { jail: JailName, source: SourceId, progress: Progress },
     /// A source is gone for good.
@@ -222,7 +223,11 @@ impl Pump {
     fn report(&mut self, report: Report) {
         let now = Timestamp::now();
         match report {
-            Report::Failure(failure) => self.warden.handle_failure(now, failure),
+            Report::Failures(failures) => {
+                for failure in failures {
+                    self.warden.handle_failure(now, failure);
+                }
+            }
             Report::Progress { jail, source, progress } => {
                 self.warden.handle_progress(now, &jail, source, progress);
             }

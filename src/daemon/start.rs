@@ -72,9 +72,11 @@ impl Start {
             }
             What::Journal(terms) => {
                 let known = self.came.into_values().next();
-                let place = known.as_ref().map(|progress| progress.resume.clone());
+                let (resume, judged) =
+                    known.clone().map(|known| (known.resume, known.judged)).unzip();
                 let folders = JournalFolders::usual();
-                let reader = JournalReader::new(folders, terms, place, follower.oldest());
+                let reader = JournalReader::new(folders, terms, judged, follower.oldest());
+                let reader = reader.again_from(resume);
                 follower.journal(reader, known).await
             }
         }

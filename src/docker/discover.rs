@@ -8,7 +8,9 @@
 //! Invariants: a [`Change::Lost`] is told once for each loss (and again if its
 //! reason changes); a container is told again only if something about it changed.
 
+use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeSet, HashMap};
+use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
 use bollard::models::{
@@ -25,6 +27,10 @@ use crate::model::{Container, ContainerId, DockerNetwork, Timestamp};
 
 /// How often the whole list is taken.
 const RELIST: Duration = Duration::from_secs(30);
+
+/// Every so many lists, each container of guard's is looked at, whatever the list says
+/// of it: it does not say everything.
+const LOOK_AT_ALL: u32 = 10;
 
 /// How often a silent engine is asked for a sign of life.
 const PING: Duration = Duration::from_secs(15);
@@ -113,6 +119,8 @@ pub async fn discover(
         own: identity::own_ids(),
         changes,
         containers: HashMap::new(),
+        listed: HashMap::new(),
+        lists: 0,
         networks: None,
     };
     cancel.run_until_cancelled(watch.run()).await;
@@ -126,6 +134,10 @@ struct Watch {
     own: Vec<String>,
     changes: mpsc::Sender<Change>,
     containers: HashMap<ContainerId, Container>,
+    /// What the list said of containers when they were last looked at, hashed.
+    listed: HashMap<String, u64>,
+    /// How often the list was taken from this engine.
+    lists: u32,
     networks: Option<Vec<DockerNetwork>>,
 }
 
@@ -192,6 +204,7 @@ impl Watch {
         pending.since = Some(Instant::now() + SUBSCRIBE);
         let (mut relist, mut ping) = (Instant::now() + RELIST, Instant::now() + PING);
         let mut connected = false;
+        self.lists = 0;
         loop {
             let wait = pending.since;
             tokio::select! {
@@ -291,20 +304,28 @@ impl Watch {
         Ok(())
     }
 
-    /// Compares the engine's whole list with what was told.
+    /// Compares the engine's whole list with what was told. A container of which it
+    /// says the same as before is mostly left alone: events tell what becomes of it.
     async fn reconcile(
         &mut self,
         engine: &Engine,
         listed: Vec<ContainerSummary>,
     ) -> Result<(), Stop> {
         let (mut alive, mut ours) = (BTreeSet::new(), BTreeSet::new());
+        let all = self.lists.is_multiple_of(LOOK_AT_ALL);
+        self.lists = self.lists.wrapping_add(1);
+        let before = std::mem::take(&mut self.listed);
         for summary in listed.into_iter().take(MAX_CONTAINERS) {
             let Some(id) = summary.id.clone() else { continue };
             let own = self.own.contains(&id);
             let labels = summary.labels.iter().flatten();
             let labelled = labels.into_iter().any(|(key, _)| inspect::is_ours(key, &self.prefix));
             if own || labelled {
-                ours.insert(id.clone());
+                let said = fingerprint(&summary);
+                if all || before.get(&id) != Some(&said) {
+                    ours.insert(id.clone());
+                }
+                self.listed.insert(id.clone(), said);
             } else if summary.state.is_some_and(inspect::is_running)
                 && let Some(container) = inspect::listed(summary, &self.prefix)
             {
@@ -379,6 +400,15 @@ impl Watch {
     }
 }
 
+/// Tells whether two lists say the same of a container, but for how long it has run.
+fn fingerprint(summary: &ContainerSummary) -> u64 {
+    let said = ContainerSummary { status: None, ..summary.clone() };
+    let mut hasher = DefaultHasher::new();
+    // By way of a value, in which the labels have an order.
+    serde_json::to_value(&said).unwrap_or_default().to_string().hash(&mut hasher);
+    hasher.finish()
+}
+
 fn subscription(now: Timestamp) -> EventsOptions {
     let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
     let filters = HashMap::from([
@@ -423,6 +453,8 @@ mod tests {
             own: vec!["own".into()],
             changes: mpsc::channel(1).0,
             containers: HashMap::new(),
+            listed: HashMap::new(),
+            lists: 0,
             networks: None,
         };
         let event = EventMessage {

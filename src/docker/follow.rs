@@ -106,6 +106,7 @@ impl Engine {
             OutputStart::Since(at) if container.created >= *at => Search::everything(),
             OutputStart::Since(at) => Search::from(*at),
             OutputStart::After(place) => Search::after(place.clone()),
+            OutputStart::Again(progress) => Search::again(progress.clone()),
         };
         OutputReader {
             engine: self.clone(),
@@ -138,6 +139,10 @@ impl OutputReader {
         loop {
             if let Some(news) = self.news.pop_front() {
                 return Ok(OutputBatch::News(news));
+            }
+            let known = self.frames.take_known();
+            if !known.is_empty() {
+                return Ok(OutputBatch::Known(known));
             }
             if !self.lines.is_empty() || (self.moved && self.told.elapsed() >= TELL_PLACE) {
                 return Ok(self.batch());
@@ -209,10 +214,14 @@ impl OutputReader {
     /// Waits for more of the stream, or for a silence that means something.
     async fn follow(&mut self) -> Result<(), DockerError> {
         let remote = self.engine.is_remote();
-        let searching = self.frames.is_searching();
+        // A log that is empty, or has nothing that is new enough, has no place to be found:
+        // it is searched until something is written, but not waited for in short steps.
+        let soon = self.failures > 0
+            || self.frames.awaits_silence()
+            || (!self.live && self.frames.is_searching());
         let State::Following(raw, attached) = &mut self.state else { return Ok(()) };
         let patience = match () {
-            () if searching || self.failures > 0 => SILENT,
+            () if soon => SILENT,
             () if !self.live => QUIET,
             () if remote => REMOTE_QUIET,
             () => LOCAL_QUIET,
@@ -242,7 +251,7 @@ impl OutputReader {
         } else if !self.live || self.failures > 0 {
             self.live = true;
             self.recovered();
-        } else if !self.frames.is_searching() {
+        } else {
             self.again();
         }
     }

@@ -29,6 +29,9 @@ const FULL_PART: usize = 16 * 1024;
 /// by side, and one may have waited for the other.
 const STEP: jiff::SignedDuration = jiff::SignedDuration::from_secs(2);
 
+/// Most lines that are given again, and their bytes.
+const MAX_KNOWN: (usize, usize) = (4096, 4 << 20);
+
 /// Turns a container's output into lines.
 #[derive(Debug)]
 pub(crate) struct Frames {
@@ -40,6 +43,9 @@ pub(crate) struct Frames {
     stderr: Track,
     /// The time of the line that was begun last.
     newest: Option<Timestamp>,
+    /// Lines before the place, to be given again.
+    known: VecDeque<Line>,
+    known_bytes: usize,
     told: Told,
 }
 
@@ -101,6 +107,8 @@ impl Frames {
             stdout: Track::default(),
             stderr: Track::default(),
             newest: None,
+            known: VecDeque::new(),
+            known_bytes: 0,
             told: Told::default(),
         }
     }
@@ -142,12 +150,19 @@ impl Frames {
         let at = at.or(track.seen.last()).unwrap_or(Timestamp::UNIX_EPOCH);
         let step = self.search.message(message.stream, at, hash(message.bytes), message.ends_line);
         match step {
-            Step::Again => self.told.again = true,
-            Step::Pass => track.pass(at, text, message),
+            Step::Again => {
+                self.told.again = true;
+                self.forget_known();
+            }
+            Step::Pass => {
+                let closed = track.pass(at, text, message);
+                self.know(message.stream, closed);
+            }
             Step::Met => {
-                track.pass(at, text, message);
+                let closed = track.pass(at, text, message);
                 track.open = None;
                 self.newest = Some(at);
+                self.know(message.stream, closed);
             }
             Step::Take => {
                 let begins = track.begins_line(at);
@@ -162,6 +177,43 @@ impl Frames {
         }
     }
 
+    /// Lines before the place are whole.
+    fn know(&mut self, stream: Stream, lines: [Option<Open>; 2]) {
+        if !self.search.is_known() || !self.wants(stream) {
+            return;
+        }
+        for open in lines.into_iter().flatten() {
+            let mark = Mark::Output(stream, open.mark);
+            let line = Line { at: Some(open.at), text: Line::text_of(&open.text), mark };
+            self.known_bytes += line.text.len();
+            self.known.push_back(line);
+        }
+        while self.known.len() > MAX_KNOWN.0 || self.known_bytes > MAX_KNOWN.1 {
+            self.known_bytes -= self.known.pop_front().map_or(0, |line| line.text.len());
+        }
+    }
+
+    fn forget_known(&mut self) {
+        (self.known, self.known_bytes) = (VecDeque::new(), 0);
+    }
+
+    /// Lines that were judged in an earlier life, once the place is found.
+    pub(crate) fn take_known(&mut self) -> Vec<Line> {
+        if self.known.is_empty() || !self.search.is_found() {
+            return Vec::new();
+        }
+        self.known_bytes = 0;
+        std::mem::take(&mut self.known).into()
+    }
+
+    fn wants(&self, stream: Stream) -> bool {
+        match self.wanted {
+            OutputChoice::Both => true,
+            OutputChoice::Stdout => stream == Stream::Stdout,
+            OutputChoice::Stderr => stream == Stream::Stderr,
+        }
+    }
+
     fn line_began(&mut self, at: Timestamp) {
         let back = self.newest.map(|newest| newest.duration_since(at));
         self.told.step = self.told.step.max(back.filter(|back| *back >= STEP));
@@ -172,12 +224,7 @@ impl Frames {
     fn give(&mut self, stream: Stream, open: &Open, lines: &mut VecDeque<Line>) {
         let mark = Mark::Output(stream, open.mark);
         self.search.advance(&mark);
-        let wanted = match self.wanted {
-            OutputChoice::Both => true,
-            OutputChoice::Stdout => stream == Stream::Stdout,
-            OutputChoice::Stderr => stream == Stream::Stderr,
-        };
-        if wanted {
+        if self.wants(stream) {
             self.told.cut += open.cut;
             lines.push_back(Line { at: Some(open.at), text: Line::text_of(&open.text), mark });
         } else {
@@ -210,6 +257,11 @@ impl Frames {
         }
     }
 
+    /// Would it mean something if the answer gave nothing for a while?
+    pub(crate) fn awaits_silence(&self) -> bool {
+        self.search.awaits_silence()
+    }
+
     /// The answer seems to have given its history; must it be asked for again?
     pub(crate) fn silent(&mut self) -> bool {
         self.search.silent()
@@ -227,6 +279,9 @@ impl Frames {
 
     /// A new answer will come, to what [`Frames::ask`] says.
     pub(crate) fn rewind(&mut self) {
+        if !self.search.is_found() {
+            self.forget_known();
+        }
         self.splitter = Splitter::new(self.framing);
         for track in [&mut self.stdout, &mut self.stderr] {
             let open = track.open.take().map_or(0, |open| open.messages);
@@ -253,9 +308,9 @@ impl Track {
     }
 
     /// Takes a message that was read before: it may begin a line that goes on.
-    fn pass(&mut self, at: Timestamp, text: &[u8], message: &Message<'_>) {
+    fn pass(&mut self, at: Timestamp, text: &[u8], message: &Message<'_>) -> [Option<Open>; 2] {
         let mark = self.seen.pass(at);
-        self.join(at, mark, text, message);
+        self.join(at, mark, text, message)
     }
 
     /// Takes a message and gives the lines that it ends; `None`: it is a repeat.

@@ -1,7 +1,7 @@
 //! The words in which a container's output is asked for and given.
 
 use super::tail::Gap;
-use crate::model::{Line, Position, Timestamp};
+use crate::model::{Line, Position, Progress, Timestamp};
 
 /// Where to begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,11 +10,17 @@ pub enum OutputStart {
     Since(Timestamp),
     /// With the first message after this place.
     After(Position),
+    /// With the first message after what was judged, and before it, as
+    /// [`OutputBatch::Known`], with the lines behind `resume`.
+    Again(Progress),
 }
 
 /// What came of a container's output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OutputBatch {
+    /// Lines that were judged in an earlier life, once and before all others. They do not
+    /// come if they lie far back, or if the engine has them no more.
+    Known(Vec<Line>),
     /// Lines in the order of each stream.
     Lines {
         /// At most 256; none, if only the place has moved.

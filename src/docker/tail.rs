@@ -13,6 +13,10 @@
 //! only that one is looked for. Of the other stream the lines before it were
 //! given, and what is still open there goes on behind it.
 //!
+//! Some lines before the place may be wanted too: those from which on a filter must
+//! read again to know what it knew. A tail that does not reach back to them is
+//! lengthened, up to a bound; if the engine has them no more, they are done without.
+//!
 //! Where the place isn't to be found, that is proven before it is believed: the
 //! tail is read once more to its end, without following. If it holds the whole
 //! log, the engine has dropped the place: a [`Gap`].
@@ -20,7 +24,7 @@
 
 mod answer;
 
-use crate::model::{Mark, Position, Stream, StreamMark, Timestamp};
+use crate::model::{Mark, Position, Progress, Stream, StreamMark, Timestamp};
 use answer::{Answer, First};
 
 /// How long tails are.
@@ -129,6 +133,8 @@ pub(crate) struct Search {
     began: Option<First>,
     /// A survey has met the place: it will come.
     sure: bool,
+    /// From there on the lines before the place are wanted too, once.
+    again_from: Option<Position>,
     /// The answer before was one to `since`: what tails can't reach now is followed
     /// from there.
     drained: bool,
@@ -152,6 +158,14 @@ impl Search {
         Self::new(if nowhere { Sought::Everything } else { Sought::After(place) })
     }
 
+    /// The same, with the lines between `resume` and the place: see
+    /// [`Search::is_known`].
+    pub(crate) fn again(progress: Progress) -> Self {
+        let Progress { resume, judged } = progress;
+        let again_from = (resume != judged).then_some(resume);
+        Search { again_from, ..Self::after(judged) }
+    }
+
     fn new(sought: Sought) -> Self {
         let mut search = Search {
             lengths: LENGTHS,
@@ -160,6 +174,7 @@ impl Search {
             answer: Answer { found: true, ..Answer::default() },
             began: None,
             sure: false,
+            again_from: None,
             drained: false,
             gap: None,
         };
@@ -186,6 +201,7 @@ impl Search {
     pub(crate) fn begin(&mut self) {
         if self.answer.found {
             // That search is over; the next one looks for the place reached since.
+            self.again_from = None;
             let was = self.stage;
             self.stage = match self.sought {
                 Sought::Everything => Stage::Whole,
@@ -227,6 +243,11 @@ impl Search {
         self.answer.found
     }
 
+    /// Is the latest message one that lies before the place, and is wanted again?
+    pub(crate) fn is_known(&self) -> bool {
+        self.answer.known
+    }
+
     /// A gap that came up since the last call.
     pub(crate) fn take_gap(&mut self) -> Option<Gap> {
         self.gap.take()
@@ -242,7 +263,9 @@ impl Search {
     ) -> Step {
         let is_first = self.answer.note(stream, (at, hash), self.began);
         let older = is_first && self.answer.first.is_some_and(|(first, _)| at < first);
-        let step = if self.answer.found {
+        let found = self.answer.found;
+        self.answer.known = !found && self.is_again(stream);
+        let step = if found {
             Step::Take
         } else {
             match self.sought.clone() {
@@ -252,6 +275,33 @@ impl Search {
             }
         };
         self.mind_heads(stream, step, older, ends_line)
+    }
+
+    /// Does the latest message lie behind the place from which on lines are wanted again?
+    fn is_again(&mut self, stream: Stream) -> bool {
+        let Some(from) = &self.again_from else { return false };
+        let marks = marks(from);
+        let Some(newest) = marks.iter().flatten().map(|mark| mark.at).max() else {
+            return self.answer.whole;
+        };
+        let was = self.answer.resumed;
+        let sought = |mark: &&StreamMark| mark.at == newest;
+        if !was
+            && let Some(mark) = marks[stream as usize].as_ref().filter(sought)
+            && self.answer.meets(stream, mark)
+        {
+            self.answer.streams[stream as usize].resumed = true;
+            let mut places = marks.iter().zip(&self.answer.streams);
+            self.answer.resumed =
+                places.all(|(mark, known)| mark.as_ref().filter(sought).is_none() || known.resumed);
+        }
+        was
+    }
+
+    /// Would a longer tail reach back to the lines that are wanted again?
+    fn lacks_lines(&self) -> bool {
+        let short = matches!(self.stage, Stage::Tail(count) if count < self.lengths.scanned);
+        short && self.again_from.is_some() && !self.answer.known && !self.answer.whole
     }
 
     fn found(&mut self, step: Step) -> Step {
@@ -303,6 +353,7 @@ impl Search {
                     self.sure = true;
                     self.ask_again(Stage::Tail(count))
                 }
+                _ if all_met && self.lacks_lines() => self.grow(),
                 _ if all_met => self.found(Step::Met),
                 _ => Step::Met,
             };
@@ -368,14 +419,20 @@ impl Search {
         Step::Again
     }
 
+    /// Would it say something if no more came for a while?
+    pub(crate) fn awaits_silence(&self) -> bool {
+        let tail = matches!((self.stage, &self.sought), (Stage::Tail(_), Sought::After(_)));
+        tail && !self.answer.found && !self.sure
+    }
+
     /// The answer has given its history, it seems; ask again?
     pub(crate) fn silent(&mut self) -> bool {
-        match (self.stage, &self.sought) {
-            (Stage::Tail(count), Sought::After(_)) if !self.answer.found && !self.sure => {
+        match self.stage {
+            Stage::Tail(count) if self.awaits_silence() => {
                 self.ask_again(Stage::Survey(count));
                 true
             }
-            _ => false,
+            Stage::Tail(_) | Stage::Survey(_) | Stage::Whole | Stage::Since => false,
         }
     }
 
@@ -409,6 +466,7 @@ impl Search {
     /// The engine does not have the place any more. What it has is new, unless it
     /// reaches back beyond the place in good order.
     fn lose(&mut self, after: Timestamp, before: Option<Timestamp>) {
+        self.again_from = None;
         let answer = &self.answer;
         let last = answer.streams.iter().filter_map(|known| known.last).max();
         let in_order = !answer.stepped

@@ -33,6 +33,8 @@ pub(super) struct Follower {
     /// The files that it named, the one that it names now last.
     pub(super) generations: VecDeque<Generation>,
     pub(super) status: FileStatus,
+    /// How many lines of the last turn were judged in an earlier life.
+    pub(super) known: usize,
     /// When a copy was last looked for.
     searched: Option<Instant>,
 }
@@ -41,7 +43,7 @@ impl Follower {
     pub(super) fn new(path: String, space: &PathSpace) -> Self {
         let source = SourceId::File(space.host_path(&path).into());
         let (generations, status) = (VecDeque::new(), FileStatus::Waiting);
-        Follower { path, source, generations, status, searched: None }
+        Follower { path, source, generations, status, known: 0, searched: None }
     }
 
     /// The path names none of the files any more, or can't be asked.
@@ -107,6 +109,9 @@ impl Follower {
                 }
                 Ok(_) => {}
                 Err(error) => self.status = FileStatus::Refused(format!("{}: {error}", self.path)),
+            }
+            if let Some(generation) = self.generations.get_mut(index) {
+                self.known = generation.known(&lines);
             }
             let is_newest = index + 1 == self.generations.len();
             let finished = lines.is_empty() && self.is_finished(index, pace, now);

@@ -57,6 +57,8 @@ pub(super) struct Generation {
     at: u64,
     /// The end of the last line that was given.
     done: u64,
+    /// What lies before it was judged in an earlier life.
+    judged: u64,
     /// When it was last written, as of the last look: a file that was truncated and
     /// filled to the very same length shows by nothing else.
     modified: (i64, i64),
@@ -81,6 +83,7 @@ impl Generation {
             tail: Vec::new(),
             at: 0,
             done: 0,
+            judged: 0,
             modified: (0, 0),
             open: Vec::new(),
             live: false,
@@ -131,6 +134,28 @@ impl Generation {
         Ok(Generation { head, at: mark.offset, done: mark.offset, ..Self::fresh(opened, now) })
     }
 
+    /// Goes back, from the place reached, to give again what was judged already.
+    pub(super) fn rewind(&mut self, offset: u64) {
+        if offset < self.done {
+            (self.judged, self.at, self.done) = (self.done, offset, offset);
+            self.head.truncate(usize::try_from(offset).unwrap_or(HEAD));
+        }
+    }
+
+    /// How many of the lines that were just given, the first ones, were judged already.
+    pub(super) fn known(&mut self, lines: &[Line]) -> usize {
+        let judged = std::mem::take(&mut self.judged);
+        let before = |line: &&Line| match line.mark {
+            Mark::File(mark) => mark.offset <= judged,
+            Mark::Output(..) | Mark::Journal(_) => false,
+        };
+        let known = lines.iter().take_while(before).count();
+        if known == lines.len() {
+            self.judged = judged;
+        }
+        known
+    }
+
     /// The rest of this file's former content, if `opened` is a copy of it that was
     /// made before it was truncated. The open line goes over to it.
     pub(super) fn continued_by(&mut self, opened: Opened, now: Instant) -> Option<Generation> {
@@ -148,6 +173,7 @@ impl Generation {
             tail,
             at: self.at,
             done: self.done,
+            judged: self.judged,
             open: std::mem::take(&mut self.open),
             live: self.live,
             replaced: Some(now),
@@ -162,6 +188,7 @@ impl Generation {
         self.open.clear();
         self.at = 0;
         self.done = 0;
+        self.judged = 0;
         self.live = false;
         self.grew = now;
     }

@@ -68,6 +68,8 @@ pub struct FileBatch {
     /// The place after these lines. Without lines: the file came by this name
     /// through a rename, and the place reached in it came along; to be kept.
     pub place: Option<FileMark>,
+    /// How many of the lines, the first ones, were judged in an earlier life.
+    pub known: usize,
     /// Had the end of this file been reached before these lines?
     pub live: bool,
     /// Is the file gone for good? Then nothing more comes of it.
@@ -108,6 +110,8 @@ pub struct FileReader {
     pace: Pace,
     /// Places from an earlier life that no file was found for yet.
     known: HashMap<SourceId, FileMark>,
+    /// For such a place, the offset before it from where on lines are given again.
+    again: Vec<(FileMark, u64)>,
     followers: Vec<Follower>,
     /// Files that changed their names, to be told.
     moved: VecDeque<FileBatch>,
@@ -125,22 +129,33 @@ pub struct FileReader {
 
 impl FileReader {
     /// Follows the files that match the absolute `patterns`. `known` says how far
-    /// each was read before; a file that is not in it is read from its beginning.
+    /// each was read before; a file that is not in it is read from its beginning. What
+    /// was judged is given again from `resume` on.
     pub fn new(
         space: PathSpace,
         patterns: Vec<String>,
         known: HashMap<SourceId, Progress>,
     ) -> FileReader {
-        let known = known.into_iter().filter_map(|(source, progress)| match progress.resume {
-            Position::File(Some(mark)) => Some((source, mark)),
-            Position::File(None) | Position::Output { .. } | Position::Journal(_) => None,
+        let mark = |position: &Position| match position {
+            Position::File(mark) => *mark,
+            Position::Output { .. } | Position::Journal(_) => None,
+        };
+        let again = known.values().filter_map(|progress| {
+            let (judged, resume) = (mark(&progress.judged)?, mark(&progress.resume)?);
+            let before = resume.inode == judged.inode && resume.offset < judged.offset;
+            before.then_some((judged, resume.offset))
         });
+        let again = again.collect();
+        let known = known
+            .into_iter()
+            .filter_map(|(source, progress)| Some((source, mark(&progress.judged)?)));
         let now = Instant::now();
         FileReader {
             space,
             patterns,
             pace: Pace::default(),
             known: known.collect(),
+            again,
             followers: Vec::new(),
             moved: VecDeque::new(),
             turn: 0,
@@ -246,7 +261,8 @@ impl FileReader {
                     Mark::Output(..) | Mark::Journal(_) => None,
                 });
                 let source = follower.source.clone();
-                return Some(FileBatch { source, lines, place, live, gone: false });
+                let known = std::mem::take(&mut follower.known);
+                return Some(FileBatch { source, lines, place, known, live, gone: false });
             }
             let over = follower.generations.is_empty() && follower.status == FileStatus::Waiting;
             if over && !self.patterns.contains(&follower.path) {
@@ -255,6 +271,7 @@ impl FileReader {
                     source,
                     lines: Vec::new(),
                     place: None,
+                    known: 0,
                     live,
                     gone: true,
                 });
@@ -355,6 +372,7 @@ impl FileReader {
                             source: self.followers[index].source.clone(),
                             lines: Vec::new(),
                             place: Some(generation.mark()),
+                            known: 0,
                             live: generation.live,
                             gone: false,
                         });
@@ -388,7 +406,7 @@ impl FileReader {
                     if self.known.get(own) == Some(&mark) {
                         self.known.remove(own);
                     }
-                    return Ok(generation);
+                    return Ok(self.rewound(generation, &mark));
                 }
                 Err(same) => opened = same,
             }
@@ -406,7 +424,16 @@ impl FileReader {
         let Some(found) = found.filter(|f| !identities.contains(&Some((f.device, f.inode)))) else {
             return;
         };
-        follower.adopt(found, now);
+        let found = self.rewound(found, &mark);
+        self.followers[index].adopt(found, now);
+    }
+
+    /// A file that was found again by this mark, from where its lines are wanted.
+    fn rewound(&mut self, mut generation: Generation, mark: &FileMark) -> Generation {
+        if let Some(at) = self.again.iter().position(|(judged, _)| judged == mark) {
+            generation.rewind(self.again.swap_remove(at).1);
+        }
+        generation
     }
 }
 

@@ -2,6 +2,10 @@
 //!
 //! Each line is searched together with those before it. The lines of a match leave the
 //! buffer, except what `<SKIPLINES>` passed over.
+//!
+//! Each line knows from which line on the source must be read again for the buffer to
+//! hold it as it does now: from itself, or from the first line of a match that passed
+//! over it.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -12,19 +16,31 @@ const MAX_BYTES: usize = 256 << 10;
 /// The last lines of a source, as the regexes see them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LineBuffer {
-    lines: VecDeque<String>,
+    lines: VecDeque<Held>,
     bytes: usize,
+}
+
+#[derive(Clone, Debug)]
+struct Held {
+    text: String,
+    /// The number of the line that reading must begin with to have this one here again.
+    since: u64,
 }
 
 impl LineBuffer {
     /// Adds a line, which has no `\n`, and keeps the last `most` lines.
-    pub(super) fn push(&mut self, line: &str, most: usize) {
+    pub(super) fn push(&mut self, (line, number): (&str, u64), most: usize) {
         self.bytes += line.len();
-        self.lines.push_back(line.to_owned());
+        self.lines.push_back(Held { text: line.to_owned(), since: number });
         while self.lines.len() > most.max(1) || (self.bytes > MAX_BYTES && self.lines.len() > 1) {
-            let gone = self.lines.pop_front().map_or(0, |line| line.len());
+            let gone = self.lines.pop_front().map_or(0, |line| line.text.len());
             self.bytes -= gone;
         }
+    }
+
+    /// With which line the source must be read again to have all this again.
+    pub(super) fn oldest(&self) -> Option<u64> {
+        self.lines.iter().map(|line| line.since).min()
     }
 
     /// How many lines it holds.
@@ -37,18 +53,19 @@ impl LineBuffer {
     pub(super) fn show(&self, out: &mut String) {
         out.clear();
         for line in &self.lines {
-            out.push_str(line);
+            out.push_str(&line.text);
             out.push('\n');
         }
     }
 
     /// Forgets everything but `text`: what prefregex found is all that is left of it.
     pub(super) fn replace(&mut self, text: &str) {
+        let since = self.oldest().unwrap_or(0);
         self.lines.clear();
         self.bytes = 0;
         for line in text.split('\n') {
             self.bytes += line.len();
-            self.lines.push_back(line.to_owned());
+            self.lines.push_back(Held { text: line.to_owned(), since });
         }
     }
 
@@ -57,7 +74,10 @@ impl LineBuffer {
     pub(super) fn take(&mut self, text: &str, found: Range<usize>, skipped: &str) -> Vec<String> {
         let lines = spanned(text, found);
         let (first, last) = (lines.start.min(self.lines.len()), lines.end.min(self.lines.len()));
-        let mut matched: Vec<String> = self.lines.drain(first..last).collect();
+        let drained = self.lines.drain(first..last);
+        let (mut matched, since): (Vec<String>, Vec<u64>) =
+            drained.map(|line| (line.text, line.since)).unzip();
+        let since = since.into_iter().min().unwrap_or(0);
         let mut kept = Vec::new();
         let mut from = 0;
         for skipped in skipped.lines() {
@@ -67,9 +87,9 @@ impl LineBuffer {
             }
         }
         for (offset, line) in kept.into_iter().enumerate() {
-            self.lines.insert(first + offset, line);
+            self.lines.insert(first + offset, Held { text: line, since });
         }
-        self.bytes = self.lines.iter().map(String::len).sum();
+        self.bytes = self.lines.iter().map(|line| line.text.len()).sum();
         matched
     }
 }
@@ -94,7 +114,7 @@ mod tests {
 
     fn buffer(lines: &[&str]) -> (LineBuffer, String) {
         let (mut buffer, mut text) = (LineBuffer::default(), String::new());
-        lines.iter().for_each(|line| buffer.push(line, 4));
+        (1..).zip(lines).for_each(|(number, line)| buffer.push((line, number), 4));
         buffer.show(&mut text);
         (buffer, text)
     }
@@ -115,7 +135,7 @@ mod tests {
         assert_eq!(buffer(&["a", "b", "c", "d", "e"]).1, "b\nc\nd\ne\n");
         let (mut buffer, _) = buffer(&["a"]);
         for _ in 0..4 {
-            buffer.push(&"x".repeat(MAX_BYTES / 2), 4);
+            buffer.push((&"x".repeat(MAX_BYTES / 2), 2), 4);
         }
         assert_eq!(buffer.len(), 2);
     }
@@ -132,5 +152,16 @@ mod tests {
     fn skipped_lines_stay() {
         check(&["a", "x", "y", "d"], "a\nx\ny\nd", "x\ny\n", ("a d", "x y"));
         check(&["z", "a", "x", "d"], "a\nx\nd", "x\n", ("a d", "z x"));
+    }
+
+    #[test]
+    fn what_a_match_passed_over_needs_the_whole_match() {
+        let (mut buffer, text) = buffer(&["z", "a", "x", "d"]);
+        assert_eq!(buffer.oldest(), Some(1));
+        buffer.take(&text, 2..7, "x\n");
+        buffer.push(("e", 5), 2);
+        assert_eq!((buffer.len(), buffer.oldest()), (2, Some(2)));
+        buffer.push(("f", 6), 2);
+        assert_eq!(buffer.oldest(), Some(5));
     }
 }

@@ -33,6 +33,8 @@ pub struct Judge {
     groups: Groups,
     /// When the date of a line of no interest was last kept.
     noted: Option<Timestamp>,
+    /// How many lines were fed.
+    fed: u64,
     /// The line without its terminal escapes.
     plain: String,
     /// The text that the regexes see: the date cut out, and a line end, as in fail2ban.
@@ -116,6 +118,7 @@ impl Judge {
             keep_groups: false,
             groups: Groups::new(),
             noted: None,
+            fed: 0,
             plain: String::new(),
             seen: String::new(),
             content: String::new(),
@@ -160,13 +163,14 @@ impl Judge {
         now: Timestamp,
         phase: Phase,
     ) -> Verdict {
+        self.count(at.unwrap_or(now));
         let text = within_limit(text);
         let plain = !ansi::is_in(text) && !text.as_bytes().contains(&b'\n');
         if plain && !self.filter.may_match(text) {
             self.note_date(text, at, now, phase);
             return Verdict::Missed;
         }
-        self.feed_after(&[], text, at, (now, phase))
+        self.judge(&[], text, at, (now, phase))
     }
 
     /// The same for one of [`Filter::candidates`], with the lines before it that were
@@ -178,16 +182,52 @@ impl Judge {
         at: Option<Timestamp>,
         (now, phase): (Timestamp, Phase),
     ) -> Verdict {
-        let text = within_limit(text);
+        self.count(at.unwrap_or(now));
+        self.judge(passed, within_limit(text), at, (now, phase))
+    }
+
+    /// How many lines were fed so far: the number of the latest one.
+    pub fn fed(&self) -> u64 {
+        self.fed
+    }
+
+    /// Must the latest line be fed again, to a new judge, for what comes to be judged in
+    /// the same way?
+    pub fn needs_latest(&self) -> bool {
+        self.filter.max_lines() > 1 || self.connections.begun_with(self.fed)
+    }
+
+    /// The number of the oldest line that must be fed again, with all that followed it,
+    /// to a new judge for what comes to be judged in the same way; `None`: none need.
+    ///
+    /// What bounds the judge's memory is not promised: more connections than are
+    /// remembered, or one whose lines go on for longer than it is remembered.
+    pub fn oldest_needed(&mut self) -> Option<u64> {
+        let (lines, connections) = (self.buffer.oldest(), self.connections.oldest());
+        lines.into_iter().chain(connections).min()
+    }
+
+    fn count(&mut self, time: Timestamp) {
+        self.fed += 1;
+        self.connections.next_line(self.fed, time);
+    }
+
+    fn judge(
+        &mut self,
+        passed: &[u8],
+        text: &str,
+        at: Option<Timestamp>,
+        (now, phase): (Timestamp, Phase),
+    ) -> Verdict {
         let escapes = ansi::is_in(text);
         self.groups.clear();
         let (date, judged) = if self.filter.max_lines() > 1 {
-            self.with_those_before(text, escapes, now)
+            self.with_those_before(text, escapes)
         } else if escapes {
-            self.without_escapes(text, at.is_some(), now)
+            self.without_escapes(text, at.is_some())
         } else {
             let stamp = self.find_date(text);
-            (stamp.map(|stamp| stamp.when), self.views(text, stamp, at.is_some(), now))
+            (stamp.map(|stamp| stamp.when), self.views(text, stamp, at.is_some()))
         };
         if date.is_none() && at.is_none() && judged.is_some() {
             self.date_of(passed);
@@ -237,21 +277,16 @@ impl Judge {
         }
     }
 
-    fn without_escapes(
-        &mut self,
-        text: &str,
-        carried: bool,
-        now: Timestamp,
-    ) -> (Option<When>, Option<Judged>) {
+    fn without_escapes(&mut self, text: &str, carried: bool) -> (Option<When>, Option<Judged>) {
         let mut plain = std::mem::take(&mut self.plain);
         ansi::strip(text, &mut plain);
         let stamp = self.find_date(&plain);
-        let mut judged = self.views(&plain, stamp, carried, now);
+        let mut judged = self.views(&plain, stamp, carried);
         self.plain = plain;
         if judged.is_none() {
             // A throw-away detector: what raw lines look like is not learnt.
             let raw = self.detector.clone().find(text).filter(|_| self.carrier == Carrier::Log);
-            judged = self.views(text, raw, carried, now);
+            judged = self.views(text, raw, carried);
         }
         (stamp.map(|stamp| stamp.when), judged)
     }
@@ -272,20 +307,14 @@ impl Judge {
     }
 
     /// Searches `text` in all the ways that it may be meant; `stamp` is its date.
-    fn views(
-        &mut self,
-        text: &str,
-        stamp: Option<Stamp>,
-        carried: bool,
-        now: Timestamp,
-    ) -> Option<Judged> {
+    fn views(&mut self, text: &str, stamp: Option<Stamp>, carried: bool) -> Option<Judged> {
         let cut = stamp.map_or(0..0, |stamp| stamp.cut());
         let (left, right) = (&text[..cut.start], &text[cut.end..]);
         show(&mut self.seen, &[left, right]);
-        let mut judged = self.examine(Origin::AsItIs, now);
+        let mut judged = self.examine(Origin::AsItIs);
         if judged.is_none() && stamp.is_some() && carried {
             show(&mut self.seen, &[text]);
-            judged = self.examine(Origin::AsItIs, now);
+            judged = self.examine(Origin::AsItIs);
         }
         if judged.is_none()
             && (stamp.is_none() || carried)
@@ -293,27 +322,21 @@ impl Judge {
         {
             let rest = if left.trim().is_empty() { right.trim_start() } else { text };
             show(&mut self.seen, &[prefix, rest]);
-            judged = self.examine(Origin::Assumed, now);
+            judged = self.examine(Origin::Assumed);
         }
         judged
     }
 
     /// Searches the text that the regexes see.
-    fn examine(&mut self, origin: Origin, now: Timestamp) -> Option<Judged> {
+    fn examine(&mut self, origin: Origin) -> Option<Judged> {
         let seen = std::mem::take(&mut self.seen);
         let mut content = std::mem::take(&mut self.content);
-        let judged = self.examine_text(&seen, &mut content, origin, now);
+        let judged = self.examine_text(&seen, &mut content, origin);
         (self.seen, self.content) = (seen, content);
         judged
     }
 
-    fn examine_text(
-        &mut self,
-        text: &str,
-        scratch: &mut String,
-        origin: Origin,
-        now: Timestamp,
-    ) -> Option<Judged> {
+    fn examine_text(&mut self, text: &str, scratch: &mut String, origin: Origin) -> Option<Judged> {
         let filter = Arc::clone(&self.filter);
         let (content, pref) = match filter.begin(text, &self.effort) {
             Begun::Nothing => return None,
@@ -325,16 +348,11 @@ impl Judge {
         if filter.ignores(content, &self.effort) {
             return Some(Judged::Ignored);
         }
-        self.resolve(&filter, &found, (1, now), origin)
+        self.resolve(&filter, &found, 1, origin)
     }
 
     /// The same for filters that match several lines together.
-    fn with_those_before(
-        &mut self,
-        text: &str,
-        escapes: bool,
-        now: Timestamp,
-    ) -> (Option<When>, Option<Judged>) {
+    fn with_those_before(&mut self, text: &str, escapes: bool) -> (Option<When>, Option<Judged>) {
         let mut plain = std::mem::take(&mut self.plain);
         if escapes {
             ansi::strip(text, &mut plain);
@@ -345,14 +363,15 @@ impl Judge {
         show(&mut self.seen, &[&line[..cut.start], &line[cut.end..]]);
         self.plain = plain;
         let mut seen = std::mem::take(&mut self.seen);
-        self.buffer.push(seen.trim_end_matches('\n'), self.filter.max_lines());
+        let line = (seen.trim_end_matches('\n'), self.fed);
+        self.buffer.push(line, self.filter.max_lines());
         self.buffer.show(&mut seen);
-        let judged = self.examine_lines(&seen, now);
+        let judged = self.examine_lines(&seen);
         self.seen = seen;
         (stamp.map(|stamp| stamp.when), judged)
     }
 
-    fn examine_lines(&mut self, text: &str, now: Timestamp) -> Option<Judged> {
+    fn examine_lines(&mut self, text: &str) -> Option<Judged> {
         let filter = Arc::clone(&self.filter);
         let mut scratch = String::new();
         let (content, pref) = match filter.begin(text, &self.effort) {
@@ -372,7 +391,7 @@ impl Judge {
             return Some(Judged::Ignored);
         }
         let count = u32::try_from(matched.len()).unwrap_or(u32::MAX);
-        self.resolve(&filter, &found, (count, now), Origin::AsItIs)
+        self.resolve(&filter, &found, count, Origin::AsItIs)
     }
 
     /// What a match of `lines` lines means, together with what is known of its connection.
@@ -380,7 +399,7 @@ impl Judge {
         &mut self,
         filter: &Filter,
         found: &Found<'_>,
-        (lines, now): (u32, Timestamp),
+        lines: u32,
         origin: Origin,
     ) -> Option<Judged> {
         if !self.keep_groups && !filter.is_part(found) {
@@ -397,7 +416,7 @@ impl Judge {
             // Without a process id all connections would be one.
             Some(id) if !id.is_empty() && origin == Origin::AsItIs => {
                 let named = |fields: &Fields| identity(fields).is_some();
-                match self.connections.tell(id, own, (lines, now), named) {
+                match self.connections.tell(id, own, lines, named) {
                     Told::NoFailure => return no_failure,
                     Told::Failure(story) => (story.fields, story.users, story.lines),
                 }

@@ -5,6 +5,8 @@
 //! `<F-MLFGAINED>` a log-in that worked, `<F-MLFFORGET>` the end of the connection. A
 //! second user name on one connection makes failures of what was none.
 
+use std::collections::BTreeMap;
+
 use hashlink::LinkedHashMap;
 use jiff::{SignedDuration, Timestamp};
 
@@ -28,11 +30,18 @@ pub(super) struct Connections {
     /// The one that was told of longest ago comes first.
     known: LinkedHashMap<String, Connection>,
     bytes: usize,
+    /// The first lines of those that may still be alive, and when they were written.
+    begun: BTreeMap<u64, Timestamp>,
+    /// The number of the line that is being told of, and its time.
+    line: u64,
+    time: Timestamp,
 }
 
 #[derive(Clone, Debug)]
 struct Connection {
     since: Timestamp,
+    /// The number of its first line.
+    first: u64,
     story: Story,
 }
 
@@ -61,20 +70,43 @@ pub(super) enum Told {
 }
 
 impl Connections {
-    /// Adds a match of `lines` lines, read at `now`, with the groups `own`, to the
-    /// connection `id`. `named` says whether groups name anybody.
+    /// The source's next line has this number and was written, or else read, at `time`.
+    pub(super) fn next_line(&mut self, number: u64, time: Timestamp) {
+        (self.line, self.time) = (number, time);
+    }
+
+    /// The first line of the oldest connection that further lines may add to.
+    pub(super) fn oldest(&mut self) -> Option<u64> {
+        let time = self.time;
+        while let Some(first) = self.begun.first_entry() {
+            if time.duration_since(*first.get()) <= LIFETIME {
+                return Some(*first.key());
+            }
+            first.remove();
+        }
+        None
+    }
+
+    /// Did a connection begin with the line of this number?
+    pub(super) fn begun_with(&self, number: u64) -> bool {
+        self.begun.contains_key(&number)
+    }
+
+    /// Adds a match of `lines` lines with the groups `own` to the connection `id`.
+    /// `named` says whether groups name anybody.
     pub(super) fn tell(
         &mut self,
         id: &str,
         own: Fields,
-        (lines, now): (u32, Timestamp),
+        lines: u32,
         named: impl Fn(&Fields) -> bool,
     ) -> Told {
         let mut line = LineFlags::of(own);
+        let now = self.time;
         let known = self.remove(id).filter(|known| now.duration_since(known.since) <= LIFETIME);
-        let (since, mut story) = match known {
-            Some(known) => (known.since, known.story.go_on(&mut line)),
-            None => (now, Story::begin(&mut line)),
+        let (since, first, mut story) = match known {
+            Some(known) => (known.since, known.first, known.story.go_on(&mut line)),
+            None => (now, self.line, Story::begin(&mut line)),
         };
         let failed = story.judge(line.nofail, line.gained, (line.forget, lines));
         let told = match failed {
@@ -86,7 +118,7 @@ impl Connections {
             }
         };
         if !line.forget {
-            self.insert(id, Connection { since, story });
+            self.insert(id, Connection { since, first, story });
         }
         told
     }
@@ -99,15 +131,18 @@ impl Connections {
     fn remove(&mut self, id: &str) -> Option<Connection> {
         let known = self.known.remove(id)?;
         self.bytes = self.bytes.saturating_sub(known.weight(id));
+        self.begun.remove(&known.first);
         Some(known)
     }
 
     fn insert(&mut self, id: &str, connection: Connection) {
         self.bytes += connection.weight(id);
+        self.begun.insert(connection.first, connection.since);
         self.known.insert(id.to_owned(), connection);
         while self.known.len() > MAX_CONNECTIONS || self.bytes > MAX_BYTES {
             let Some((id, oldest)) = self.known.pop_front() else { break };
             self.bytes = self.bytes.saturating_sub(oldest.weight(&id));
+            self.begun.remove(&oldest.first);
         }
     }
 }
@@ -204,7 +239,8 @@ mod tests {
         for (group, text) in own {
             fields.set(*group, Some(Value::Text((*text).to_owned())));
         }
-        match connections.tell("c", fields, (1, at(second)), |fields| fields.is_set(IP4)) {
+        connections.next_line(connections.line + 1, at(second));
+        match connections.tell("c", fields, 1, |fields| fields.is_set(IP4)) {
             Told::NoFailure => "-".to_owned(),
             Told::Failure(story) => {
                 format!("{} {}", story.fields.text(IP4).unwrap(), story.lines)
@@ -251,13 +287,32 @@ mod tests {
     }
 
     #[test]
+    fn an_open_connection_needs_its_first_line() {
+        let mut connections = Connections::default();
+        assert_eq!(connections.oldest(), None);
+        tell(&mut connections, 0, &[(NOFAIL, "x")]);
+        tell(&mut connections, 1, &[(NOFAIL, "x")]);
+        assert_eq!(connections.oldest(), Some(1));
+        assert!(connections.begun_with(1) && !connections.begun_with(2));
+        tell(&mut connections, 2, &[(NOFAIL, "x"), (FORGET, "closed")]);
+        assert_eq!(connections.oldest(), None);
+        tell(&mut connections, 3, &[(NOFAIL, "x")]);
+        connections.next_line(5, at(303));
+        assert_eq!(connections.oldest(), Some(4));
+        connections.next_line(6, at(304));
+        assert_eq!(connections.oldest(), None, "five minutes after its first line");
+    }
+
+    #[test]
     fn memory_is_bounded() {
         let mut connections = Connections::default();
         for number in 0..3000 {
             let mut fields = Fields::default();
             fields.set(USER, Some(Value::Text("u".repeat(number))));
-            connections.tell(&format!("c{number}"), fields, (1, at(0)), |_| false);
+            connections.next_line(number as u64 + 1, at(0));
+            connections.tell(&format!("c{number}"), fields, 1, |_| false);
             assert!(connections.known.len() <= MAX_CONNECTIONS && connections.bytes <= MAX_BYTES);
+            assert_eq!(connections.begun.len(), connections.known.len());
         }
         let left: usize = connections.known.iter().map(|(id, c)| c.weight(id)).sum();
         assert_eq!(left, connections.bytes);

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use crate::model::{JailName, Network, News, Timestamp, Until};
 
 use super::kind::Kind;
+use super::look::Seen;
 use super::names::{Family, Names};
 use super::sets::{SetError, Sets};
 use super::status::{Findings, JailStatus, Status};
@@ -51,6 +52,8 @@ pub(crate) struct FamilyState {
     pub(crate) off: bool,
     /// When jumps were moved back to the head, by chain.
     pub(crate) moves: BTreeMap<String, VecDeque<Instant>>,
+    /// The last look, if it can stand in for the next one.
+    pub(crate) seen: Option<Seen>,
 }
 
 /// What is known of a jail in the kernel.
@@ -198,6 +201,9 @@ impl Keeper {
             || !touched.jails.is_empty()
             || !touched.gone.is_empty();
         self.failed = false;
+        if every_element || inbox.clean_up || self.retry.is_some() {
+            self.forget_seen();
+        }
         if look {
             self.findings = Findings::default();
             self.structure(now);

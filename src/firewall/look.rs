@@ -2,12 +2,24 @@
 
 use super::Ipv6;
 use super::iptables::{self, ToolError, has_legacy_table};
-use super::keeper::Keeper;
+use super::keeper::{Backend, Keeper};
 use super::kind::{self, DockerHook, Kind};
 use super::names::Family;
 use super::rules::Table;
 
+/// Most rules of a table that is remembered.
+const MAX_REMEMBERED: usize = 4096;
+
+/// A look, and nftables' generation right before it: as long as that is the same, so is
+/// the table, and no tool needs to be run to know.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    generation: u32,
+    look: Look,
+}
+
 /// One family's filter table, as it was found.
+#[derive(Clone, Debug)]
 pub(crate) struct Look {
     /// The kind of iptables in use.
     pub(crate) kind: Kind,
@@ -63,17 +75,29 @@ impl Keeper {
     }
 
     fn try_look(&mut self, family: Family) -> Result<Look, ToolError> {
-        let nft = iptables::save(family, Kind::Nft);
-        let legacy = has_legacy_table(family).then(|| iptables::save(family, Kind::Legacy));
-        let legacy_table = legacy.as_ref().and_then(|legacy| legacy.as_ref().ok());
-        let kind = kind::choose(nft.as_ref().ok(), legacy_table);
-        let (chosen, other) = match (kind, legacy) {
-            (Kind::Legacy, Some(legacy)) => (legacy, nft.ok()),
-            (_, legacy) => (nft, legacy.and_then(Result::ok)),
+        let legacy = has_legacy_table(family);
+        let generation = match &mut self.backend {
+            Some(Backend::Ipset(sets)) if !legacy => sets.rules_generation(),
+            _ => None,
         };
-        let table = chosen?;
-        let hook = kind::docker_hook(family, &table);
-        Ok(Look { kind, table, other, hook })
+        let seen = self.families[family as usize].seen.take();
+        let seen = seen.filter(|seen| Some(seen.generation) == generation);
+        let look = match &seen {
+            Some(seen) => seen.look.clone(),
+            None => run_tools(family, legacy)?,
+        };
+        let rules: usize = look.table.chains.iter().map(|chain| chain.rules.len()).sum();
+        self.families[family as usize].seen = generation
+            .filter(|_| look.kind == Kind::Nft && rules <= MAX_REMEMBERED)
+            .map(|generation| Seen { generation, look: look.clone() });
+        Ok(look)
+    }
+
+    /// The next look is not at what was remembered.
+    pub(crate) fn forget_seen(&mut self) {
+        for family in &mut self.families {
+            family.seen = None;
+        }
     }
 
     /// Notes a failure. Where IPv6 never worked and nobody asked for it, that is
@@ -93,4 +117,18 @@ impl Keeper {
             self.failed = true;
         }
     }
+}
+
+fn run_tools(family: Family, legacy: bool) -> Result<Look, ToolError> {
+    let nft = iptables::save(family, Kind::Nft);
+    let legacy = legacy.then(|| iptables::save(family, Kind::Legacy));
+    let legacy_table = legacy.as_ref().and_then(|legacy| legacy.as_ref().ok());
+    let kind = kind::choose(nft.as_ref().ok(), legacy_table);
+    let (chosen, other) = match (kind, legacy) {
+        (Kind::Legacy, Some(legacy)) => (legacy, nft.ok()),
+        (_, legacy) => (nft, legacy.and_then(Result::ok)),
+    };
+    let table = chosen?;
+    let hook = kind::docker_hook(family, &table);
+    Ok(Look { kind, table, other, hook })
 }

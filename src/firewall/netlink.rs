@@ -22,6 +22,11 @@ const CMD_TYPE: u8 = 13;
 
 const SUBSYSTEM: u16 = 6 << 8;
 
+/// nftables' own messages for its generation, and its number in the answer.
+const NEW_GENERATION: u16 = 10 << 8 | 15;
+const GET_GENERATION: u16 = 10 << 8 | 16;
+const GENERATION: u16 = 1;
+
 /// Attributes of a command.
 const PROTOCOL: u16 = 1;
 const SETNAME: u16 = 2;
@@ -117,6 +122,15 @@ impl Request {
     /// Which versions of the protocol does the kernel speak?
     pub(crate) fn protocol() -> Request {
         Request::new(CMD_PROTOCOL, 0, OLDEST_PROTOCOL)
+    }
+
+    /// Which generation of nftables' rules is it? Each change makes a new one.
+    pub(crate) fn generation() -> Request {
+        let mut bytes = vec![0; 4];
+        bytes.extend(GET_GENERATION.to_ne_bytes());
+        bytes.extend(REQUEST.to_ne_bytes());
+        bytes.extend([0; 8 + FAMILY_HEADER]);
+        Request(bytes)
     }
 
     /// Which revisions of guard's set type does the kernel know?
@@ -279,6 +293,8 @@ pub(crate) struct Part {
     pub(crate) oldest: Option<u8>,
     /// Elements.
     pub(crate) elements: Vec<Element>,
+    /// nftables' generation.
+    pub(crate) generation: Option<u32>,
 }
 
 /// Bytes that are no netlink message.
@@ -314,6 +330,14 @@ fn answer(message: &[u8]) -> Result<Answer, Garbled> {
         kind if kind & 0xff00 == SUBSYSTEM => {
             let body = message.get(HEADER + FAMILY_HEADER..).ok_or(Garbled)?;
             Ok(Answer::Part(part(body)?))
+        }
+        NEW_GENERATION => {
+            let body = message.get(HEADER + FAMILY_HEADER..).ok_or(Garbled)?;
+            let number = attributes(body).find_map(|attribute| match attribute {
+                Ok((GENERATION, value)) => be32(value).ok(),
+                _ => None,
+            });
+            Ok(Answer::Part(Part { generation: number, ..Part::default() }))
         }
         _ => Err(Garbled),
     }

@@ -142,6 +142,18 @@ fn elements_of_any_kind_of_set_do_no_harm() {
     assert_eq!(read_element(&mapped.0), Ok(None));
 }
 
+#[test]
+fn the_generation_of_nftables_is_asked_for_and_read() {
+    let request = Request::generation().into_bytes(9);
+    let expected = [20_u32.to_ne_bytes(), [0; 4], 9_u32.to_ne_bytes(), [0; 4], [0; 4]].concat();
+    let kind = [GET_GENERATION.to_ne_bytes(), REQUEST.to_ne_bytes()].concat();
+    assert_eq!((&request[..4], &request[4..8]), (&expected[..4], &kind[..]));
+    assert_eq!(request[8..], expected[8..]);
+    let body = [&[8, 0, 1, 0][..], &7_u32.to_be_bytes(), &[8, 0, 2, 0], &[0; 4]].concat();
+    let answers = read(&message(NEW_GENERATION, 9, &[&[0; 4][..], &body].concat()), 9).unwrap();
+    assert_eq!(answers, [Answer::Part(Part { generation: Some(7), ..Part::default() })]);
+}
+
 proptest! {
     #[test]
     fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {

@@ -98,6 +98,11 @@ impl Sets {
         Ok(revision)
     }
 
+    /// The generation of nftables' rules, if the kernel tells: it changes with them.
+    pub(crate) fn rules_generation(&mut self) -> Option<u32> {
+        self.socket.ask(Request::generation()).ok()?.generation
+    }
+
     /// The headers of all sets, by name.
     pub(crate) fn headers(&mut self) -> Result<BTreeMap<String, SetHeader>, SetError> {
         let parts = self.socket.dump(Request::headers(self.protocol));

@@ -48,6 +48,8 @@ pub struct JournalReader {
     since: Timestamp,
     /// How far each sequence of numbers has been read; a [`Position::Journal`].
     place: Position,
+    /// How far it had been read in an earlier life, where that was read again from `place`.
+    known: Option<Position>,
     /// The file and the fingerprint of the last entry that was given.
     last: ([u8; 16], u64),
     /// Files that were looked into.
@@ -102,6 +104,7 @@ impl JournalReader {
             wanted,
             since,
             place,
+            known: None,
             last: Default::default(),
             seen: HashSet::new(),
             refused: BTreeMap::new(),
@@ -117,6 +120,19 @@ impl JournalReader {
             next_look: Instant::now(),
             last_moved: Instant::now(),
         }
+    }
+
+    /// The same, but what comes behind `resume` is given again: a [`Position::Journal`]
+    /// before the place.
+    pub fn again_from(mut self, resume: Option<Position>) -> JournalReader {
+        let Some(resume) = resume else { return self };
+        let earlier = |place: &JournalMark| {
+            let same = places_of(&resume).iter().find(|at| at.sequence == place.sequence);
+            *same.filter(|at| at.number < place.number).unwrap_or(place)
+        };
+        let places = self.places().iter().map(earlier).collect();
+        self.known = Some(std::mem::replace(&mut self.place, Position::Journal(places)));
+        self
     }
 
     /// The next lines; waits if there are none. May be dropped while it waits and
@@ -312,10 +328,12 @@ impl JournalReader {
     }
 
     fn places(&self) -> &[JournalMark] {
-        match &self.place {
-            Position::Journal(places) => places,
-            Position::Output { .. } | Position::File(_) => &[],
-        }
+        places_of(&self.place)
+    }
+
+    /// What was read in an earlier life, or else so far.
+    fn known(&self) -> &[JournalMark] {
+        places_of(self.known.as_ref().unwrap_or(&self.place))
     }
 
     /// Looks which files there are.
@@ -389,13 +407,14 @@ impl JournalReader {
         if let Some(place) = self.reached(sequence) {
             return Begin { number: place.number, realtime: since };
         }
-        let newest = self.places().iter().map(|place| microseconds(place.at) + 1).max();
+        let newest = self.places().iter().chain(self.known());
+        let newest = newest.map(|place| microseconds(place.at) + 1).max();
         Begin { number: 0, realtime: since.max(newest.unwrap_or(0)) }
     }
 
     /// Were entries removed that come after the place reached?
     fn gap(&self, oldest: &HashMap<u128, u64>) -> Option<String> {
-        self.places().iter().find_map(|place| {
+        self.known().iter().find_map(|place| {
             let oldest = oldest.get(&place.sequence)?;
             (place.number.saturating_add(1) < *oldest).then(|| {
                 format!(
@@ -405,5 +424,12 @@ impl JournalReader {
                 )
             })
         })
+    }
+}
+
+fn places_of(position: &Position) -> &[JournalMark] {
+    match position {
+        Position::Journal(places) => places,
+        Position::Output { .. } | Position::File(_) => &[],
     }
 }

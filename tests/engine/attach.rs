@@ -67,6 +67,7 @@ async fn read(reader: &mut OutputReader) -> (Vec<Line>, Vec<OutputNews>) {
             match reader.next().await.unwrap() {
                 OutputBatch::Lines { lines, .. } => all.extend(lines),
                 OutputBatch::News(told) => news.push(told),
+                OutputBatch::Known(lines) => panic!("nothing is read again: {lines:?}"),
                 OutputBatch::Ended => break,
             }
         }
@@ -195,6 +196,7 @@ async fn across_an_engines_restart(lab: &mut Lab, settings: &str) {
                 OutputBatch::Lines { lines, .. } => all.extend(lines),
                 OutputBatch::News(OutputNews::Trouble(_) | OutputNews::Recovered) => {}
                 OutputBatch::News(news) => panic!("{news:?}"),
+                OutputBatch::Known(lines) => panic!("nothing is read again: {lines:?}"),
                 OutputBatch::Ended => break,
             }
             if settings != "{}" && all.len() > 150 {

@@ -187,6 +187,7 @@ pub(crate) async fn to_the_end(reader: &mut OutputReader) -> Vec<Line> {
                     all.extend(lines);
                 }
                 OutputBatch::News(_) => {}
+                OutputBatch::Known(lines) => panic!("nothing is read again: {lines:?}"),
                 OutputBatch::Ended => break,
             }
         }
@@ -203,6 +204,7 @@ pub(crate) async fn lines(reader: &mut OutputReader, count: usize) -> Vec<Line> 
             match reader.next().await.unwrap() {
                 OutputBatch::Lines { lines, .. } => all.extend(lines),
                 OutputBatch::News(_) => {}
+                OutputBatch::Known(lines) => panic!("nothing is read again: {lines:?}"),
                 OutputBatch::Ended => panic!("ended after {} of {count} lines", all.len()),
             }
         }

@@ -35,6 +35,7 @@ async fn a_restart_goes_on_where_it_was(lab: &Lab) {
             match reader.next().await.unwrap() {
                 OutputBatch::Lines { lines, .. } => all.extend(lines),
                 OutputBatch::News(news) => panic!("a restart is no news: {news:?}"),
+                OutputBatch::Known(lines) => panic!("nothing is read again: {lines:?}"),
                 OutputBatch::Ended => {
                     let place = OutputStart::After(reader.position());
                     reader = engine.output(&container, &place, OutputChoice::Both);
@@ -80,6 +81,7 @@ async fn cut_connections_lose_and_double_nothing(lab: &Lab) {
             match reader.next().await.unwrap() {
                 OutputBatch::Lines { lines, .. } => all.extend(lines),
                 OutputBatch::News(news) => panic!("a cut is no news: {news:?}"),
+                OutputBatch::Known(lines) => panic!("nothing is read again: {lines:?}"),
                 OutputBatch::Ended => panic!("it runs"),
             }
             if all.len() / 100 > cuts {

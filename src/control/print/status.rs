@@ -59,6 +59,10 @@ fn own_health(out: &mut String, overview: &Overview) {
     out.push('\n');
     let state = wrong(store.healthy, if store.healthy { "on disk" } else { "ONLY in memory" });
     line(out, format_args!("Store:\t\t{}; {state}", escape(&store.path)));
+    if store.dropped_history > 0 {
+        let count = store.dropped_history;
+        line(out, format_args!("Dropped:\t{count} bans of the history: the disk was too slow"));
+    }
     firewall.problems.iter().chain(&store.problem).for_each(|problem| warn(out, problem));
 }
 

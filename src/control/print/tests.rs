@@ -49,7 +49,12 @@ fn an_overview() -> Overview {
             problems: Vec::new(),
             repairs: 0,
         },
-        store: StoreView { path: "/var/lib/guard/guard.db".into(), healthy: true, problem: None },
+        store: StoreView {
+            path: "/var/lib/guard/guard.db".into(),
+            healthy: true,
+            problem: None,
+            dropped_history: 0,
+        },
         jails: Vec::new(),
         refused: Vec::new(),
         notes: Vec::new(),

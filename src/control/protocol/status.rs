@@ -63,6 +63,9 @@ pub struct StoreView {
     pub healthy: bool,
     /// Why not, and what to do.
     pub problem: Option<String>,
+    /// Bans left out of the history because too many waited for the disk.
+    #[serde(default)]
+    pub dropped_history: u64,
 }
 
 /// A jail in one line.

@@ -1,16 +1,19 @@
 //! Following the host's journal.
 
-use super::{Came, Follower, PROGRESS_EVERY, Track, came};
+use super::reached::Reached;
+use super::{Came, Follower, PROGRESS_EVERY, Track};
 use crate::filter::{Carrier, Phase};
 use crate::journal::{JournalReader, JournalState};
-use crate::model::{Mark, Position, Progress, SourceId};
+use crate::model::{Line, Mark, Position, Progress, SourceId};
 
 impl Follower {
     /// Follows the journal until the follower is cancelled.
     pub(crate) async fn journal(self, mut reader: JournalReader, known: Option<Progress>) -> Came {
         let source = SourceId::Journal;
-        let position = known.map_or(Position::Journal(Vec::new()), |progress| progress.judged);
-        let mut track = Track::new(self.judge().on(Carrier::Journal), position);
+        let nowhere = Position::Journal(Vec::new());
+        let judged = known.as_ref().map_or(&nowhere, |progress| &progress.judged).clone();
+        let reached = known.map_or(Reached::at(nowhere), Reached::after);
+        let mut track = Track::new(self.judge().on(Carrier::Journal), reached);
         loop {
             let batch = tokio::select! {
                 () = self.cancel.cancelled() => break,
@@ -22,10 +25,17 @@ impl Follower {
                 batch = reader.next() => batch,
             };
             let phase = if batch.live { Phase::Live } else { Phase::Backlog };
-            self.judge_lines(&source, &mut track, batch.lines, phase).await;
-            for place in batch.places {
-                track.position.advance(&Mark::Journal(place));
-                track.dirty = true;
+            let (known, new): (Vec<Line>, _) =
+                batch.lines.into_iter().partition(|line| is_before(&line.mark, &judged));
+            track.feed(&known);
+            self.judge_lines(&source, &mut track, new, phase).await;
+            for place in batch.places.into_iter().map(Mark::Journal) {
+                if !is_before(&place, &judged) {
+                    let mut position = track.reached.judged().clone();
+                    position.advance(&place);
+                    track.reached.move_to(position);
+                    track.dirty = true;
+                }
             }
             if track.reported.elapsed() >= PROGRESS_EVERY {
                 self.progress(&source, &mut track).await;
@@ -33,7 +43,7 @@ impl Follower {
             }
         }
         self.progress(&source, &mut track).await;
-        Came::from([(source, came(track.position))])
+        Came::from([(source, track.progress())])
     }
 
     /// What is wrong is logged once, when it comes up.
@@ -50,6 +60,12 @@ impl Follower {
             changed
         });
     }
+}
+
+/// Was an entry with this mark judged already, where that had come to `place`?
+fn is_before(mark: &Mark, place: &Position) -> bool {
+    let (Mark::Journal(mark), Position::Journal(places)) = (mark, place) else { return false };
+    places.iter().any(|place| place.sequence == mark.sequence && mark.number <= place.number)
 }
 
 #[cfg(test)]
@@ -102,8 +118,8 @@ mod tests {
         let came = task.await.unwrap();
         let mut failures = Vec::new();
         while let Some(report) = reported.recv().await {
-            if let Report::Failure(failure) = report {
-                failures.push(failure);
+            if let Report::Failures(found) = report {
+                failures.extend(found);
             }
         }
         (failures, came, state)

@@ -14,6 +14,8 @@ pub(super) struct Known {
     pub(super) whole: bool,
     /// Its place was met.
     pub(super) met: bool,
+    /// The place was met from which on lines are wanted again.
+    pub(super) resumed: bool,
     /// The line that is open began before the answer did.
     pub(super) headless: bool,
 }
@@ -31,6 +33,10 @@ pub(super) struct Answer {
     /// A stream's timestamps went back.
     pub(super) stepped: bool,
     pub(super) found: bool,
+    /// That place was met, in every stream.
+    pub(super) resumed: bool,
+    /// The latest message is wanted again.
+    pub(super) known: bool,
     pub(super) streams: [Known; 2],
 }
 

@@ -116,7 +116,9 @@ impl Engine {
 fn frames(mut search: Search, lengths: Lengths) -> Frames {
     search.lengths = lengths;
     search.answer.found = true;
+    let again_from = search.again_from.take();
     search.begin();
+    search.again_from = again_from;
     Frames::new(Framing::Framed, search, OutputChoice::Both)
 }
 
@@ -250,6 +252,18 @@ fn a_first_start_reads_from_its_time_on() {
 }
 
 #[test]
+fn where_nothing_is_new_enough_silence_says_nothing() {
+    for log in [&[][..], &numbered(0..3)] {
+        let mut frames = frames(Search::from(time(9 * SECOND)), TINY);
+        assert_eq!(RUNS.attach(&mut frames, log).lines, []);
+        assert!(frames.is_searching() && !frames.awaits_silence());
+    }
+    let mut frames = frames(Search::after(place_after(&everything(&numbered(0..3)))), TINY);
+    frames.rewind();
+    assert!(frames.awaits_silence());
+}
+
+#[test]
 fn beyond_the_longest_tail_time_is_asked_for_and_then_a_tail() {
     let short = Lengths { last: 6, ..TINY };
     let log = numbered(0..400);
@@ -275,6 +289,42 @@ fn the_head_of_a_line_that_was_open_is_read_again() {
     let reading = RUNS.attach(&mut frames(Search::after(place), TINY), &log);
     assert_eq!(texts(&reading.lines)[0], "new");
     assert_eq!(reading.lines[1].text, format!("{head}end"));
+}
+
+/// Resumes after `judged` lines, and reads those from `from` on again.
+fn again(log: &[Message], (from, judged): (usize, usize), engine: Engine) -> (Reading, Vec<Line>) {
+    let all = everything(log);
+    let (resume, judged) = (place_after(&all[..from]), place_after(&all[..judged]));
+    let search = Search::again(Progress { resume, judged });
+    let mut frames = frames(search, TINY);
+    let reading = engine.attach(&mut frames, log);
+    let known = frames.take_known();
+    assert_eq!(engine.attach(&mut frames, log).lines, []);
+    assert_eq!(frames.take_known(), [], "once");
+    (reading, known)
+}
+
+#[test]
+fn what_a_filter_needs_comes_again_before_what_is_new() {
+    let log = numbered(0..50);
+    for engine in [RUNS, STANDS] {
+        for (length, from, judged) in [(50, 45, 48), (15, 0, 14), (50, 49, 50), (50, 47, 47)] {
+            let log = &log[..length];
+            let (reading, known) = again(log, (from, judged), engine);
+            assert_eq!(known, everything(log)[from..judged], "{from} {judged}");
+            assert_eq!(reading.lines, everything(log)[judged..]);
+        }
+    }
+    // Too far back: it is done without.
+    let log = numbered(0..400);
+    let (reading, known) = again(&log, (10, 390), RUNS);
+    assert_eq!((reading.lines.len(), known.len()), (10, 0));
+    assert_eq!(tails(&reading).last(), Some(&Extent::Tail(54)));
+    // What the engine has no more, too, and that is no gap.
+    let (resume, judged) = (place_after(&everything(&log)[..3]), place_after(&everything(&log)));
+    let mut frames = frames(Search::again(Progress { resume, judged }), TINY);
+    let reading = RUNS.attach(&mut frames, &log[390..]);
+    assert_eq!((reading.lines.len(), reading.gap, frames.take_known()), (0, None, vec![]));
 }
 
 /// A log: lines of both streams, some split, some interleaved, with timestamps that
@@ -327,6 +377,24 @@ fn engine() -> impl Strategy<Value = Engine> {
 
 proptest! {
     #![proptest_config(ProptestConfig::default())]
+
+    #[test]
+    fn known_lines_come_again_and_new_ones_once(
+        log in log(true),
+        places in (0usize..100, 0usize..100),
+        engine in engine(),
+    ) {
+        let all = everything(&log);
+        let judged = places.0.min(all.len());
+        let from = places.1.min(judged);
+        let (reading, known) = again(&log, (from, judged), engine);
+        prop_assert_eq!(&reading.lines[..], &all[judged..]);
+        prop_assert_eq!(reading.gap, None);
+        // The beginning of a log is known by two tails that begin alike.
+        if log.len() <= if from == 0 { 18 } else { 54 } {
+            prop_assert_eq!(&known[..], &all[from..judged]);
+        }
+    }
 
     #[test]
     fn every_line_after_the_place_comes_once(
