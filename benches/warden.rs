@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use guard::model::{
     Address, BanTime, BlockRules, BlockType, Chain, DockerNetwork, Failure, JailName, JailRules,
-    Limits, Memory, Network, Ports, Position, Progress, ServiceId, SourceId, Timestamp,
+    Limits, Memory, Network, Policy, Ports, Position, Progress, ServiceId, SourceId, Timestamp,
 };
 use guard::warden::{BanRequest, Settings, Surroundings, Warden};
 
@@ -105,5 +105,6 @@ fn rules() -> JailRules {
             block_type: BlockType::Reject,
         },
         dry_run: false,
+        policy: Policy::default(),
     }
 }

@@ -11,7 +11,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::firewall::{self, Order, Told};
 use crate::model::{
-    Ban, Event, Failure, JailName, JailRules, News, Progress, Record, SourceId, Timestamp,
+    Ban, Event, Failure, JailName, JailRules, Login, News, Progress, Record, SourceId, Timestamp,
 };
 use crate::store::Store;
 use crate::warden::{
@@ -30,6 +30,8 @@ const REPORTS_AT_ONCE: usize = 256;
 pub(crate) enum Report {
     /// A line matched.
     Failure(Failure),
+    /// A line says that somebody logged in.
+    Login(Login),
     /// A source was judged so far.
     Progress { jail: JailName, source: SourceId, progress: Progress },
     /// A source is gone for good.
@@ -223,6 +225,7 @@ impl Pump {
         let now = Timestamp::now();
         match report {
             Report::Failure(failure) => self.warden.handle_failure(now, failure),
+            Report::Login(login) => self.warden.handle_login(now, login),
             Report::Progress { jail, source, progress } => {
                 self.warden.handle_progress(now, &jail, source, progress);
             }
@@ -328,12 +331,21 @@ pub(crate) fn announce(watchers: &broadcast::Sender<Event>, event: Event) {
             ban.until,
             ban.failures
         ),
-        News::Prolonged { ban } => {
-            tracing::warn!("[{}] {} stays banned until {}", ban.jail, ban.network, ban.until);
+        News::Narrowed { jail, network, prefix, reason } => {
+            tracing::warn!("[{jail}] Only {network} is banned, and not {prefix}: {reason}");
         }
-        News::Unbanned { jail, network, by_hand } => {
+        News::LoggedIn { jail, network, until } => tracing::info!(
+            "[{jail}] {network} logged in: its failures are forgotten, and none counts until {until:.0}"
+        ),
+        News::Prolonged { ban, dry_run } => {
+            let (stays, dry) = if *dry_run { ("would stay", " (dry run)") } else { ("stays", "") };
+            let Ban { jail, network, until, .. } = ban;
+            tracing::warn!("[{jail}] {network} {stays} banned until {until}{dry}");
+        }
+        News::Unbanned { jail, network, by_hand, dry_run } => {
             let how = if *by_hand { " by hand" } else { "" };
-            tracing::warn!("[{jail}] Unban {network}{how}");
+            let (unban, dry) = if *dry_run { ("Would unban", " (dry run)") } else { ("Unban", "") };
+            tracing::warn!("[{jail}] {unban} {network}{how}{dry}");
         }
         News::JailStarted { jail } => tracing::info!("[{jail}] Jail started"),
         News::JailStopped { jail } => tracing::info!("[{jail}] Jail stopped"),

@@ -59,6 +59,13 @@ impl Window {
         self.fit(limits);
     }
 
+    /// Counts a failure as so many.
+    pub(super) fn add_times(&mut self, at: Timestamp, weight: u32, limits: &Limits) {
+        for _ in 0..weight.clamp(1, limits.max_retry.get()) {
+            self.add(at, limits);
+        }
+    }
+
     /// Drops what does not count under these limits.
     pub(super) fn fit(&mut self, limits: &Limits) {
         let Some(newest) = self.newest() else { return };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use guard::model::{
     BanTime, BlockRules, BlockType, Chain, DockerNetwork, IgnoreEntry, JailName, JailRules, Limits,
-    Network, Ports, ServiceId, Timestamp, Until,
+    Network, Policy, Ports, ServiceId, Timestamp, Until,
 };
 use guard::warden::{
     BanRequest, Effect, FoundBan, Settings, Surroundings, UnbanRequest, UnbanWhich, Warden,
@@ -67,6 +67,7 @@ fn rules(jail: usize, variant: usize) -> JailRules {
             block_type: BlockType::Drop,
         },
         dry_run: variant == 3,
+        policy: Policy::default(),
     }
 }
 

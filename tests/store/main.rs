@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use guard::model::{
     Ban, BanOrigin, BanTime, BlockRules, BlockType, Chain, ContainerId, FileMark, IgnoreEntry,
-    JailMemory, JailName, JailRules, Limits, Memory, Network, PortRange, Ports, Position, Progress,
-    Protocol, Record, ServiceId, SourceId, StreamMark, Timestamp, Until,
+    JailMemory, JailName, JailRules, Limits, Memory, Network, Policy, PortRange, Ports, Position,
+    Progress, Protocol, Record, ServiceId, SourceId, StreamMark, Timestamp, Until,
 };
 use guard::store::{self, OpenError, Opened};
 use rusqlite::Connection;
@@ -59,6 +59,7 @@ fn memory_of(name: &str, found: u64) -> JailMemory {
             block_type: BlockType::TcpReset,
         },
         dry_run: false,
+        policy: Policy::default(),
     };
     JailMemory { rules: Arc::new(rules), found, banned: found / 5 }
 }
