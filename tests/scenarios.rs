@@ -24,6 +24,8 @@
 // A panic is how a test fails.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "scenarios/naive.rs"]
+mod naive;
 #[path = "scenarios/properties.rs"]
 mod properties;
 #[path = "scenarios/world.rs"]

@@ -233,6 +233,10 @@ impl Counts {
 
     /// Those who are due wait for their bans: guard ended while they did.
     pub(super) fn hold_due(&mut self, limits: &Limits) {
+        if limits.max_retry.get() == 1 {
+            let once = self.once.drain().map(|(network, time)| (network, Window::from(time)));
+            self.held.extend(once);
+        }
         let due = |(_, window): &(&Network, &Window)| window.is_due(limits);
         let due: Vec<Network> = self.more.iter().filter(due).map(|(network, _)| *network).collect();
         for network in due {
@@ -242,9 +246,31 @@ impl Counts {
         }
     }
 
-    /// Forgets the failures of `network` itself; says whether there were any.
+    /// Forgets the failures of exactly `network`; says whether there were any.
     pub(super) fn forget_one(&mut self, network: Network) -> bool {
         self.take(network).is_some()
+    }
+
+    /// Forgets the failures of `network` before `until`. Gives those that are left, if
+    /// there were such.
+    pub(super) fn forgive(
+        &mut self,
+        network: Network,
+        until: Timestamp,
+        limits: &Limits,
+    ) -> Option<Vec<Timestamp>> {
+        let is_held = self.held.contains_key(&network);
+        let window = self.take(network)?;
+        let before = window.times().len();
+        let window = window.since(until);
+        let left = window.times().to_vec();
+        let changed = left.len() < before;
+        if is_held && window.is_due(limits) {
+            self.held.insert(network, window);
+        } else {
+            self.put(network, window);
+        }
+        changed.then_some(left)
     }
 
     fn take(&mut self, network: Network) -> Option<Window> {

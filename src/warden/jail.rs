@@ -225,15 +225,16 @@ impl Jail {
     /// Ends what is over and forgets what is too old, at most `budget` of it.
     pub(super) fn pass_time(&mut self, now: Timestamp, budget: &mut usize, court: &mut Court<'_>) {
         let limits = self.rules.limits;
-        let pardon = court.never.settings().pardon;
+        // A line that comes late may be from when a login still protected.
+        let protected = court.never.settings().pardon.saturating_add(limits.find_time);
+        while let Some(network) = take(budget, || self.bans.overdue(now)) {
+            self.lift(now, network, Lifted::ByItself, court.out);
+        }
         if self.counts.held() > 0 || self.breaker.is_told() {
             self.release(now, budget, court);
         }
         let out = &mut *court.out;
-        while take(budget, || self.logins.take_stale(now, pardon)).is_some() {}
-        while let Some(network) = take(budget, || self.bans.overdue(now)) {
-            self.lift(now, network, Lifted::ByItself, out);
-        }
+        while take(budget, || self.logins.take_stale(now, protected)).is_some() {}
         while let Some(network) = take(budget, || self.counts.take_stale(now, &limits)) {
             self.forgot(network, out);
         }
@@ -247,7 +248,7 @@ impl Jail {
         let limits = &self.rules.limits;
         let waits = self.counts.held() > 0;
         let held = waits.then(|| self.breaker.end().unwrap_or(Timestamp::MIN));
-        let logins = self.logins.next_stale(pardon);
+        let logins = self.logins.next_stale(pardon.saturating_add(limits.find_time));
         let ends = self.bans.next_end();
         let counts = self.counts.next_stale(limits);
         let floors = self.floors.next_stale(limits.find_time);

@@ -6,7 +6,7 @@ use super::effect::Effects;
 use super::ignore::{Exempt, NeverBan, Why, is_too_wide};
 use super::jail::{Jail, Lifted};
 use super::offenders::Offenders;
-use super::window::before;
+use super::window::{after, before};
 use crate::model::{
     Ban, BanOrigin, Failure, Growth, Login, Network, News, Offence, Record, Timestamp, Until,
 };
@@ -64,28 +64,33 @@ impl Jail {
         }
     }
 
-    /// Somebody logged in: what he did wrong before is forgotten, and for a while
-    /// what he does wrong now. Where a prefix counts as one client, so is what the
-    /// whole of it did; but only the address itself is protected.
+    /// Somebody logged in: what he did wrong before it and within `GUARD_PARDON` after it
+    /// does not count, in whatever order the lines come. Where a prefix counts as one
+    /// client, the same is forgotten of the whole of it; but only the address itself is
+    /// protected.
     pub(super) fn log_in(&mut self, now: Timestamp, login: Login, court: &mut Court<'_>) {
         let Login { network, source, progress, .. } = login;
         court.out.remember(Record::Progress(self.name(), source, progress));
         let pardon = court.never.settings().pardon;
-        let at = login.at.min(now);
-        let is_over = at <= before(now, pardon);
-        if is_over || !network.is_single() || self.exempt(court.never, network).is_some() {
+        if pardon.is_zero()
+            || !network.is_single()
+            || self.exempt(court.never, network).is_some()
+        {
             return;
         }
+        let at = login.at.min(now);
+        let until = after(at, pardon);
         self.logins.note(network, at);
         let mut had_failed = false;
-        for client in [network, self.rules.policy.prefixes.widen(network)] {
-            if self.counts.forget_one(client) {
-                self.forgot(client, court.out);
+        let mut clients = vec![network, self.rules.policy.prefixes.widen(network)];
+        clients.dedup();
+        for client in clients {
+            if let Some(left) = self.counts.forgive(client, until, &self.rules.limits) {
+                court.out.remember(Record::Failures(self.name(), client, left));
                 had_failed = true;
             }
         }
         if had_failed {
-            let until = super::window::after(at, pardon);
             court.out.tell(now, News::LoggedIn { jail: self.name(), network, until });
         }
     }
@@ -267,7 +272,7 @@ impl Jail {
         let (network, until) = (ban.network, ban.until);
         self.breaker.count(now);
         let prefix = self.rules.policy.prefixes.widen(network);
-        if let (_, Some(exempt)) = self.client(court.never, network, now) {
+        if let (_, Some(exempt)) = self.client(court.never, network, ban.since) {
             let jail = self.name();
             let reason = format!("{} is {exempt}", exempt.entry);
             court.out.tell(now, News::Narrowed { jail, network, prefix, reason });

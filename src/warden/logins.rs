@@ -49,17 +49,17 @@ impl Logins {
         all.find(|(_, login)| at < after(*login, pardon))
     }
 
-    /// Forgets a login that protects nobody any more.
-    pub(super) fn take_stale(&mut self, now: Timestamp, pardon: Duration) -> Option<Network> {
-        let (_, network) = *self.by_age.first().filter(|(at, _)| after(*at, pardon) <= now)?;
+    /// Forgets a login that is so old.
+    pub(super) fn take_stale(&mut self, now: Timestamp, age: Duration) -> Option<Network> {
+        let (_, network) = *self.by_age.first().filter(|(at, _)| after(*at, age) <= now)?;
         self.by_age.pop_first();
         self.last.remove(network);
         Some(network)
     }
 
-    /// When the first one may be forgotten.
-    pub(super) fn next_stale(&self, pardon: Duration) -> Option<Timestamp> {
-        self.by_age.first().map(|(at, _)| after(*at, pardon))
+    /// When the first one will be so old.
+    pub(super) fn next_stale(&self, age: Duration) -> Option<Timestamp> {
+        self.by_age.first().map(|(at, _)| after(*at, age))
     }
 
     /// The clock was set back: nobody logged in in the future.

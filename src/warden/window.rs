@@ -66,6 +66,12 @@ impl Window {
         }
     }
 
+    /// What is left of it without the failures before `time`.
+    pub(super) fn since(mut self, time: Timestamp) -> Self {
+        self.0.retain(|at| *at >= time);
+        self
+    }
+
     /// Drops what does not count under these limits.
     pub(super) fn fit(&mut self, limits: &Limits) {
         let Some(newest) = self.newest() else { return };
