@@ -383,6 +383,8 @@ mod tests {
         assert!(settings.ignore_docker);
         assert!(settings.ignore.is_empty());
         assert_eq!(settings.log_format, LogFormat::Text);
+        assert_eq!((settings.pardon, settings.ban_burst), (Duration::from_secs(600), 200));
+        assert_eq!((settings.history, settings.recidive), (90 * DAY, false));
     }
 
     #[test]
@@ -397,6 +399,10 @@ mod tests {
             ("GUARD_IGNOREIP", "192.168.1.0/24, 10.0.0.1 home.example"),
             ("GUARD_IGNOREDOCKER", "false"),
             ("GUARD_TRACK_MAX", "1000"),
+            ("GUARD_PARDON", "0"),
+            ("GUARD_BAN_BURST", "0"),
+            ("GUARD_HISTORY", "1d"),
+            ("GUARD_RECIDIVE", "on"),
             ("GUARD_LOG", "debug"),
             ("GUARD_LOG_FORMAT", "json"),
             ("GUARD_MAXRETRY", "3"),
@@ -410,6 +416,8 @@ mod tests {
         assert!(!settings.ignore_docker);
         assert_eq!(settings.track_max, 1000);
         assert_eq!(settings.log_format, LogFormat::Json);
+        assert_eq!((settings.pardon, settings.ban_burst), (Duration::ZERO, 0));
+        assert_eq!((settings.history, settings.recidive), (DAY, true));
     }
 
     #[test]
@@ -422,6 +430,12 @@ mod tests {
             ("GUARD_TRACK_MAX", "many"),
             ("GUARD_MAXRETRI", "3"),
             ("GUARD_BANTIME", "1dw"),
+            ("GUARD_BANTIME_FORMULA", "ban.Time"),
+            ("GUARD_BAN_BURST", "-1"),
+            ("GUARD_HISTORY", "1h"),
+            ("GUARD_PARDON", "2d"),
+            ("GUARD_PREFIX_V6", "0"),
+            ("GUARD_RECIDIVE", "maybe"),
         ])
         .unwrap_err();
         let mut variables: Vec<_> = mistakes.iter().map(|m| m.variable.as_str()).collect();
@@ -430,11 +444,17 @@ mod tests {
             variables,
             [
                 "GUARD_BANTIME",
+                "GUARD_BANTIME_FORMULA",
+                "GUARD_BAN_BURST",
                 "GUARD_DATA",
                 "GUARD_FILTER_PATH",
                 "GUARD_FIREWALL",
+                "GUARD_HISTORY",
                 "GUARD_IGNOREIP",
                 "GUARD_MAXRETRI",
+                "GUARD_PARDON",
+                "GUARD_PREFIX_V6",
+                "GUARD_RECIDIVE",
                 "GUARD_TRACK_MAX"
             ]
         );

@@ -272,7 +272,9 @@ impl<'a> Draft<'a> {
         let grows = options.growth.increment == Some(true) || self.serves_others;
         for option in ["factor", "multipliers", "maxtime", "rndtime", "overalljails"] {
             let option = format!("bantime.{option}");
-            if let Some(given) = self.given(&option).filter(|_| !grows) {
+            if let Some(given) =
+                self.given(&option).filter(|_| !grows && !self.spoilt.contains(&*option))
+            {
                 let what = format!("`{option}` means nothing without `bantime.increment: true`");
                 found.push(Finding::warning(given, Flaw::new(0..given.value.len(), what)));
             }

@@ -72,10 +72,7 @@ impl Jail {
         let Login { network, source, progress, .. } = login;
         court.out.remember(Record::Progress(self.name(), source, progress));
         let pardon = court.never.settings().pardon;
-        if pardon.is_zero()
-            || !network.is_single()
-            || self.exempt(court.never, network).is_some()
-        {
+        if pardon.is_zero() || !network.is_single() || self.exempt(court.never, network).is_some() {
             return;
         }
         let at = login.at.min(now);

@@ -313,9 +313,8 @@ impl Model {
         }
         let prefix = this.choice.widen(network);
         this.logins.push((network, line));
-        this.lines.retain(|(who, at, _)| {
-            (*who != network && *who != prefix) || *at >= line + PARDON
-        });
+        this.lines
+            .retain(|(who, at, _)| (*who != network && *who != prefix) || *at >= line + PARDON);
         let held = std::mem::take(&mut this.held);
         let due = |who: &Network| this.window(*who).len() >= this.choice.max_retry;
         this.held = held.into_iter().filter(due).collect();
@@ -353,9 +352,9 @@ impl Model {
 
     fn bans(&self) -> Vec<(String, Network, Until)> {
         let each = self.jails.iter().zip(JAILS).flat_map(|(jail, name)| {
-            jail.bans.iter().map(move |(network, until)| {
-                (name.to_owned(), *network, Until::Time(at(*until)))
-            })
+            jail.bans
+                .iter()
+                .map(move |(network, until)| (name.to_owned(), *network, Until::Time(at(*until))))
         });
         each.collect()
     }

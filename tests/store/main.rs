@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use guard::model::{
     Ban, BanOrigin, BanTime, BlockRules, BlockType, Chain, ContainerId, FileMark, IgnoreEntry,
-    JailMemory, JailName, JailRules, Limits, Memory, Network, Policy, PortRange, Ports, Position,
-    Progress, Protocol, Record, ServiceId, SourceId, StreamMark, Timestamp, Until,
+    JailMemory, JailName, JailRules, Limits, Memory, Network, Offence, Policy, PortRange, Ports,
+    Position, Progress, Protocol, Record, ServiceId, SourceId, StreamMark, Timestamp, Until,
 };
 use guard::store::{self, OpenError, Opened};
 use rusqlite::Connection;
@@ -116,12 +116,17 @@ fn everything_is_there_after_a_restart() {
     let forever =
         Ban { until: Until::Forever, origin: BanOrigin::Hand, ..ban("web", "2001:db8::/64") };
     let times = vec![nano(5), nano(6), nano(6)];
+    let twice = Offence { bans: 2, until: Until::Time(nano(7)) };
+    let forever_again = Offence { bans: u32::MAX, until: Until::Forever };
     store.write(vec![
         Record::Jail(memory_of("web", 12)),
         Record::Ban(forever.clone()),
         Record::Ban(ban("manual", "192.0.2.1")),
         Record::Failures(jail("web"), net("192.0.2.7"), times.clone()),
         Record::Floor(jail("web"), net("192.0.2.0/24"), nano(-1)),
+        Record::Offence(jail("web"), net("192.0.2.8"), forever_again),
+        Record::Offence(jail("gone"), net("2001:db8::/64"), twice),
+        Record::JailGone(jail("gone")),
         Record::Progress(jail("web"), output.clone(), at_output.clone()),
         Record::Progress(jail("web"), file.clone(), in_file.clone()),
     ]);
@@ -136,6 +141,10 @@ fn everything_is_there_after_a_restart() {
             bans: vec![ban("manual", "192.0.2.1"), forever],
             failures: vec![(jail("web"), net("192.0.2.7"), times)],
             floors: vec![(jail("web"), net("192.0.2.0/24"), nano(-1))],
+            offences: vec![
+                (jail("gone"), net("2001:db8::/64"), twice),
+                (jail("web"), net("192.0.2.8"), forever_again),
+            ],
             progress: vec![(jail("web"), output, at_output), (jail("web"), file, in_file)],
         }
     );
@@ -177,6 +186,14 @@ fn history_older_than_90_days_goes_when_the_store_is_opened() {
     store.stop().unwrap();
     assert_eq!(history(directory.path()), 2);
     remembered(directory.path());
+    assert_eq!(history(directory.path()), 1);
+    let day = Duration::from_secs(86_400);
+    let old = Ban { since: Timestamp::now() - 2 * day, ..ban("web", "192.0.2.3") };
+    let opened = store::open_keeping(directory.path(), 3 * day).unwrap();
+    opened.store.write(vec![Record::History(old)]);
+    opened.store.stop().unwrap();
+    assert_eq!(history(directory.path()), 2);
+    store::open_keeping(directory.path(), day).unwrap().store.stop().unwrap();
     assert_eq!(history(directory.path()), 1);
 }
 
