@@ -21,6 +21,7 @@ mod host_network;
 mod labels;
 mod never_ban;
 mod output;
+mod policy;
 mod restarts;
 mod services;
 mod shipped;
