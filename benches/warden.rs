@@ -9,19 +9,110 @@ use std::time::{Duration, Instant};
 
 use guard::model::{
     Address, BanTime, BlockRules, BlockType, Chain, DockerNetwork, Failure, JailName, JailRules,
-    Limits, Memory, Network, Ports, Position, Progress, ServiceId, SourceId, Timestamp,
+    Limits, Memory, Network, Policy, Ports, Position, Progress, ServiceId, SourceId, Timestamp,
 };
 use guard::warden::{BanRequest, Settings, Surroundings, Warden};
 
 const FAILURES: u32 = 1_000_000;
 const BANS: u32 = 100_000;
+/// Addresses of the flood, and those that fail on and on in the midst of it.
+const SPOOFED: u32 = 500_000;
+const STUBBORN: u32 = 100;
 
 fn main() {
+    let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
+    // Memory is measured in processes of their own.
+    match arguments.next().as_deref() {
+        Some("bans") => return memory_of_bans(),
+        Some("flood") => return memory_of_flood(),
+        _ => {}
+    }
     report("failures of one address each", FAILURES, || failures(FAILURES));
     report("failures of 1000 addresses, 1 in 5 bans", FAILURES, || failures(1000));
     report("bans by hand in one request", BANS, || drop(banned()));
     let mut warden = banned();
-    report("bans that end in one moment", BANS, || expire(&mut warden));
+    let mut longest = Duration::ZERO;
+    report("bans that end in one moment", BANS, || longest = expire(&mut warden));
+    println!("{:<42} {:>22.2} ms", "  the longest turn of those", longest.as_secs_f64() * 1000.0);
+    for what in ["bans", "flood"] {
+        let this = std::env::current_exe().expect("a program knows its file");
+        let status = std::process::Command::new(this).arg(what).status();
+        assert!(status.is_ok_and(|status| status.success()), "{what} failed");
+    }
+}
+
+/// 100,000 bans for five failures each, all standing.
+fn memory_of_bans() {
+    let before = resident();
+    let (mut warden, jail, source) = begun(Settings { ban_burst: 0, ..Settings::default() });
+    for number in 0..BANS {
+        for _ in 0..5 {
+            warden.handle_failure(at(0), failure(&jail, &source, number, at(0)));
+            drain(&mut warden);
+        }
+    }
+    let standing = warden.jails().map(|jail| jail.banned_now()).sum::<usize>();
+    println!("{standing} bans that stand: {:.1} MiB, {before:.1} MiB before them", resident());
+}
+
+/// A million failures of 500,000 forged addresses, and between them, every now and
+/// then, one of 100 that are real.
+fn memory_of_flood() {
+    let before = resident();
+    let (mut warden, jail, source) = begun(Settings::default());
+    let start = Instant::now();
+    let mut most: f64 = 0.0;
+    for number in 0..FAILURES {
+        let now = at(i64::from(number / 10_000));
+        warden.handle_failure(now, failure(&jail, &source, STUBBORN + number % SPOOFED, now));
+        if number.is_multiple_of(2000) {
+            let real = (number / 2000) % STUBBORN;
+            warden.handle_failure(now, failure(&jail, &source, real, now));
+        }
+        drain(&mut warden);
+        if number.is_multiple_of(50_000) {
+            most = most.max(resident());
+        }
+    }
+    let took = start.elapsed();
+    let of_jail = || warden.jail(&jail).into_iter();
+    let missed = (0..STUBBORN).filter(|real| warden.bans_on(network(*real)).next().is_none());
+    println!(
+        "{FAILURES} failures of {SPOOFED} addresses: {:.0} ns each, {most:.1} MiB at most, {before:.1} MiB before; {} counted, {} evicted; of {STUBBORN} real ones among them {} missed their ban",
+        took.as_secs_f64() * 1e9 / f64::from(FAILURES),
+        of_jail().map(|jail| jail.failed_now()).sum::<usize>(),
+        of_jail().map(|jail| jail.dropped().once + jail.dropped().more).sum::<u64>(),
+        missed.count(),
+    );
+}
+
+/// Resident memory of this process, in MiB.
+fn resident() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse::<f64>().ok());
+    kib.unwrap_or(0.0) / 1024.0
+}
+
+/// A warden with one jail.
+fn begun(settings: Settings) -> (Warden, JailName, SourceId) {
+    let mut warden = Warden::new(at(0), Memory::default(), settings);
+    warden.handle_surroundings(at(0), surroundings());
+    let rules = rules();
+    let jail = rules.name.clone();
+    warden.handle_jail(at(0), Arc::new(rules));
+    drain(&mut warden);
+    (warden, jail, SourceId::File("/var/log/web.log".into()))
+}
+
+fn failure(jail: &JailName, source: &SourceId, number: u32, at: Timestamp) -> Failure {
+    Failure {
+        jail: jail.clone(),
+        network: network(number),
+        at,
+        source: source.clone(),
+        progress: Progress { resume: Position::File(None), judged: Position::File(None) },
+    }
 }
 
 fn report(what: &str, count: u32, run: impl FnOnce()) {
@@ -33,22 +124,10 @@ fn report(what: &str, count: u32, run: impl FnOnce()) {
 }
 
 fn failures(addresses: u32) {
-    let mut warden = Warden::new(at(0), Memory::default(), Settings::default());
-    warden.handle_surroundings(at(0), surroundings());
-    let rules = rules();
-    let jail = rules.name.clone();
-    let source = SourceId::File("/var/log/web.log".into());
-    warden.handle_jail(at(0), Arc::new(rules));
+    let (mut warden, jail, source) = begun(Settings { ban_burst: 0, ..Settings::default() });
     for number in 0..FAILURES {
         let now = at(i64::from(number / 10_000));
-        let failure = Failure {
-            jail: jail.clone(),
-            network: network(number % addresses),
-            at: now,
-            source: source.clone(),
-            progress: Progress { resume: Position::File(None), judged: Position::File(None) },
-        };
-        warden.handle_failure(now, failure);
+        warden.handle_failure(now, failure(&jail, &source, number % addresses, now));
         drain(&mut warden);
     }
 }
@@ -62,11 +141,16 @@ fn banned() -> Warden {
     warden
 }
 
-fn expire(warden: &mut Warden) {
+/// Gives the longest time that anybody else had to wait.
+fn expire(warden: &mut Warden) -> Duration {
+    let mut longest = Duration::ZERO;
     while warden.next_wakeup().is_some() {
+        let start = Instant::now();
         warden.handle_time(at(60));
         drain(warden);
+        longest = longest.max(start.elapsed());
     }
+    longest
 }
 
 fn drain(warden: &mut Warden) {
@@ -105,5 +189,6 @@ fn rules() -> JailRules {
             block_type: BlockType::Reject,
         },
         dry_run: false,
+        policy: Policy::default(),
     }
 }

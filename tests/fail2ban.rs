@@ -402,7 +402,7 @@ fn check(
             instance.used.insert(regex);
             None
         }
-        Verdict::Missed | Verdict::Ignored | Verdict::TooOld => None,
+        Verdict::Missed | Verdict::Ignored | Verdict::TooOld | Verdict::LoggedIn(_) => None,
     };
     let must = expected.get("match") == Some(&Json::Bool(true));
     let Some(hit) = hit else {

@@ -40,6 +40,7 @@ everywhere! {
     what_is_taken_away_comes_back
     a_restart_adopts
     fail2bans_chain_is_left_alone
+    prefixes_and_addresses_in_them
 }
 
 fn a_jail_on_input(world: &World, backend: BackendChoice) {
@@ -76,6 +77,35 @@ fn a_jail_on_input(world: &World, backend: BackendChoice) {
     firewall.stop();
     assert_eq!([world.saved(4), world.saved(6)], untouched, "nothing is left");
     assert_eq!(world.host.run("ipset", &["list", "-n"]), "");
+}
+
+/// A ban of a prefix closes all of it, and one of an address in it stays when the other goes.
+fn prefixes_and_addresses_in_them(world: &World, backend: BackendChoice) {
+    serve(&world.host, 8000);
+    // Not all ports: a neighbour whose discovery is refused too is not found again at once.
+    let http = ports(&[(Protocol::Tcp, 8000)]);
+    let install = install("web", Chain::Input, http, BlockType::Reject);
+    let firewall = world.firewall(settings(backend), vec![install]);
+    for (at, prefix) in ["10.98.1.2/31", "fd98::2/127"].into_iter().enumerate() {
+        let check = |attacker: bool, bystander: bool| {
+            for (client, out) in [(ATTACKER[at], attacker), (BYSTANDER[at], bystander)] {
+                let is = if out { is_kept_out } else { reaches };
+                assert!(is((&world.outside, client), (HOST[at], 8000)), "{client} out: {out}");
+            }
+        };
+        firewall.order(vec![block("web", prefix, 600), block("web", ATTACKER[at], 900)]);
+        assert_eq!(firewall.in_force("web", prefix), Some(true), "{:?}", firewall.status());
+        assert_eq!(firewall.in_force("web", ATTACKER[at]), Some(true), "{:?}", firewall.status());
+        check(true, true);
+        firewall.order(vec![release("web", prefix)]);
+        check(true, false);
+        firewall.order(vec![block("web", prefix, 600), release("web", ATTACKER[at])]);
+        check(true, true);
+        firewall.order(vec![release("web", prefix)]);
+        check(false, false);
+    }
+    assert!(firewall.status().healthy, "{:?}", firewall.status());
+    firewall.stop();
 }
 
 fn a_published_port(world: &World, backend: BackendChoice) {

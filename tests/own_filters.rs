@@ -164,6 +164,7 @@ impl Instance {
             Verdict::Missed => "missed".to_owned(),
             Verdict::Ignored => "ignored".to_owned(),
             Verdict::TooOld => "too old".to_owned(),
+            Verdict::LoggedIn(_) => "logged in".to_owned(),
             Verdict::NoFailure(regex) => {
                 self.used.insert(regex);
                 "nofail".to_owned()

@@ -5,6 +5,7 @@
 //!
 //! ```text
 //!  fail NETWORK [xN] [line SECOND] [jail JAIL]   a line, N times; its own time if it is not now
+//!  login NETWORK [line SECOND] [jail JAIL]       a line says that it logged in
 //!  ban NETWORK [for SECONDS|ever] [jail JAIL] [force]
 //!  unban NETWORK|all [jail JAIL]
 //!  jail KEY        the jail of [jails.KEY] comes, or changes (that of `web` is there at 0)
@@ -23,6 +24,8 @@
 // A panic is how a test fails.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "scenarios/naive.rs"]
+mod naive;
 #[path = "scenarios/properties.rs"]
 mod properties;
 #[path = "scenarios/world.rs"]
@@ -31,11 +34,12 @@ mod world;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use guard::model::{
-    BanTime, BlockRules, BlockType, Chain, DockerNetwork, IgnoreEntry, JailName, JailRules, Limits,
-    Network, News, Ports, ServiceId, Until,
+    BanTime, BlockRules, BlockType, Chain, DockerNetwork, Growth, IgnoreEntry, JailName, JailRules,
+    Limits, Network, News, Policy, Ports, Prefixes, ServiceId, Until,
 };
 use guard::warden::{
     BanRequest, Effect, FoundBan, Outcome, Settings, Surroundings, UnbanRequest, UnbanWhich,
@@ -64,6 +68,11 @@ struct SettingsText {
     #[serde(default)]
     ignore: Vec<String>,
     ignore_docker: Option<bool>,
+    pardon: Option<u64>,
+    ban_burst: Option<u32>,
+    history: Option<u64>,
+    /// The jail of these rules is built in.
+    recidive: Option<String>,
 }
 
 #[derive(Clone, Default, Deserialize)]
@@ -95,6 +104,17 @@ struct JailText {
     ignoreip: Vec<String>,
     #[serde(default)]
     dryrun: bool,
+    #[serde(default)]
+    increment: bool,
+    #[serde(default)]
+    multipliers: Vec<u32>,
+    maxtime: Option<u64>,
+    #[serde(default)]
+    overalljails: bool,
+    /// Lengths for IPv4 and IPv6.
+    prefix: Option<(u8, u8)>,
+    #[serde(default)]
+    recidive: bool,
 }
 
 #[derive(Deserialize)]
@@ -138,6 +158,14 @@ fn play(scenario: &Scenario) -> Result<(), String> {
         track_max: scenario.settings.track_max.unwrap_or(default.track_max),
         ignore: entries(&scenario.settings.ignore),
         ignore_docker: scenario.settings.ignore_docker.unwrap_or(default.ignore_docker),
+        pardon: scenario.settings.pardon.map_or(default.pardon, Duration::from_secs),
+        ban_burst: scenario.settings.ban_burst.unwrap_or(default.ban_burst),
+        history: scenario.settings.history.map_or(default.history, Duration::from_secs),
+        recidive: scenario.settings.recidive.as_ref().map(|key| {
+            let rules = rules(key, &scenario.jails[key.as_str()]);
+            Arc::new(JailRules { service: ServiceId::BuiltIn, ..rules })
+        }),
+        seed: 1,
     };
     let start = scenario.surroundings.get("start").cloned().unwrap_or_default();
     let mut world = World::new(settings, surroundings(&start));
@@ -202,6 +230,10 @@ fn act(world: &mut World, scenario: &Scenario, step: &Step) -> Result<String, St
         "" => world.input(now, |_, _| ()),
         "restart" => world.restart(now),
         "fail" => fail(world, now, &words, jail()),
+        "login" => {
+            let line = option(&words, "line").map_or(now, |text| text.parse().unwrap());
+            world.login(now, &jail().unwrap_or_else(|| jail_name("web")), net(words[0]), line);
+        }
         "jail" => world.jail(now, rules(words[0], &scenario.jails[words[0]])),
         "left" => world.input(now, |warden, t| warden.handle_jail_left(t, &jail_name(words[0]))),
         "look" => {
@@ -334,6 +366,16 @@ fn rules(key: &str, text: &JailText) -> JailRules {
             block_type: BlockType::Reject,
         },
         dry_run: text.dryrun,
+        policy: Policy {
+            growth: text.increment.then(|| Growth {
+                multipliers: text.multipliers.clone(),
+                max_time: text.maxtime.map(Duration::from_secs),
+                overall: text.overalljails,
+                ..Growth::default()
+            }),
+            prefixes: text.prefix.map_or_else(Prefixes::default, |(v4, v6)| Prefixes { v4, v6 }),
+            recidive: text.recidive,
+        },
     }
 }
 
@@ -358,9 +400,19 @@ fn show_news(news: &News) -> String {
             let (since, failures) = (second(ban.since), ban.failures);
             format!("banned {} since {since} after {failures}{dry}", show_ban(ban))
         }
-        News::Prolonged { ban } => format!("prolonged {} after {}", show_ban(ban), ban.failures),
-        News::Unbanned { jail, network, by_hand } => {
-            format!("unbanned {jail} {network}{}", if *by_hand { " by hand" } else { "" })
+        News::Narrowed { jail, network, prefix, reason } => {
+            format!("narrowed {jail} {network} of {prefix}: {reason}")
+        }
+        News::LoggedIn { jail, network, until } => {
+            format!("logged in {jail} {network} until {}", second(*until))
+        }
+        News::Prolonged { ban, dry_run } => {
+            let dry = if *dry_run { " (dry run)" } else { "" };
+            format!("prolonged {} after {}{dry}", show_ban(ban), ban.failures)
+        }
+        News::Unbanned { jail, network, by_hand, dry_run } => {
+            let dry = if *dry_run { " (dry run)" } else { "" };
+            format!("unbanned {jail} {network}{}{dry}", if *by_hand { " by hand" } else { "" })
         }
         News::JailStarted { jail } => format!("started {jail}"),
         News::JailStopped { jail } => format!("stopped {jail}"),
@@ -381,6 +433,9 @@ fn show_status(world: &World) -> String {
             format!("{} {live} failed {failed}/{found} banned {now}/{banned}", jail.name());
         if ignored > 0 {
             write!(text, " ignored {ignored}").unwrap();
+        }
+        if jail.held() > 0 {
+            write!(text, " held {}", jail.held()).unwrap();
         }
         if once + more > 0 {
             write!(text, " dropped {once}+{more}").unwrap();

@@ -102,6 +102,6 @@ fn by_line(judge: &mut Judge, chunk: &[u8], at: Option<Timestamp>) -> Vec<Failur
 fn failure(start: usize, verdict: Verdict) -> Option<Failure> {
     match verdict {
         Verdict::Failure(hit) => Some((start, hit.who, hit.regex, hit.lines)),
-        Verdict::Missed | Verdict::Ignored | Verdict::NoFailure(_) | Verdict::TooOld => None,
+        Verdict::Missed | Verdict::Ignored | Verdict::NoFailure(_) | Verdict::TooOld | Verdict::LoggedIn(_) => None,
     }
 }

@@ -71,7 +71,7 @@ fn assert_placed(error: &RegexError, spec: &FilterSpec) {
 pub fn feed(judge: &mut Judge, line: &str) -> Option<Hit> {
     match judge.feed_text(line, None, now(), Phase::Replay) {
         Verdict::Failure(hit) => Some(hit),
-        Verdict::Missed | Verdict::Ignored | Verdict::NoFailure(_) | Verdict::TooOld => None,
+        Verdict::Missed | Verdict::Ignored | Verdict::NoFailure(_) | Verdict::TooOld | Verdict::LoggedIn(_) => None,
     }
 }
 

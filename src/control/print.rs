@@ -333,11 +333,20 @@ fn watched(event: &Event, zone: &TimeZone) -> String {
             let dry = if *dry_run { " (dry run)" } else { "" };
             format!("[{}] Ban {} {}{dry}", ban.jail, ban.network, until(ban.until, zone))
         }
-        News::Prolonged { ban } => {
-            format!("[{}] Prolong {} {}", ban.jail, ban.network, until(ban.until, zone))
+        News::Narrowed { jail, network, prefix, reason } => {
+            format!("[{jail}] Only {network} and not {prefix} - {}", escape(reason))
         }
-        News::Unbanned { jail, network, by_hand } => {
-            format!("[{jail}] Unban {network}{}", if *by_hand { " (by hand)" } else { "" })
+        News::LoggedIn { jail, network, until } => {
+            format!("[{jail}] {network} logged in, left alone until {}", time(*until, zone))
+        }
+        News::Prolonged { ban, dry_run } => {
+            let dry = if *dry_run { " (dry run)" } else { "" };
+            format!("[{}] Prolong {} {}{dry}", ban.jail, ban.network, until(ban.until, zone))
+        }
+        News::Unbanned { jail, network, by_hand, dry_run } => {
+            let dry = if *dry_run { " (dry run)" } else { "" };
+            let by_hand = if *by_hand { " (by hand)" } else { "" };
+            format!("[{jail}] Unban {network}{by_hand}{dry}")
         }
         News::JailStarted { jail } => format!("[{jail}] Jail started"),
         News::JailStopped { jail } => format!("[{jail}] Jail stopped"),

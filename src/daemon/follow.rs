@@ -17,10 +17,10 @@ use super::pump::Report;
 use super::resolver::Resolver;
 use crate::docker::{Engine, Gap, OutputBatch, OutputChoice, OutputNews, OutputStart};
 use crate::files::{FileReader, FileState};
-use crate::filter::{Filter, Judge, Phase, UseDns, Verdict, Who, ZoneHint};
+use crate::filter::{Filter, Hit, Judge, Phase, UseDns, Verdict, Who, ZoneHint};
 use crate::journal::JournalState;
 use crate::model::{
-    Container, Failure, JailName, Line, Network, Position, Progress, SourceId, Timestamp,
+    Container, Failure, JailName, Line, Login, Network, Position, Progress, SourceId, Timestamp,
 };
 
 /// Progress without failures is reported so often at most.
@@ -336,7 +336,18 @@ impl Follower {
             let verdict = track.judge.feed(&line, now, phase);
             track.reached.judge(&mut track.judge, &line.mark);
             track.dirty = true;
-            let Verdict::Failure(hit) = verdict else { continue };
+            let hit = match verdict {
+                Verdict::Failure(hit) => hit,
+                Verdict::LoggedIn(Hit { who: Who::Network(network), at, .. }) => {
+                    self.login(source, track, (network, at)).await;
+                    continue;
+                }
+                Verdict::Missed
+                | Verdict::Ignored
+                | Verdict::NoFailure(_)
+                | Verdict::TooOld
+                | Verdict::LoggedIn(_) => continue,
+            };
             let networks = self.networks(hit.who, track).await;
             if networks.is_empty() {
                 continue;
@@ -359,6 +370,25 @@ impl Follower {
         self.tell(track);
         // A source with a long backlog shares the worker with the others.
         tokio::task::yield_now().await;
+    }
+
+    /// Reports that somebody logged in.
+    async fn login(
+        &self,
+        source: &SourceId,
+        track: &mut Track,
+        (network, at): (Network, Timestamp),
+    ) {
+        track.dirty = false;
+        track.reported = Instant::now();
+        let login = Login {
+            jail: self.jail.clone(),
+            network,
+            at,
+            source: source.clone(),
+            progress: track.progress(),
+        };
+        self.report(Report::Login(login)).await;
     }
 
     /// What a judge noticed, for `guardctl status`.

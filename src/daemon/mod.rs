@@ -26,6 +26,7 @@ mod surroundings;
 mod wanted;
 
 use std::future::Future;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -106,8 +107,8 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Resu
         Some(path) => Some(fail2ban::server::Server::bind(path).await?),
         None => None,
     };
-    let opened =
-        store::open(&settings.data).map_err(|error| Fatal::Store(settings.data.clone(), error))?;
+    let opened = store::open_keeping(&settings.data, settings.history)
+        .map_err(|error| Fatal::Store(settings.data.clone(), error))?;
     for note in &opened.notes {
         tracing::warn!("{note}");
     }
@@ -163,6 +164,12 @@ impl Core {
                 track_max: settings.track_max,
                 ignore: settings.ignore.clone(),
                 ignore_docker: settings.ignore_docker,
+                pardon: settings.pardon,
+                ban_burst: settings.ban_burst,
+                history: settings.history,
+                recidive: settings.recidive.then(|| Arc::new(settings.defaults.recidive())),
+                // Keyed anew in each process.
+                seed: RandomState::new().hash_one(0),
             },
         );
         let first = pump::drain(&mut warden);

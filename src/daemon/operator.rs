@@ -433,6 +433,7 @@ fn judged(jail: JailView<'_>) -> Judged {
         warnings: jail
             .hidden()
             .map(|hidden| format!("{} ({} times). {}", hidden.what(), hidden.count, hidden.cure()))
+            .chain(held(jail.held()))
             .collect(),
         dropped: [
             count("failures of addresses that are never banned", jail.ignored()),
@@ -443,6 +444,16 @@ fn judged(jail: JailView<'_>) -> Judged {
         .flatten()
         .collect(),
     }
+}
+
+/// Bans that wait.
+fn held(count: usize) -> Option<String> {
+    (count > 0).then(|| {
+        format!(
+            "{count} bans are held back, because the jail began too many within a minute \
+             (GUARD_BAN_BURST): a flood of forged addresses, or a regex that matches too much"
+        )
+    })
 }
 
 fn oldest_first<'a>(bans: impl Iterator<Item = &'a Standing>) -> Vec<BanView> {

@@ -11,7 +11,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::firewall::{self, Order, Told};
 use crate::model::{
-    Ban, Event, Failure, JailName, JailRules, News, Progress, Record, SourceId, Timestamp,
+    Ban, Event, Failure, JailName, JailRules, Login, News, Progress, Record, SourceId, Timestamp,
 };
 use crate::store::Store;
 use crate::warden::{
@@ -31,6 +31,8 @@ pub(crate) enum Report {
     /// A line matched: one failure, or one for each address of the name in it. They
     /// have one place, so they are judged, and written, together.
     Failures(Vec<Failure>),
+    /// A line says that somebody logged in.
+    Login(Login),
     /// A source was judged so far.
     Progress { jail: JailName, source: SourceId, progress: Progress },
     /// A source is gone for good.
@@ -228,6 +230,7 @@ impl Pump {
                     self.warden.handle_failure(now, failure);
                 }
             }
+            Report::Login(login) => self.warden.handle_login(now, login),
             Report::Progress { jail, source, progress } => {
                 self.warden.handle_progress(now, &jail, source, progress);
             }
@@ -337,15 +340,29 @@ pub(crate) fn announce(watchers: &broadcast::Sender<Event>, event: Event) {
             "[{jail}] Ignore {network}: {reason}"
         ),
         News::Banned { ban, dry_run } => banned(ban, *dry_run),
-        News::Prolonged { ban: Ban { jail, network, until, .. } } => tracing::warn!(
-            event = "prolonged", %jail, ip = %network, %until,
-            "[{jail}] {network} stays banned until {until}"
+        News::Narrowed { jail, network, prefix, reason } => tracing::warn!(
+            event = "narrowed", %jail, ip = %network, %prefix, reason,
+            "[{jail}] Only {network} is banned, and not {prefix}: {reason}"
         ),
-        News::Unbanned { jail, network, by_hand } => {
-            let how = if *by_hand { " by hand" } else { "" };
+        News::LoggedIn { jail, network, until } => tracing::info!(
+            event = "logged_in", %jail, ip = %network, %until,
+            "[{jail}] {network} logged in: its failures are forgotten, and none counts until {until:.0}"
+        ),
+        News::Prolonged { ban: Ban { jail, network, until, .. }, dry_run } => {
+            let (stays, dry) = if *dry_run { ("would stay", " (dry run)") } else { ("stays", "") };
             tracing::warn!(
-                event = "unbanned", %jail, ip = %network, by_hand,
-                "[{jail}] Unban {network}{how}"
+                event = if *dry_run { "would_prolong" } else { "prolonged" },
+                %jail, ip = %network, %until,
+                "[{jail}] {network} {stays} banned until {until}{dry}"
+            );
+        }
+        News::Unbanned { jail, network, by_hand, dry_run } => {
+            let how = if *by_hand { " by hand" } else { "" };
+            let (unban, dry) = if *dry_run { ("Would unban", " (dry run)") } else { ("Unban", "") };
+            tracing::warn!(
+                event = if *dry_run { "would_unban" } else { "unbanned" },
+                %jail, ip = %network, by_hand,
+                "[{jail}] {unban} {network}{how}{dry}"
             );
         }
         News::JailStarted { jail } => {

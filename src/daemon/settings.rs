@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -15,6 +16,14 @@ use crate::model::IgnoreEntry;
 const PREFIX: &str = "GUARD_";
 /// A jail remembers at most so many addresses: with five failures each, some 40 MB.
 const TRACK_MAX: usize = 200_000;
+/// Somebody who logged in is left alone for so long.
+const PARDON: Duration = Duration::from_secs(600);
+/// So many bans may a jail begin within a minute.
+const BAN_BURST: u32 = 200;
+const DAY: Duration = Duration::from_secs(86_400);
+/// History and offenders are remembered for so long; fail2ban's `dbpurgeage` is a day.
+const HISTORY: Duration = Duration::from_secs(90 * 86_400);
+const FORMULA: &str = "fail2ban's bantime.formula is Python, which guard does not run; set GUARD_BANTIME_FACTOR or GUARD_BANTIME_MULTIPLIERS";
 /// No setting raises the bound beyond this: the machine has other things to do.
 const TRACK_MAX_LIMIT: usize = 10_000_000;
 
@@ -39,6 +48,14 @@ pub struct Settings {
     pub ignore_docker: bool,
     /// How many addresses a jail counts at once.
     pub track_max: usize,
+    /// How long an address that logged in is left alone; 0: not at all.
+    pub pardon: Duration,
+    /// How many bans a jail may begin within a minute; 0: any number.
+    pub ban_burst: u32,
+    /// How long history and offenders are remembered.
+    pub history: Duration,
+    /// Is there a jail for those whom other jails banned?
+    pub recidive: bool,
     /// Level or filter of the log, in tracing's syntax.
     pub log: String,
     /// How the log is written.
@@ -85,6 +102,10 @@ struct Raw {
     ignoreip: Option<String>,
     ignoredocker: Option<String>,
     track_max: Option<String>,
+    pardon: Option<String>,
+    ban_burst: Option<String>,
+    history: Option<String>,
+    recidive: Option<String>,
     log: Option<String>,
     log_format: Option<String>,
     #[serde(flatten)]
@@ -93,7 +114,11 @@ struct Raw {
 
 /// All variables of guard itself, without their prefix; besides them, each label that
 /// limits or acts has one for its default.
-pub const NAMES: [&str; 13] = [
+pub const NAMES: [&str; 17] = [
+    "PARDON",
+    "BAN_BURST",
+    "HISTORY",
+    "RECIDIVE",
     "DATA",
     "SOCKET",
     "FAIL2BAN_SOCKET",
@@ -173,6 +198,10 @@ impl Reader {
             ignore: self.ignore(raw.ignoreip),
             ignore_docker: self.choice("IGNOREDOCKER", raw.ignoredocker.as_deref(), &SWITCH),
             track_max: self.track_max(raw.track_max),
+            pardon: self.pardon(raw.pardon.as_deref()),
+            ban_burst: self.ban_burst(raw.ban_burst.as_deref()),
+            history: self.history(raw.history.as_deref()),
+            recidive: self.choice("RECIDIVE", raw.recidive.as_deref(), &SWITCH_OFF),
             log: raw.log.unwrap_or_else(|| "info".to_owned()),
             log_format: self.choice(
                 "LOG_FORMAT",
@@ -254,6 +283,53 @@ impl Reader {
         }
     }
 
+    /// 0 or a time of at most a day.
+    fn pardon(&mut self, value: Option<&str>) -> Duration {
+        match value.map(str::trim) {
+            None => PARDON,
+            Some("0") => Duration::ZERO,
+            Some(value) => self.time("PARDON", value, (Duration::ZERO, DAY)).unwrap_or(PARDON),
+        }
+    }
+
+    /// From a day to ten years: a shorter memory knows no offenders.
+    fn history(&mut self, value: Option<&str>) -> Duration {
+        let value = value.and_then(|value| self.time("HISTORY", value, (DAY, 3660 * DAY)));
+        value.unwrap_or(HISTORY)
+    }
+
+    fn time(
+        &mut self,
+        name: &str,
+        value: &str,
+        (least, most): (Duration, Duration),
+    ) -> Option<Duration> {
+        match labels::duration::parse_finite(value) {
+            Ok(time) if time < least => {
+                let least = labels::duration::show(least);
+                self.wrong(name, format!("`{}` is shorter than {least}", shown(value)));
+            }
+            Ok(time) if time > most => {
+                let most = labels::duration::show(most);
+                self.wrong(name, format!("`{}` is longer than {most}", shown(value)));
+            }
+            Ok(time) => return Some(time),
+            Err(flaw) => {
+                let remedy = flaw.remedy.map(|remedy| format!("; {remedy}")).unwrap_or_default();
+                self.wrong(name, flaw.what + &remedy);
+            }
+        }
+        None
+    }
+
+    fn ban_burst(&mut self, value: Option<&str>) -> u32 {
+        let Some(value) = value else { return BAN_BURST };
+        value.trim().parse().unwrap_or_else(|_| {
+            self.wrong("BAN_BURST", format!("`{}` is no whole number", shown(value)));
+            BAN_BURST
+        })
+    }
+
     /// What is left are defaults for labels, or mistakes.
     fn defaults(&mut self, prefix: &str, rest: BTreeMap<String, String>) -> Defaults {
         let mut options = BTreeMap::new();
@@ -265,6 +341,10 @@ impl Reader {
             }
             let defaults = Defaults::variables();
             let known = NAMES.iter().copied().chain(defaults.iter().map(String::as_str));
+            if name == "BANTIME_FORMULA" {
+                self.wrong(&name, FORMULA.to_owned());
+                continue;
+            }
             let near = labels::nearest(&name, known)
                 .map(|near| format!("; did you mean {PREFIX}{near}?"))
                 .unwrap_or_default();
@@ -279,6 +359,17 @@ impl Reader {
         defaults
     }
 }
+
+const SWITCH_OFF: [(&str, bool); 8] = [
+    ("off", false),
+    ("false", false),
+    ("no", false),
+    ("0", false),
+    ("on", true),
+    ("true", true),
+    ("yes", true),
+    ("1", true),
+];
 
 const SWITCH: [(&str, bool); 8] = [
     ("true", true),
@@ -315,6 +406,8 @@ mod tests {
         assert!(settings.ignore_docker);
         assert!(settings.ignore.is_empty());
         assert_eq!(settings.log_format, LogFormat::Text);
+        assert_eq!((settings.pardon, settings.ban_burst), (Duration::from_secs(600), 200));
+        assert_eq!((settings.history, settings.recidive), (90 * DAY, false));
     }
 
     #[test]
@@ -330,6 +423,10 @@ mod tests {
             ("GUARD_IGNOREIP", "192.168.1.0/24, 10.0.0.1 home.example"),
             ("GUARD_IGNOREDOCKER", "false"),
             ("GUARD_TRACK_MAX", "1000"),
+            ("GUARD_PARDON", "0"),
+            ("GUARD_BAN_BURST", "0"),
+            ("GUARD_HISTORY", "1d"),
+            ("GUARD_RECIDIVE", "on"),
             ("GUARD_LOG", "debug"),
             ("GUARD_LOG_FORMAT", "json"),
             ("GUARD_MAXRETRY", "3"),
@@ -345,6 +442,8 @@ mod tests {
         assert!(!settings.ignore_docker);
         assert_eq!(settings.track_max, 1000);
         assert_eq!(settings.log_format, LogFormat::Json);
+        assert_eq!((settings.pardon, settings.ban_burst), (Duration::ZERO, 0));
+        assert_eq!((settings.history, settings.recidive), (DAY, true));
     }
 
     #[test]
@@ -358,6 +457,12 @@ mod tests {
             ("GUARD_TRACK_MAX", "many"),
             ("GUARD_MAXRETRI", "3"),
             ("GUARD_BANTIME", "1dw"),
+            ("GUARD_BANTIME_FORMULA", "ban.Time"),
+            ("GUARD_BAN_BURST", "-1"),
+            ("GUARD_HISTORY", "1h"),
+            ("GUARD_PARDON", "2d"),
+            ("GUARD_PREFIX_V6", "0"),
+            ("GUARD_RECIDIVE", "maybe"),
         ])
         .unwrap_err();
         let mut variables: Vec<_> = mistakes.iter().map(|m| m.variable.as_str()).collect();
@@ -366,12 +471,18 @@ mod tests {
             variables,
             [
                 "GUARD_BANTIME",
+                "GUARD_BANTIME_FORMULA",
+                "GUARD_BAN_BURST",
                 "GUARD_DATA",
                 "GUARD_FAIL2BAN_SOCKET",
                 "GUARD_FILTER_PATH",
                 "GUARD_FIREWALL",
+                "GUARD_HISTORY",
                 "GUARD_IGNOREIP",
                 "GUARD_MAXRETRI",
+                "GUARD_PARDON",
+                "GUARD_PREFIX_V6",
+                "GUARD_RECIDIVE",
                 "GUARD_TRACK_MAX"
             ]
         );

@@ -285,6 +285,8 @@ fn followers(
                 }
             }
         }
+        // The warden sees those itself.
+        Sources::Bans => {}
         Sources::Journal(terms) => {
             targets.insert(Target::Journal, What::Journal(terms.clone()));
         }

@@ -23,6 +23,9 @@ pub(super) struct Parts {
     /// The failregexes, translated.
     pub(super) patterns: Vec<Translation>,
     pub(super) ignore: Bank,
+    /// The successregexes, and what they are translated to.
+    pub(super) success: Bank,
+    pub(super) success_patterns: Vec<Translation>,
     pub(super) dates: DatePattern,
 }
 
@@ -40,15 +43,21 @@ pub(super) fn parts(spec: &FilterSpec) -> Result<Parts, Vec<RegexError>> {
         compiler.lines = Lines::Each;
     }
     let fail = compiler.bank(&spec.failregex, RegexPlace::Fail);
+    let success = compiler.bank(&spec.successregex, RegexPlace::Success);
     compiler.lines = lines;
     let ignore = compiler.bank(&spec.ignoreregex, RegexPlace::Ignore);
     let dates = match &spec.datepattern {
         None => Some(DatePattern::standard()),
         Some(pattern) => compiler.fine(DatePattern::compile(pattern), RegexPlace::Date),
     };
-    match (fail, ignore, dates) {
-        (Some((patterns, fail)), Some((_, ignore)), Some(dates)) if errors.is_empty() => {
-            Ok(Parts { pref, fail, patterns, ignore, dates })
+    match (fail, ignore, success, dates) {
+        (
+            Some((patterns, fail)),
+            Some((_, ignore)),
+            Some((success_patterns, success)),
+            Some(dates),
+        ) if errors.is_empty() => {
+            Ok(Parts { pref, fail, patterns, ignore, success, success_patterns, dates })
         }
         _ => {
             errors.sort_by_key(|error| error.place);
@@ -122,24 +131,37 @@ impl Compiler<'_> {
         check_groups(&translation.groups)?;
         // Parsed here as well, so that one wrong regex does not hide another's mistakes.
         Engine::check(&translation)?;
-        if let RegexPlace::Fail(_) = place {
-            self.check_address(regex, &translation.groups)?;
+        match place {
+            RegexPlace::Fail(_) => {
+                let named = self.named || translation.groups.iter().any(names_somebody);
+                check_address(regex, named)?;
+            }
+            RegexPlace::Success(_) => {
+                check_address(regex, translation.groups.iter().any(is_address))?;
+            }
+            RegexPlace::Ignore(_) | RegexPlace::Pref | RegexPlace::Date => {}
         }
         Ok(translation)
     }
+}
 
-    fn check_address(&self, regex: &str, groups: &[Group]) -> Result<(), Fault> {
-        if self.named || groups.iter().any(names_somebody) {
-            return Ok(());
-        }
-        let fault = Fault::new(0..regex.len(), "no place for the address");
-        let lower = regex.to_ascii_lowercase();
-        let near = ["<host>", "<addr>", "<ip4>", "<ip6>", "<subnet>", "(?p<host>", "(?p<ip>"];
-        Err(match near.iter().find_map(|near| lower.find(near).map(|at| at..at + near.len())) {
-            Some(span) => Fault { span, ..fault }.remedy("write the tag in capitals: <HOST>"),
-            None => fault.remedy("put <HOST> where the address stands"),
-        })
+/// Refuses a regex without a place for the address.
+fn check_address(regex: &str, named: bool) -> Result<(), Fault> {
+    if named {
+        return Ok(());
     }
+    let fault = Fault::new(0..regex.len(), "no place for the address");
+    let lower = regex.to_ascii_lowercase();
+    let near = ["<host>", "<addr>", "<ip4>", "<ip6>", "<subnet>", "(?p<host>", "(?p<ip>"];
+    Err(match near.iter().find_map(|near| lower.find(near).map(|at| at..at + near.len())) {
+        Some(span) => Fault { span, ..fault }.remedy("write the tag in capitals: <HOST>"),
+        None => fault.remedy("put <HOST> where the address stands"),
+    })
+}
+
+/// Is the group an address?
+fn is_address(group: &Group) -> bool {
+    ["ip4", "ip6"].contains(&group.name.as_str())
 }
 
 /// Does the group name somebody, or the connection of somebody?

@@ -10,6 +10,8 @@ pub enum RegexPlace {
     Fail(usize),
     /// `ignoreregex`, by its index in the spec.
     Ignore(usize),
+    /// `successregex`, by its index in the spec.
+    Success(usize),
     /// `prefregex`.
     Pref,
     /// `datepattern`.
@@ -22,6 +24,7 @@ impl fmt::Display for RegexPlace {
         match self {
             RegexPlace::Fail(index) => write!(f, "failregex {}", index + 1),
             RegexPlace::Ignore(index) => write!(f, "ignoreregex {}", index + 1),
+            RegexPlace::Success(index) => write!(f, "successregex {}", index + 1),
             RegexPlace::Pref => f.write_str("prefregex"),
             RegexPlace::Date => f.write_str("datepattern"),
         }

@@ -10,6 +10,7 @@ use super::prefix::Prefix;
 use super::python::Translation;
 use super::spec::{FilterSpec, UseDns};
 use super::{compile, example};
+use crate::model::Network;
 use std::sync::Arc;
 
 /// A filter that is ready for lines. Immutable; [`Judge`](super::Judge) has the state.
@@ -21,6 +22,9 @@ pub struct Filter {
     /// The groups of each failregex.
     layouts: Vec<Layout>,
     ignore: Bank,
+    /// What says that somebody logged in, and the groups of each.
+    success: Bank,
+    success_layouts: Vec<Layout>,
     names: Names,
     dates: Arc<DatePattern>,
     max_lines: usize,
@@ -74,6 +78,8 @@ impl Filter {
         let mut names = Names::default();
         let layouts: Vec<_> =
             parts.fail.engines().iter().map(|engine| Layout::of(engine, &mut names)).collect();
+        let success_layouts: Vec<_> =
+            parts.success.engines().iter().map(|engine| Layout::of(engine, &mut names)).collect();
         let pref = parts.pref.as_ref().map(|(translation, engine)| Pref {
             engine: engine.clone(),
             layout: Layout::of(engine, &mut names),
@@ -92,6 +98,8 @@ impl Filter {
             fail,
             layouts,
             ignore: parts.ignore,
+            success: parts.success,
+            success_layouts,
             names,
             dates: Arc::new(parts.dates),
             max_lines,
@@ -105,6 +113,7 @@ impl Filter {
     pub fn backtracking(&self) -> usize {
         let pref = self.pref.iter().map(|pref| &pref.engine);
         pref.chain(self.fail.engines())
+            .chain(self.success.engines())
             .chain(self.ignore.engines())
             .filter(|engine| engine.is_backtracking())
             .count()
@@ -189,6 +198,21 @@ impl Filter {
         });
         let (regex, captures, identity) = found.or(unreal)?;
         Some(Found { regex, captures, identity, pref })
+    }
+
+    /// Who logged in, by which successregex, according to `text`, which is what
+    /// [`Filter::search`] searches. Only addresses count.
+    pub(super) fn success(&self, text: &str, effort: &Effort) -> Option<(usize, Network)> {
+        if self.success.is_empty() {
+            return None;
+        }
+        self.success.first(text, effort, |regex, captures| {
+            let layout = self.success_layouts.get(regex)?;
+            match fields::identity(|group| layout.get(&captures, group))? {
+                Identity::Network(network) => Some((regex, network)),
+                Identity::Unreal(_) | Identity::Name(_) | Identity::Id(_) => None,
+            }
+        })
     }
 
     /// Does an ignoreregex match in `text`?
@@ -288,7 +312,8 @@ fn ignores_early(ignore: &Bank, fail: &Bank) -> bool {
 
 fn needles(parts: &compile::Parts, put_before: &str) -> Option<Needles> {
     let gate = |pattern: &Translation| pattern.gate.text().to_owned();
-    let fail: Vec<String> = parts.patterns.iter().map(gate).collect();
+    let all = parts.patterns.iter().chain(&parts.success_patterns);
+    let fail: Vec<String> = all.map(gate).collect();
     let of = |patterns: &[String]| Needles::of(patterns.iter().map(String::as_str), put_before);
     of(&fail).or_else(|| of(&[gate(&parts.pref.as_ref()?.0)]))
 }

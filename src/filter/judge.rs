@@ -69,6 +69,8 @@ pub enum Verdict {
     TooOld,
     /// A failure.
     Failure(Hit),
+    /// Somebody logged in; the hit's regex is the successregex with that index.
+    LoggedIn(Hit),
 }
 
 /// A failure in a line.
@@ -101,6 +103,7 @@ enum Judged {
     Ignored,
     NoFailure(usize),
     Failed { who: Who, regex: usize, lines: u32 },
+    LoggedIn { network: Network, regex: usize },
 }
 
 impl Judge {
@@ -240,6 +243,12 @@ impl Judge {
                 .clock
                 .judge(at, date, now, phase)
                 .map_or(Verdict::TooOld, |at| Verdict::Failure(Hit { who, at, regex, lines })),
+            Some(Judged::LoggedIn { network, regex }) => {
+                let (who, lines) = (Who::Network(network), 1);
+                self.clock
+                    .judge(at, date, now, phase)
+                    .map_or(Verdict::TooOld, |at| Verdict::LoggedIn(Hit { who, at, regex, lines }))
+            }
         };
         if let Some(date) = date {
             self.clock.note(date);
@@ -344,11 +353,22 @@ impl Judge {
             Begun::GoOn { content, pref } => (content, pref),
         };
         let content = content.map_or(text, |content| with_line_end(text, content, scratch));
-        let found = filter.search(content, pref, &self.effort)?;
+        let found = filter.search(content, pref, &self.effort);
+        let success = filter.success(content, &self.effort);
+        if found.is_none() && success.is_none() {
+            return None;
+        }
         if filter.ignores(content, &self.effort) {
             return Some(Judged::Ignored);
         }
-        self.resolve(&filter, &found, 1, origin)
+        let judged = found.and_then(|found| self.resolve(&filter, &found, 1, origin));
+        match (judged, success) {
+            // That a session began is often told by a failregex that marks it as no failure.
+            (None | Some(Judged::NoFailure(_)), Some((regex, network))) => {
+                Some(Judged::LoggedIn { network, regex })
+            }
+            (judged, _) => judged,
+        }
     }
 
     /// The same for filters that match several lines together.
@@ -383,7 +403,12 @@ impl Judge {
             self.buffer.replace(content);
         }
         let content = content.map_or(text, |content| with_line_end(text, content, &mut scratch));
-        let found = filter.search(content, pref, &self.effort)?;
+        let Some(found) = filter.search(content, pref, &self.effort) else {
+            // A login is one line: those before it were looked at when they came.
+            let newest = content.trim_end_matches('\n').rsplit('\n').next().unwrap_or_default();
+            let (regex, network) = filter.success(&format!("{newest}\n"), &self.effort)?;
+            return Some(Judged::LoggedIn { network, regex });
+        };
         let matched = self.buffer.take(content, found.range(), &filter.skipped(&found));
         let mut lines = matched.join("\n");
         lines.push('\n');

@@ -11,6 +11,9 @@ pub struct FilterSpec {
     pub failregex: Vec<String>,
     /// Unless one of these matches as well.
     pub ignoreregex: Vec<String>,
+    /// A line that one of these matches and that is no failure says that the address in
+    /// it logged in. fail2ban has no such thing.
+    pub successregex: Vec<String>,
     /// What a line must match first; its group `content` (`<F-CONTENT>`) is all that
     /// failregex and, mostly, ignoreregex see.
     pub prefregex: Option<String>,

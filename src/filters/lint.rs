@@ -138,6 +138,7 @@ impl Subject {
         match place {
             RegexPlace::Fail(at) => spec.failregex.get(at).map(String::as_str),
             RegexPlace::Ignore(at) => spec.ignoreregex.get(at).map(String::as_str),
+            RegexPlace::Success(at) => spec.successregex.get(at).map(String::as_str),
             RegexPlace::Pref => spec.prefregex.as_deref(),
             RegexPlace::Date => spec.datepattern.as_deref(),
         }
@@ -150,6 +151,7 @@ impl Subject {
         let file = match place {
             RegexPlace::Fail(at) => loaded.fail_places.get(at),
             RegexPlace::Ignore(at) => loaded.ignore_places.get(at),
+            RegexPlace::Success(_) => None,
             RegexPlace::Pref => Some(&loaded.pref_place),
             RegexPlace::Date => Some(&loaded.date_place),
         };

@@ -148,6 +148,7 @@ mod tests {
             ignore: vec![],
             block: BlockRules { chains, ports: Ports::All, block_type },
             dry_run: false,
+            policy: crate::model::Policy::default(),
         })
     }
 

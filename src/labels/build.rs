@@ -1,6 +1,8 @@
 //! From the labels of one jail to the jail, or to what is wrong with it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
 
 use super::jail::{Jail, PortsAsked, PortsWanted, Sources, StreamChoice};
 use super::keys::{Entry, Finding, Sheet};
@@ -9,8 +11,21 @@ use super::ports::PortWish;
 use super::table::Reach;
 use super::values::{MAX_PATHS, MAX_VALUE};
 use super::{Flaw, Severity};
-use crate::filter::Library;
-use crate::model::{BlockType, Chain, Container, JailName, Limits, MANUAL_JAIL, Protocol};
+use crate::filter::{Filter, FilterSpec, Library};
+use crate::model::{BanTime, BlockType, Chain, Container, JailName, Limits, MANUAL_JAIL, Protocol};
+
+/// Labels that are about a log.
+const OF_A_LOG: [&str; 9] = [
+    "filter",
+    "failregex",
+    "ignoreregex",
+    "successregex",
+    "prefregex",
+    "logpath",
+    "journal",
+    "stream",
+    "datepattern",
+];
 
 /// One jail's labels with their values read.
 #[derive(Debug)]
@@ -110,14 +125,31 @@ impl<'a> Draft<'a> {
                     .mend("give this one another name with the label `name`")
             });
         }
-        let filter = self.filter(setting.container, &options, library);
-        let sources = self.sources(setting.container);
+        let recidive = options.recidive == Some(true);
+        let (filter, sources) = if recidive {
+            (self.no_filter(setting.container, library), Some(Sources::Bans))
+        } else {
+            let filter = self.filter(setting.container, &options, library);
+            (filter, self.sources(setting.container))
+        };
         self.warn(&options, setting.container);
         self.refuse_spoilt(setting.spoilt);
         if self.findings.iter().any(|finding| finding.severity == Severity::Error) {
             return None;
         }
-        let (limits, ports) = (limits(&options), ports(&options));
+        let (limits, ports) = if recidive {
+            (limits(&self.options, recidive_limits()), ports(&self.options))
+        } else {
+            (limits(&options, Limits::default()), ports(&options))
+        };
+        let chains = match recidive {
+            true => self.options.chains.clone().unwrap_or_else(|| EVERYWHERE.into()),
+            false => {
+                let asked = options.chains.clone();
+                asked.unwrap_or_else(|| [default_chain(setting.container)].into())
+            }
+        };
+        let policy = options.policy();
         let asked = options.ports.map(|set| PortsAsked {
             container: setting.container.name.to_string(),
             label: set.key,
@@ -130,10 +162,11 @@ impl<'a> Draft<'a> {
             sources: sources?,
             limits,
             ignore: options.ignore.unwrap_or_default(),
-            chains: options.chains.unwrap_or_else(|| [default_chain(setting.container)].into()),
+            chains,
             ports,
             block_type: options.block_type.unwrap_or(BlockType::Reject),
             dry_run: options.dry_run.unwrap_or(false),
+            policy,
             log_zone: options.log_zone,
             asked: asked.unwrap_or_default(),
         })
@@ -150,6 +183,24 @@ impl<'a> Draft<'a> {
                 .mend(format!("mend it, or set `{option}` for the jail itself"));
             self.findings.push(Finding::in_value(*given, flaw));
         }
+    }
+
+    /// The filter of a jail whose failures are bans: none of its own.
+    fn no_filter(&mut self, container: &Container, library: &mut Library) -> Option<Arc<Filter>> {
+        if let Some(given) = self.given("recidive").filter(|_| !container.own) {
+            let what = "only a jail on guard's own container sees the bans of all others";
+            let flaw = Flaw::new(0..given.key.len(), what);
+            let remedy = "move the label to guard's own service, or set `GUARD_RECIDIVE=on` there";
+            self.findings.push(Finding::in_key(given, flaw.mend(remedy)));
+        }
+        for option in OF_A_LOG {
+            if let Some(given) = self.given(option) {
+                let what = format!("`{option}` means nothing here: the jail reads no log");
+                let flaw = Flaw::new(0..given.key.len(), what).mend("leave it out");
+                self.findings.push(Finding::in_key(given, flaw));
+            }
+        }
+        library.get(&FilterSpec::default()).ok()
     }
 
     fn sources(&mut self, container: &Container) -> Option<Sources> {
@@ -218,6 +269,16 @@ impl<'a> Draft<'a> {
                 found.push(Finding::warning(given, flaw));
             }
         }
+        let grows = options.growth.increment == Some(true) || self.serves_others;
+        for option in ["factor", "multipliers", "maxtime", "rndtime", "overalljails"] {
+            let option = format!("bantime.{option}");
+            if let Some(given) =
+                self.given(&option).filter(|_| !grows && !self.spoilt.contains(&*option))
+            {
+                let what = format!("`{option}` means nothing without `bantime.increment: true`");
+                found.push(Finding::warning(given, Flaw::new(0..given.value.len(), what)));
+            }
+        }
         let all = options.ports.as_ref().is_none_or(|set| set.wish == PortWish::All);
         if let Some(given) = self.given("protocol").filter(|_| all && !self.serves_others) {
             let what = "`protocol` means nothing with `port: all`: every protocol is closed";
@@ -269,8 +330,17 @@ pub(super) fn at_piece<'a>(
     Some(Finding::in_value(Given { key, value }, flaw.shifted(piece.start)))
 }
 
-fn limits(options: &Options) -> Limits {
-    let usual = Limits::default();
+/// The chains that everything goes through.
+pub(super) const EVERYWHERE: [Chain; 2] = [Chain::DockerUser, Chain::Input];
+
+/// What fail2ban's jail `recidive` has: a week for five bans within a day. A default for
+/// all jails is not meant for this one.
+pub(super) fn recidive_limits() -> Limits {
+    const DAY: Duration = Duration::from_secs(86_400);
+    Limits { find_time: DAY, ban_time: BanTime::For(7 * DAY), ..Limits::default() }
+}
+
+fn limits(options: &Options, usual: Limits) -> Limits {
     Limits {
         max_retry: options.max_retry.unwrap_or(usual.max_retry),
         find_time: options.find_time.unwrap_or(usual.find_time),

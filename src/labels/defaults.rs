@@ -3,10 +3,14 @@
 
 use std::collections::BTreeMap;
 
+use super::build::{EVERYWHERE, recidive_limits};
 use super::options::{Given, Options};
 use super::table::{LABELS, Label, Reach};
 use super::values::{MAX_VALUE, quoted};
 use super::{Complaint, Flaw, Severity};
+use crate::model::{
+    BlockRules, BlockType, JailName, JailRules, Policy, Ports, RECIDIVE_JAIL, ServiceId,
+};
 
 /// The label prefix, and defaults for all jails.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,6 +71,25 @@ impl Defaults {
     /// The prefix of labels, without the dot.
     pub fn prefix(&self) -> &str {
         &self.prefix
+    }
+
+    /// The rules of the built-in jail for those whom other jails banned: fail2ban's,
+    /// and of the defaults those that are not about when to ban, and where.
+    pub fn recidive(&self) -> JailRules {
+        let options = &self.options;
+        JailRules {
+            name: JailName::from_lossy(RECIDIVE_JAIL),
+            service: ServiceId::BuiltIn,
+            limits: recidive_limits(),
+            ignore: Vec::new(),
+            block: BlockRules {
+                chains: EVERYWHERE.into(),
+                ports: Ports::All,
+                block_type: options.block_type.unwrap_or(BlockType::Reject),
+            },
+            dry_run: options.dry_run.unwrap_or(false),
+            policy: Policy { recidive: true, ..options.policy() },
+        }
     }
 
     pub(super) fn options(&self) -> &Options {
@@ -130,8 +153,9 @@ mod tests {
     fn only_what_limits_or_acts_has_a_variable() {
         let mut with: Vec<String> = LABELS.iter().filter_map(Label::variable).collect();
         with.sort_unstable();
-        let names =
-            "BANTIME BLOCKTYPE CHAIN DRYRUN FINDTIME LOGTIMEZONE MAXRETRY PORT PROTOCOL USEDNS";
+        let names = "BANTIME BANTIME_FACTOR BANTIME_INCREMENT BANTIME_MAXTIME BANTIME_MULTIPLIERS BANTIME_OVERALLJAILS \
+             BANTIME_RNDTIME BLOCKTYPE CHAIN DRYRUN FINDTIME LOGTIMEZONE MAXRETRY PORT PREFIX_V4 PREFIX_V6 \
+             PROTOCOL USEDNS";
         assert_eq!(with, names.split(' ').map(|name| format!("GUARD_{name}")).collect::<Vec<_>>());
         assert!(Defaults::is_default_variable("MAXRETRY"));
         for other in ["maxretry", "GUARD_MAXRETRY", "IGNOREIP", "FAILREGEX", "LOG", "ENABLE", ""] {

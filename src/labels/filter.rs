@@ -23,7 +23,15 @@ impl<'a> Draft<'a> {
         options: &Options,
         library: &mut Library,
     ) -> Option<Arc<Filter>> {
-        let wrong = ["filter", "failregex", "prefregex", "datepattern", "maxlines", "usedns"];
+        let wrong = [
+            "filter",
+            "failregex",
+            "successregex",
+            "prefregex",
+            "datepattern",
+            "maxlines",
+            "usedns",
+        ];
         let spoilt = wrong.iter().any(|option| self.spoilt.contains(option));
         if options.failregex.is_empty() && options.filter.is_none() {
             if !spoilt && !self.misspelt {
@@ -36,7 +44,8 @@ impl<'a> Draft<'a> {
             }
             return None;
         }
-        if let Some(piece) = options.failregex.iter().chain(&options.ignoreregex).nth(MAX_REGEXES) {
+        let regexes = options.failregex.iter().chain(&options.ignoreregex);
+        if let Some(piece) = regexes.chain(&options.successregex).nth(MAX_REGEXES) {
             let flaw = Flaw::new(0..piece.text.len(), format!("more than {MAX_REGEXES} regexes"))
                 .mend("no label can raise that bound; join some with `|`");
             self.findings.extend(at_piece(container, piece, flaw));
@@ -141,6 +150,7 @@ fn spec(loaded: &LoadedFilter, options: &Options) -> FilterSpec {
     };
     spec.failregex.extend(texts(&options.failregex));
     spec.ignoreregex.extend(texts(&options.ignoreregex));
+    spec.successregex.extend(texts(&options.successregex));
     if let Some(piece) = &options.prefregex {
         spec.prefregex = Some(piece.text.clone());
     }
@@ -186,6 +196,7 @@ fn place<'p>(
     let piece = match error.place {
         RegexPlace::Fail(at) => own(at, loaded.spec.failregex.len(), &options.failregex),
         RegexPlace::Ignore(at) => own(at, loaded.spec.ignoreregex.len(), &options.ignoreregex),
+        RegexPlace::Success(at) => options.successregex.get(at),
         RegexPlace::Pref => options.prefregex.as_ref(),
         RegexPlace::Date => options.datepattern.as_ref(),
     };
@@ -197,6 +208,7 @@ fn place<'p>(
     let file = match error.place {
         RegexPlace::Fail(at) => loaded.fail_places.get(at)?,
         RegexPlace::Ignore(at) => loaded.ignore_places.get(at)?,
+        RegexPlace::Success(_) => return None,
         RegexPlace::Pref => &loaded.pref_place,
         RegexPlace::Date => &loaded.date_place,
     };

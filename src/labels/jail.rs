@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use super::{Complaint, Severity};
 use crate::filter::Filter;
 use crate::model::{
-    BlockRules, BlockType, Chain, IgnoreEntry, JailName, JailRules, JournalMatch, Limits,
+    BlockRules, BlockType, Chain, IgnoreEntry, JailName, JailRules, JournalMatch, Limits, Policy,
     PortRange, Ports, Protocol, ServiceId,
 };
 
@@ -36,6 +36,8 @@ pub struct Jail {
     pub block_type: BlockType,
     /// Count and tell, but leave the firewall alone.
     pub dry_run: bool,
+    /// What it does beyond counting.
+    pub policy: Policy,
     /// The zone of dates without one; `None`: the container's own, else guard's.
     pub log_zone: Option<TimeZone>,
     /// Who asked for the ports, for a complaint that comes late.
@@ -50,6 +52,8 @@ pub enum Sources {
     /// Log files: absolute paths as the container names them, perhaps with
     /// `*`, `?` and `[…]`; never empty, each once.
     Files(Vec<String>),
+    /// The bans of the other jails.
+    Bans,
     /// The entries of the host's journal with these fields; only of a jail on guard's
     /// own container.
     Journal(JournalMatch),
@@ -121,6 +125,7 @@ impl Jail {
             ignore: self.ignore.clone(),
             block,
             dry_run: self.dry_run,
+            policy: self.policy.clone(),
         })
     }
 
@@ -167,7 +172,7 @@ impl PartialEq for Jail {
             && (limits, ignore) == (&other.limits, &other.ignore)
             && (&self.chains, &self.ports) == (&other.chains, &other.ports)
             && (self.block_type, self.dry_run) == (other.block_type, other.dry_run)
-            && self.log_zone == other.log_zone
+            && (&self.log_zone, &self.policy) == (&other.log_zone, &other.policy)
     }
 }
 
@@ -186,6 +191,7 @@ impl fmt::Debug for Jail {
             .field("block_type", &self.block_type)
             .field("dry_run", &self.dry_run)
             .field("log_zone", &self.log_zone)
+            .field("policy", &self.policy)
             .finish_non_exhaustive()
     }
 }

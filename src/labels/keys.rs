@@ -145,6 +145,9 @@ impl<'a> Sheet<'a> {
     }
 }
 
+/// Why there is no such option.
+pub(super) const FORMULA: &str = "fail2ban's `bantime.formula` is Python, which guard does not run";
+
 /// `maxretry`, `failregex.3`
 fn known(option: &str) -> Option<(&'static Label, Option<u32>)> {
     if let Some(label) = table::find(option) {
@@ -161,6 +164,11 @@ fn unknown(option: &str, before: &str) -> Flaw {
     let before = shorten(before, 120);
     if option.is_empty() {
         return Flaw::new(0..0, "no option is named").mend(options());
+    }
+    if option == "bantime.formula" {
+        return Flaw::new(0..option.len(), FORMULA).mend(format!(
+            "set `{before}.bantime.factor`, or `{before}.bantime.multipliers` with a number for each ban"
+        ));
     }
     let (base, rest) = option.split_once('.').unwrap_or((option, ""));
     let numbered = table::find(base).filter(|label| label.kind.is_numbered());

@@ -21,6 +21,7 @@ mod hint;
 mod ignore;
 mod jail;
 mod keys;
+mod numbers;
 mod options;
 mod ports;
 mod table;

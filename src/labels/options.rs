@@ -9,7 +9,10 @@ use jiff::tz::TimeZone;
 use super::jail::StreamChoice;
 use super::ports::PortWish;
 use crate::filter::{FilterReference, UseDns};
-use crate::model::{BanTime, BlockType, Chain, IgnoreEntry, JailName, JournalMatch, Protocol};
+use crate::model::{
+    BanTime, BlockType, Chain, Growth, IgnoreEntry, JailName, JournalMatch, Policy, Prefixes,
+    Protocol,
+};
 
 /// A label or variable to be read.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +42,7 @@ pub(super) struct Options {
     pub(super) filter: Option<(Piece, FilterReference)>,
     pub(super) failregex: Vec<Piece>,
     pub(super) ignoreregex: Vec<Piece>,
+    pub(super) successregex: Vec<Piece>,
     pub(super) prefregex: Option<Piece>,
     pub(super) datepattern: Option<Piece>,
     pub(super) max_lines: Option<u32>,
@@ -49,6 +53,10 @@ pub(super) struct Options {
     pub(super) max_retry: Option<NonZeroU32>,
     pub(super) find_time: Option<Duration>,
     pub(super) ban_time: Option<BanTime>,
+    pub(super) growth: GrowthOptions,
+    pub(super) prefix_v4: Option<u8>,
+    pub(super) prefix_v6: Option<u8>,
+    pub(super) recidive: Option<bool>,
     pub(super) ignore: Option<Vec<IgnoreEntry>>,
     pub(super) ports: Option<PortSetting>,
     pub(super) protocols: Option<BTreeSet<Protocol>>,
@@ -67,7 +75,56 @@ pub(super) struct PortSetting {
     pub(super) value: String,
 }
 
+/// `bantime.increment` and what belongs to it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct GrowthOptions {
+    pub(super) increment: Option<bool>,
+    pub(super) factor: Option<u64>,
+    pub(super) multipliers: Option<Vec<u32>>,
+    pub(super) max_time: Option<Duration>,
+    pub(super) random_time: Option<Duration>,
+    pub(super) overall: Option<bool>,
+}
+
+impl GrowthOptions {
+    fn or(&self, parent: &GrowthOptions) -> GrowthOptions {
+        GrowthOptions {
+            increment: self.increment.or(parent.increment),
+            factor: self.factor.or(parent.factor),
+            multipliers: self.multipliers.clone().or_else(|| parent.multipliers.clone()),
+            max_time: self.max_time.or(parent.max_time),
+            random_time: self.random_time.or(parent.random_time),
+            overall: self.overall.or(parent.overall),
+        }
+    }
+
+    /// How bans grow, if they do.
+    fn growth(&self) -> Option<Growth> {
+        let usual = Growth::default();
+        self.increment.filter(|on| *on).map(|_| Growth {
+            factor: self.factor.unwrap_or(usual.factor),
+            multipliers: self.multipliers.clone().unwrap_or_default(),
+            max_time: self.max_time,
+            random_time: self.random_time.unwrap_or(usual.random_time),
+            overall: self.overall.unwrap_or(usual.overall),
+        })
+    }
+}
+
 impl Options {
+    /// What the jail does beyond counting.
+    pub(super) fn policy(&self) -> Policy {
+        let usual = Prefixes::default();
+        Policy {
+            growth: self.growth.growth(),
+            prefixes: Prefixes {
+                v4: self.prefix_v4.unwrap_or(usual.v4),
+                v6: self.prefix_v6.unwrap_or(usual.v6),
+            },
+            recidive: self.recidive == Some(true),
+        }
+    }
+
     /// These options, and where they say nothing, those of `parent` that reach
     /// further than one jail.
     pub(super) fn or(&self, parent: &Options) -> Options {
@@ -76,6 +133,9 @@ impl Options {
             max_retry: self.max_retry.or(parent.max_retry),
             find_time: self.find_time.or(parent.find_time),
             ban_time: self.ban_time.or(parent.ban_time),
+            growth: self.growth.or(&parent.growth),
+            prefix_v4: self.prefix_v4.or(parent.prefix_v4),
+            prefix_v6: self.prefix_v6.or(parent.prefix_v6),
             ignore: self.ignore.clone().or_else(|| parent.ignore.clone()),
             ports: self.ports.clone().or_else(|| parent.ports.clone()),
             protocols: self.protocols.clone().or_else(|| parent.protocols.clone()),

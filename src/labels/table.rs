@@ -5,7 +5,7 @@ use std::fmt;
 use std::fmt::Write as _;
 
 use super::options::{Given, Options, PortSetting};
-use super::{Flaw, duration, hint, ignore, ports, values, zone};
+use super::{Flaw, duration, hint, ignore, numbers, ports, values, zone};
 use crate::filter::MAX_LINES;
 
 /// A label's option: `maxretry` in `guard.maxretry` and `guard.jails.login.maxretry`.
@@ -65,6 +65,12 @@ pub enum Kind {
     Time,
     /// A length of time, or for ever.
     BanTime,
+    /// A number, with a fraction perhaps.
+    Number,
+    /// Whole numbers.
+    Numbers,
+    /// The length of a prefix, from the first to the last.
+    PrefixLength(u8, u8),
     /// Addresses, prefixes and DNS names.
     Addresses,
     /// Ports.
@@ -100,6 +106,11 @@ impl fmt::Display for Kind {
             Kind::Count(most) => return write!(f, "a whole number from 1 to {most}"),
             Kind::Time => "a time such as `600`, `10m` or `1d 3h`",
             Kind::BanTime => "a time such as `600`, `10m` or `1d 3h`, or `-1` for ever",
+            Kind::Number => "a number above 0 such as `2` or `1.5`",
+            Kind::Numbers => "whole numbers such as `1 5 30 60 300`",
+            Kind::PrefixLength(first, last) => {
+                return write!(f, "the length of a prefix, from {first} to {last}");
+            }
             Kind::Addresses => "addresses, prefixes such as `192.0.2.0/24`, and DNS names",
             Kind::Ports => {
                 "`all`, `published`, `published:SERVICE`, or ports such as `80,443,8000-8010,https`"
@@ -179,6 +190,21 @@ pub static LABELS: &[Label] = &[
         also: &["exclude"],
         read: |options, given| {
             options.ignoreregex.extend(values::regexes(given)?);
+            Ok(())
+        },
+    },
+    Label {
+        name: "successregex",
+        kind: Kind::Regexes,
+        default: "",
+        help: "Which lines say that a login worked, and whose; written like `failregex`. What the \
+               address did wrong before is forgotten, and for `GUARD_PARDON` none of its failures \
+               counts in this jail. So whoever has an account can try others' passwords from where \
+               he logs in: leave it out where anybody can have one.",
+        reach: Reach::Jail,
+        also: &["success", "login", "loggedin", "accepted", "pardon"],
+        read: |options, given| {
+            options.successregex.extend(values::regexes(given)?);
             Ok(())
         },
     },
@@ -284,6 +310,105 @@ pub static LABELS: &[Label] = &[
         reach: Reach::Host,
         also: &["ban", "duration", "banduration", "timeout"],
         read: |options, given| keep(&mut options.ban_time, duration::parse(given.value)),
+    },
+    Label {
+        name: "bantime.increment",
+        kind: Kind::Switch,
+        default: "`false`",
+        help: "Ban those who were banned before for longer each time, from the first packet on: \
+               `bantime` × 2, × 4, × 8, …; and of somebody who was banned n times before, count a \
+               failure as 2, 3, 5, 9, … of them. Offenders are remembered for `GUARD_HISTORY` after \
+               their last ban.",
+        reach: Reach::Host,
+        also: &["increment", "incremental", "bantimeincr", "progressive"],
+        read: |options, given| keep(&mut options.growth.increment, values::switch(given.value)),
+    },
+    Label {
+        name: "bantime.factor",
+        kind: Kind::Number,
+        default: "`1`",
+        help: "With `bantime.increment`: raised times are multiplied by this.",
+        reach: Reach::Host,
+        also: &["factor"],
+        read: |options, given| keep(&mut options.growth.factor, numbers::factor(given.value)),
+    },
+    Label {
+        name: "bantime.multipliers",
+        kind: Kind::Numbers,
+        default: "",
+        help: "With `bantime.increment`: what `bantime` is multiplied by in place of powers of 2: the \
+               second number for the second ban, and so on; the last for all that follow.",
+        reach: Reach::Host,
+        also: &["multiplier", "multipliers"],
+        read: |options, given| {
+            keep(&mut options.growth.multipliers, numbers::multipliers(given.value))
+        },
+    },
+    Label {
+        name: "bantime.maxtime",
+        kind: Kind::Time,
+        default: "",
+        help: "With `bantime.increment`: no ban is longer.",
+        reach: Reach::Host,
+        also: &["maxtime", "maxbantime"],
+        read: |options, given| {
+            keep(&mut options.growth.max_time, duration::parse_finite(given.value))
+        },
+    },
+    Label {
+        name: "bantime.rndtime",
+        kind: Kind::Time,
+        default: "",
+        help: "With `bantime.increment`: up to so much is added to a raised time by chance, so that \
+               nobody can know when to come back.",
+        reach: Reach::Host,
+        also: &["rndtime", "random", "jitter"],
+        read: |options, given| {
+            keep(&mut options.growth.random_time, duration::parse_finite(given.value))
+        },
+    },
+    Label {
+        name: "bantime.overalljails",
+        kind: Kind::Switch,
+        default: "`false`",
+        help: "With `bantime.increment`: the bans of all jails make a ban longer, not only the \
+               jail's own.",
+        reach: Reach::Host,
+        also: &["overalljails", "overall", "alljails"],
+        read: |options, given| keep(&mut options.growth.overall, values::switch(given.value)),
+    },
+    Label {
+        name: "prefix.v4",
+        kind: Kind::PrefixLength(16, 32),
+        default: "`32`",
+        help: "Addresses that have so many bits in common count, and are banned, as one client: `24` \
+               bans `192.0.2.0/24`. Where such a prefix holds somebody who is never banned, the \
+               single address is banned.",
+        reach: Reach::Host,
+        also: &["prefixv4", "ipv4prefix", "v4prefix"],
+        read: |options, given| keep(&mut options.prefix_v4, numbers::prefix_length(given.value, 0)),
+    },
+    Label {
+        name: "prefix.v6",
+        kind: Kind::PrefixLength(32, 128),
+        default: "`64`",
+        help: "The same for IPv6. A /64 is what one customer has at least, and one machine may use \
+               all of it.",
+        reach: Reach::Host,
+        also: &["prefixv6", "ipv6prefix", "v6prefix", "prefix"],
+        read: |options, given| keep(&mut options.prefix_v6, numbers::prefix_length(given.value, 1)),
+    },
+    Label {
+        name: "recidive",
+        kind: Kind::Switch,
+        default: "`false`",
+        help: "On guard's own container: the jail has neither filter nor source; its failures are \
+               the bans of all other jails (but dry runs and bans by hand). Unless it sets them \
+               itself: `maxretry` 5, `findtime` 1d, `bantime` 1w, all ports, both chains. \
+               `GUARD_RECIDIVE=on` makes such a jail without labels.",
+        reach: Reach::Jail,
+        also: &["recidivist", "repeatoffenders"],
+        read: |options, given| keep(&mut options.recidive, values::switch(given.value)),
     },
     Label {
         name: "ignoreip",
@@ -420,7 +545,7 @@ fn keep<T, E: Into<Vec<Flaw>>>(slot: &mut Option<T>, read: Result<T, E>) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Limits;
+    use crate::model::{Growth, Limits, Policy};
 
     #[test]
     fn hints() {
@@ -470,6 +595,8 @@ mod tests {
         assert_eq!(options.max_retry, Some(max_retry));
         assert_eq!(options.find_time, Some(find_time));
         assert_eq!(options.ban_time, Some(ban_time));
+        assert_eq!(options.policy(), Policy::default());
+        assert_eq!(options.growth.factor, Some(Growth::ONE));
     }
 
     /// Options of `reach` Service and Host reach other jails, those of Jail do not.
@@ -477,8 +604,13 @@ mod tests {
     fn reach_is_what_the_parser_does() {
         for label in LABELS {
             let value = match label.name {
-                "enable" | "dryrun" => "true",
-                "name" | "failregex" | "ignoreregex" => "x",
+                "enable" | "dryrun" | "recidive" => "true",
+                "bantime.increment" | "bantime.overalljails" => "true",
+                "bantime.factor" | "bantime.multipliers" => "7",
+                "bantime.maxtime" | "bantime.rndtime" => "7",
+                "prefix.v4" => "24",
+                "prefix.v6" => "56",
+                "name" | "failregex" | "ignoreregex" | "successregex" => "x",
                 "logpath" => "/x",
                 "journal" => "A=x",
                 "stream" => "stdout",

@@ -3,6 +3,7 @@
 mod doubts;
 mod filters;
 mod mistakes;
+mod policy;
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -23,6 +23,21 @@ pub struct Failure {
     pub progress: Progress,
 }
 
+/// A line that says that somebody logged in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Login {
+    /// The jail whose filter matched.
+    pub jail: JailName,
+    /// Who logged in.
+    pub network: Network,
+    /// When: the line's own time, as far as it has one.
+    pub at: Timestamp,
+    /// Where the line came from.
+    pub source: SourceId,
+    /// How far the source is judged, this line included.
+    pub progress: Progress,
+}
+
 /// How long a ban lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum BanTime {

@@ -24,16 +24,18 @@ mod journal;
 mod line;
 mod names;
 mod news;
+mod policy;
 mod record;
 mod rules;
 
 pub use address::{Address, InvalidAddress, Network};
-pub use ban::{Ban, BanOrigin, BanTime, Failure, Until};
+pub use ban::{Ban, BanOrigin, BanTime, Failure, Login, Until};
 pub use container::{Container, DockerNetwork, LabelSet, Mount, MountKind, PublishedPort};
 pub use journal::{InvalidMatch, JournalMatch};
 pub use line::{FileMark, JournalMark, Line, Mark, Position, Progress, Stream, StreamMark};
 pub use names::{ContainerId, InvalidName, JailName, ServiceId, SourceId};
 pub use news::{Event, News};
+pub use policy::{Growth, Offence, Policy, Prefixes};
 pub use record::{JailMemory, Memory, Record};
 pub use rules::{
     BlockRules, BlockType, Chain, IgnoreEntry, JailRules, Limits, PortRange, Ports, Protocol,
@@ -46,3 +48,6 @@ pub const MAX_LINE: usize = 64 * 1024;
 
 /// Name of the built-in jail that holds bans made by hand.
 pub const MANUAL_JAIL: &str = "manual";
+
+/// Name of the built-in jail for those whom other jails banned again and again.
+pub const RECIDIVE_JAIL: &str = "recidive";

@@ -45,10 +45,33 @@ pub enum News {
         /// Only counted and told: the jail is a dry run.
         dry_run: bool,
     },
+    /// A whole prefix is not banned, but only the address in it that failed.
+    Narrowed {
+        /// The jail.
+        jail: JailName,
+        /// Who failed.
+        network: Network,
+        /// What would have been banned.
+        prefix: Network,
+        /// Why it is not.
+        reason: String,
+    },
+    /// Somebody logged in, and is left alone by the jail for a while.
+    LoggedIn {
+        /// The jail.
+        jail: JailName,
+        /// Who.
+        network: Network,
+        /// Until when.
+        until: Timestamp,
+    },
     /// A ban was prolonged.
     Prolonged {
         /// The ban as it is now.
         ban: Ban,
+        /// Only counted and told: the jail is a dry run.
+        #[serde(default)]
+        dry_run: bool,
     },
     /// A ban ended or was lifted.
     Unbanned {
@@ -58,6 +81,9 @@ pub enum News {
         network: Network,
         /// Lifted by a person, rather than over.
         by_hand: bool,
+        /// It was only counted and told: the jail is a dry run.
+        #[serde(default)]
+        dry_run: bool,
     },
     /// A jail began or got other rules.
     JailStarted {

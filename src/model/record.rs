@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::{Ban, JailName, JailRules, Network, Progress, SourceId, Timestamp};
+use super::{Ban, JailName, JailRules, Network, Offence, Progress, SourceId, Timestamp};
 
 /// A change to what is remembered. Those that belong together are handed to the
 /// store together and written in one transaction.
@@ -29,6 +29,10 @@ pub enum Record {
     Floor(JailName, Network, Timestamp),
     /// The floor is not needed any more.
     FloorGone(JailName, Network),
+    /// So often the jail banned the network. It outlives the jail.
+    Offence(JailName, Network, Offence),
+    /// That is forgotten.
+    OffenceGone(JailName, Network),
     /// How far the jail has come in a source.
     Progress(JailName, SourceId, Progress),
     /// The source is gone for good.
@@ -57,6 +61,8 @@ pub struct Memory {
     pub failures: Vec<(JailName, Network, Vec<Timestamp>)>,
     /// The floors.
     pub floors: Vec<(JailName, Network, Timestamp)>,
+    /// Who was banned how often, in the order in which the last bans end.
+    pub offences: Vec<(JailName, Network, Offence)>,
     /// How far each source was judged.
     pub progress: Vec<(JailName, SourceId, Progress)>,
 }

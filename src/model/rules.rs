@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BanTime, JailName, Network, ServiceId};
+use super::{BanTime, JailName, Network, Policy, ServiceId};
 
 /// A jail, as the warden and the firewall know it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +28,9 @@ pub struct JailRules {
     pub block: BlockRules,
     /// Count and tell, but leave the firewall alone.
     pub dry_run: bool,
+    /// What it does beyond counting.
+    #[serde(default)]
+    pub policy: Policy,
 }
 
 /// When a jail bans, and for how long.

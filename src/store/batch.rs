@@ -12,7 +12,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use crate::model::{
-    Ban, JailMemory, JailName, Memory, Network, Progress, Record, SourceId, Timestamp,
+    Ban, JailMemory, JailName, Memory, Network, Offence, Progress, Record, SourceId, Timestamp,
 };
 
 /// Most lines of history that wait for the disk; of more, the oldest are dropped and counted.
@@ -27,6 +27,8 @@ pub(super) struct Batch {
     pub(super) jails: BTreeMap<JailName, Changes>,
     /// Bans that began, oldest first.
     pub(super) history: VecDeque<Ban>,
+    /// Who was banned how often; they outlive their jails. `None`: forget it.
+    pub(super) offences: HashMap<(JailName, Network), Option<Offence>>,
     /// Lines of history dropped because too many waited.
     pub(super) dropped: u64,
 }
@@ -51,7 +53,7 @@ pub(super) struct Changes {
 impl Batch {
     /// Is there nothing to write?
     pub(super) fn is_empty(&self) -> bool {
-        !self.anew && self.jails.is_empty() && self.history.is_empty()
+        !self.anew && self.jails.is_empty() && self.history.is_empty() && self.offences.is_empty()
     }
 
     /// Adds a record; an older one about the same thing is replaced.
@@ -80,6 +82,12 @@ impl Batch {
             Record::FloorGone(name, network) => {
                 self.of(name).floors.insert(network, None);
             }
+            Record::Offence(name, network, offence) => {
+                self.offences.insert((name, network), Some(offence));
+            }
+            Record::OffenceGone(name, network) => {
+                self.offences.insert((name, network), None);
+            }
             Record::Progress(name, source, progress) => {
                 self.of(name).progress.insert(source, Some(progress));
             }
@@ -103,11 +111,13 @@ impl Batch {
 
     /// Adds what came later.
     pub(super) fn absorb(&mut self, newer: Batch) {
-        let Batch { anew, jails, history, dropped } = newer;
+        let Batch { anew, jails, history, offences, dropped } = newer;
         if anew {
             self.anew = true;
             self.jails.clear();
+            self.offences.clear();
         }
+        self.offences.extend(offences);
         for (name, changes) in jails {
             if changes.gone {
                 self.jails.insert(name, changes);
@@ -132,6 +142,8 @@ impl Batch {
             changes.gone &= !anew && disk.jails.contains_key(name);
             !changes.is_empty()
         });
+        self.offences
+            .retain(|key, offence| offence.is_some() || (!anew && disk.offences.contains_key(key)));
     }
 }
 
@@ -168,6 +180,7 @@ impl Changes {
 #[derive(Debug, Default)]
 pub(super) struct Mirror {
     jails: BTreeMap<JailName, Changes>,
+    offences: HashMap<(JailName, Network), Option<Offence>>,
 }
 
 impl Mirror {
@@ -185,14 +198,19 @@ impl Mirror {
         for (jail, source, progress) in &memory.progress {
             all.add(Record::Progress(jail.clone(), source.clone(), progress.clone()));
         }
-        Mirror { jails: all.jails }
+        for (jail, network, offence) in &memory.offences {
+            all.add(Record::Offence(jail.clone(), *network, *offence));
+        }
+        Mirror { jails: all.jails, offences: all.offences }
     }
 
     /// Notes that the batch was written.
     pub(super) fn apply(&mut self, batch: Batch) {
         if batch.anew {
             self.jails.clear();
+            self.offences.clear();
         }
+        settle(&mut self.offences, batch.offences, Option::is_some);
         for (name, changes) in batch.jails {
             if changes.gone {
                 self.jails.remove(&name);
@@ -207,7 +225,8 @@ impl Mirror {
 
     /// Everything, to be written into a database that holds none of it.
     pub(super) fn into_batch(self) -> Batch {
-        Batch { anew: true, jails: self.jails, ..Batch::default() }
+        let Mirror { jails, offences } = self;
+        Batch { anew: true, jails, offences, ..Batch::default() }
     }
 }
 

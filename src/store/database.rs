@@ -9,7 +9,6 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use jiff::ToSpan;
 use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags};
 
 use super::batch::Batch;
@@ -19,9 +18,6 @@ use crate::model::{Memory, Timestamp};
 
 /// The file's name in the data directory.
 pub(super) const FILE: &str = "guard.db";
-
-/// How long history is kept.
-const KEEP_HISTORY_DAYS: i64 = 90;
 
 /// How long to wait for another program's lock before reporting it.
 const BUSY: Duration = Duration::from_secs(1);
@@ -62,13 +58,15 @@ impl Trouble {
 pub(super) struct Database {
     connection: Connection,
     path: PathBuf,
+    /// How long history is kept.
+    keep: Duration,
     /// Device and inode of the file: a path can name another file tomorrow.
     identity: (u64, u64),
 }
 
 impl Database {
     /// Opens the database, or makes a new one.
-    pub(super) fn open(path: &Path, now: Timestamp) -> Result<Database, Trouble> {
+    pub(super) fn open(path: &Path, keep: Duration, now: Timestamp) -> Result<Database, Trouble> {
         prepare_file(path).map_err(|error| cannot(path, &error))?;
         let told = |error: rusqlite::Error| trouble(path, &error);
         let mut connection =
@@ -78,7 +76,7 @@ impl Database {
         configure(&connection).map_err(told)?;
         schema::migrate(&mut connection).map_err(told)?;
         let identity = identity(path).map_err(|error| cannot(path, &error))?;
-        let database = Database { connection, path: path.to_owned(), identity };
+        let database = Database { connection, path: path.to_owned(), keep, identity };
         match database.purge(now) {
             Err(trouble @ Trouble::Broken(_)) => Err(trouble),
             // A full disk must not keep the bans from being read; the next write will tell.
@@ -106,8 +104,7 @@ impl Database {
 
     /// Deletes history that is too old.
     pub(super) fn purge(&self, now: Timestamp) -> Result<(), Trouble> {
-        let age = (KEEP_HISTORY_DAYS * 24).hours();
-        let Ok(oldest) = now.checked_sub(age) else { return Ok(()) };
+        let Ok(oldest) = now.checked_sub(self.keep) else { return Ok(()) };
         self.connection
             .execute("DELETE FROM history WHERE since < ?1", [nanoseconds(oldest)])
             .map(drop)

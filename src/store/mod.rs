@@ -36,6 +36,9 @@ use crate::model::{Memory, Record, Timestamp};
 use inbox::{EndOnDrop, Shared};
 use writer::{Thread, Writer};
 
+/// How long history is kept, unless said otherwise.
+const KEEP_HISTORY: Duration = Duration::from_secs(90 * 86_400);
+
 /// How long [`Store::committed`] waits for a disk that does not answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -108,9 +111,14 @@ pub struct Store {
 /// before anything else runs. An unusable directory is no error: guard then
 /// starts without memory, says so in the notes and the status, and tries again.
 pub fn open(directory: &Path) -> Result<Opened, OpenError> {
+    open_keeping(directory, KEEP_HISTORY)
+}
+
+/// The same, with history kept for so long.
+pub fn open_keeping(directory: &Path, history: Duration) -> Result<Opened, OpenError> {
     let path = directory.join(database::FILE);
     let shared = Arc::new(Shared::new(path.clone()));
-    let mut writer = Writer::new(Arc::clone(&shared), path);
+    let mut writer = Writer::new(Arc::clone(&shared), path, history);
     let (memory, notes) = writer.start(Timestamp::now())?;
     let thread = Thread::spawn(writer).map_err(OpenError::Thread)?;
     let store = Store {

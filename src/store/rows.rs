@@ -8,8 +8,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::model::{
-    Ban, BanOrigin, JailMemory, JailName, JailRules, Memory, Network, PortRange, Ports, Position,
-    Progress, SourceId, Timestamp, Until,
+    Ban, BanOrigin, JailMemory, JailName, JailRules, Memory, Network, Offence, PortRange, Ports,
+    Position, Progress, SourceId, Timestamp, Until,
 };
 
 /// Most notes about rows of one table; the rest is counted.
@@ -76,6 +76,11 @@ pub(super) fn load(connection: &Connection) -> rusqlite::Result<(Memory, Vec<Str
         )?,
         failures: read.table("failures", "SELECT jail, network, times FROM failures", failures)?,
         floors: read.table("floors", "SELECT jail, network, at FROM floors", floor)?,
+        offences: read.table(
+            "offences",
+            "SELECT jail, network, bans, until FROM offences ORDER BY until IS NULL, until, network, jail",
+            offence,
+        )?,
         progress: read.table(
             "progress",
             "SELECT jail, source, resume, judged FROM progress",
@@ -141,6 +146,11 @@ fn key(row: &Row<'_>) -> Result<(JailName, Network), Nonsense> {
     Ok((parsed(row, "jail")?, parsed(row, "network")?))
 }
 
+fn until(row: &Row<'_>) -> Result<Until, Nonsense> {
+    let until = column::<Option<i64>>(row, "until")?;
+    Ok(until.map_or(Until::Forever, |at| Until::Time(time(at))))
+}
+
 fn count(row: &Row<'_>, name: &str) -> Result<u64, Nonsense> {
     let count: i64 = column(row, name)?;
     u64::try_from(count).map_err(|_| format!("{name} is {count}"))
@@ -164,6 +174,9 @@ fn jail(row: &Row<'_>) -> Result<JailMemory, Nonsense> {
 
 /// What the types of the rules promise, and JSON alone does not keep.
 fn nonsense(rules: &JailRules) -> Option<&'static str> {
+    if !rules.policy.prefixes.are_allowed() {
+        return Some("prefixes that can't be");
+    }
     if rules.block.chains.is_empty() {
         return Some("no chain");
     }
@@ -183,8 +196,7 @@ fn ban(row: &Row<'_>) -> Result<Ban, Nonsense> {
         jail,
         network,
         since: time(column(row, "since")?),
-        until: column::<Option<i64>>(row, "until")?
-            .map_or(Until::Forever, |at| Until::Time(time(at))),
+        until: until(row)?,
         origin: [BanOrigin::Failures, BanOrigin::Hand, BanOrigin::Adopted]
             .into_iter()
             .find(|known| origin_name(*known) == origin)
@@ -206,6 +218,11 @@ fn failures(row: &Row<'_>) -> Result<(JailName, Network, Vec<Timestamp>), Nonsen
 fn floor(row: &Row<'_>) -> Result<(JailName, Network, Timestamp), Nonsense> {
     let (jail, network) = key(row)?;
     Ok((jail, network, time(column(row, "at")?)))
+}
+
+fn offence(row: &Row<'_>) -> Result<(JailName, Network, Offence), Nonsense> {
+    let (jail, network) = key(row)?;
+    Ok((jail, network, Offence { bans: column(row, "bans")?, until: until(row)? }))
 }
 
 fn progress(row: &Row<'_>) -> Result<(JailName, SourceId, Progress), Nonsense> {

@@ -14,7 +14,7 @@ use rusqlite::{Connection, TransactionBehavior};
 const APPLICATION: i64 = 0x6775_6172;
 
 /// What brings a database from version N to N + 1, in order.
-const MIGRATIONS: &[&str] = &[VERSION_1];
+const MIGRATIONS: &[&str] = &[VERSION_1, OFFENCES];
 
 /// The version that this guard writes and reads.
 pub(super) const CURRENT: i64 = MIGRATIONS.len() as i64;
@@ -50,6 +50,18 @@ CREATE TABLE progress (
 ) STRICT, WITHOUT ROWID;
 ";
 
+/// Who was banned how often; `until` is the end of the last ban. History tells it for
+/// the time before.
+const OFFENCES: &str = "
+CREATE TABLE offences (
+    jail TEXT NOT NULL, network TEXT NOT NULL, bans INTEGER NOT NULL, until INTEGER,
+    PRIMARY KEY (jail, network)
+) STRICT, WITHOUT ROWID;
+INSERT INTO offences (jail, network, bans, until)
+    SELECT jail, network, count(*), CASE WHEN count(until) = count(*) THEN max(until) END
+    FROM history WHERE origin = 'failures' GROUP BY jail, network;
+";
+
 /// The version of the database.
 pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.pragma_query_value(None, "user_version", |row| row.get(0))
@@ -83,6 +95,30 @@ mod tests {
             migrate(&mut connection).unwrap();
             assert_eq!(version(&connection).unwrap(), CURRENT);
         }
+    }
+
+    #[test]
+    fn offences_are_taken_from_the_history() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(VERSION_1).unwrap();
+        connection.pragma_update(None, "user_version", 1).unwrap();
+        for (since, network, until, origin) in [
+            (1, "192.0.2.1", Some(9), "failures"),
+            (2, "192.0.2.1", Some(7), "failures"),
+            (3, "192.0.2.2", Some(9), "hand"),
+            (4, "192.0.2.3", None, "failures"),
+            (5, "192.0.2.3", Some(9), "failures"),
+        ] {
+            let sql = "INSERT INTO history VALUES (?1, 'web', ?2, ?3, ?4, 5)";
+            connection.execute(sql, (since, network, until, origin)).unwrap();
+        }
+        migrate(&mut connection).unwrap();
+        let sql = "SELECT network, bans, until FROM offences ORDER BY network";
+        let mut statement = connection.prepare(sql).unwrap();
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
+        let rows: Vec<(String, u32, Option<i64>)> = rows.unwrap().map(Result::unwrap).collect();
+        let of = |network: &str, until| (network.to_owned(), 2, until);
+        assert_eq!(rows, [of("192.0.2.1", Some(9)), of("192.0.2.3", None)]);
     }
 
     #[test]

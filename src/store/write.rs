@@ -4,7 +4,7 @@ use rusqlite::{Connection, ToSql, Transaction, TransactionBehavior};
 
 use super::batch::{Batch, Changes};
 use super::rows::{self, nanoseconds, until_nanoseconds};
-use crate::model::Ban;
+use crate::model::{Ban, Offence};
 
 /// The tables whose rows belong to a jail and go with it; history stays.
 const OF_A_JAIL: [&str; 4] = ["bans", "failures", "floors", "progress"];
@@ -14,6 +14,7 @@ pub(super) fn write(connection: &mut Connection, batch: &Batch) -> rusqlite::Res
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     if batch.anew {
         transaction.execute("DELETE FROM jails", [])?;
+        transaction.execute("DELETE FROM offences", [])?;
         for table in OF_A_JAIL {
             transaction.execute(&format!("DELETE FROM {table}"), [])?;
         }
@@ -32,7 +33,26 @@ pub(super) fn write(connection: &mut Connection, batch: &Batch) -> rusqlite::Res
     for ban in &batch.history {
         write_ban(&transaction, "history", ban)?;
     }
+    write_offences(&transaction, batch)?;
     transaction.commit()
+}
+
+fn write_offences(transaction: &Transaction<'_>, batch: &Batch) -> rusqlite::Result<()> {
+    for ((jail, network), offence) in &batch.offences {
+        let (jail, network) = (jail.as_str(), network.to_string());
+        match offence {
+            Some(Offence { bans, until }) => transaction
+                .prepare_cached(
+                    "INSERT OR REPLACE INTO offences (jail, network, bans, until)
+                     VALUES (?1, ?2, ?3, ?4)",
+                )?
+                .execute((jail, network, bans, until_nanoseconds(*until)))?,
+            None => transaction
+                .prepare_cached("DELETE FROM offences WHERE jail = ?1 AND network = ?2")?
+                .execute((jail, network))?,
+        };
+    }
+    Ok(())
 }
 
 /// The rows of one jail.

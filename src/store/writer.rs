@@ -59,6 +59,8 @@ impl Thread {
 pub(super) struct Writer {
     shared: Arc<Shared>,
     path: PathBuf,
+    /// How long history is kept.
+    keep: Duration,
     /// `None` while it can't be opened.
     database: Option<Database>,
     /// What the database holds; `None` until it was read once.
@@ -74,11 +76,12 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(shared: Arc<Shared>, path: PathBuf) -> Writer {
+    pub(super) fn new(shared: Arc<Shared>, path: PathBuf, keep: Duration) -> Writer {
         let now = Instant::now();
         Writer {
             shared,
             path,
+            keep,
             database: None,
             mirror: None,
             waiting: Batch::default(),
@@ -136,7 +139,7 @@ impl Writer {
     /// Opens the database. One that was not read yet is read; else all that
     /// should be in it waits to be written.
     fn open(&mut self, now: Timestamp) -> Result<(Memory, Vec<String>), Trouble> {
-        let database = Database::open(&self.path, now)?;
+        let database = Database::open(&self.path, self.keep, now)?;
         let mut read = (Memory::default(), Vec::new());
         if let Some(mirror) = self.mirror.take() {
             let newer = std::mem::replace(&mut self.waiting, mirror.into_batch());

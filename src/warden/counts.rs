@@ -38,13 +38,15 @@ pub(super) struct Counted {
 pub(super) struct Counts {
     once: LinkedHashMap<Network, Timestamp, RandomState>,
     more: LinkedHashMap<Network, Window, RandomState>,
+    /// Those whose ban waits for the breaker.
+    held: LinkedHashMap<Network, Window, RandomState>,
     dropped: Dropped,
 }
 
 impl Counts {
     /// How many addresses have failures that count.
     pub(super) fn len(&self) -> usize {
-        self.once.len() + self.more.len()
+        self.once.len() + self.more.len() + self.held.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -55,19 +57,24 @@ impl Counts {
         self.dropped
     }
 
-    /// Counts a failure that is neither from the future nor too old.
+    /// Counts a failure that is neither from the future nor too old, as so many
+    /// (`weight`). One of somebody whose ban waits already makes no other due.
     pub(super) fn add(
         &mut self,
         now: Timestamp,
-        (network, at): (Network, Timestamp),
+        (network, at, weight): (Network, Timestamp, u32),
         limits: &Limits,
         track_max: usize,
     ) -> Counted {
+        if let Some(window) = self.held.get_mut(&network) {
+            window.add_times(at, weight, limits);
+            return Counted { times: window.times().to_vec(), due: false, dropped: None };
+        }
         let mut window = self.take(network).unwrap_or_default();
         if window.is_stale(now, limits) {
             window = Window::default();
         }
-        window.add(at, limits);
+        window.add_times(at, weight, limits);
         if window.is_due(limits) {
             return Counted { times: window.into_times(), due: true, dropped: None };
         }
@@ -109,6 +116,9 @@ impl Counts {
         let once = std::mem::take(&mut self.once).into_iter();
         let once = once.map(|(network, time)| (network, Window::new(vec![time], limits)));
         let more = std::mem::take(&mut self.more).into_iter();
+        for (_, window) in &mut self.held {
+            window.fit(limits);
+        }
         let mut due = Vec::new();
         for (network, mut window) in once.chain(more) {
             window.fit(limits);
@@ -129,7 +139,7 @@ impl Counts {
         let inside = |known: &Network| {
             known.length() >= network.length() && network.contains(known.address())
         };
-        let known = self.once.keys().chain(self.more.keys());
+        let known = self.once.keys().chain(self.more.keys()).chain(self.held.keys());
         let mut gone: Vec<Network> = known.copied().filter(inside).collect();
         gone.sort_unstable();
         gone.retain(|network| self.take(*network).is_some());
@@ -140,6 +150,7 @@ impl Counts {
     pub(super) fn forget_all(&mut self) -> Vec<Network> {
         let mut gone: Vec<Network> = self.once.drain().map(|(network, _)| network).collect();
         gone.extend(self.more.drain().map(|(network, _)| network));
+        gone.extend(self.held.drain().map(|(network, _)| network));
         gone.sort_unstable();
         gone
     }
@@ -178,7 +189,7 @@ impl Counts {
                 changed.push((*network, vec![now]));
             }
         }
-        for (network, window) in &mut self.more {
+        for (network, window) in self.more.iter_mut().chain(&mut self.held) {
             if window.clock_set_back(now) {
                 changed.push((*network, window.times().to_vec()));
             }
@@ -186,11 +197,87 @@ impl Counts {
         changed
     }
 
+    /// Keeps the failures of somebody whose ban must wait. Gives the one who had to
+    /// make room.
+    pub(super) fn hold(
+        &mut self,
+        network: Network,
+        times: Vec<Timestamp>,
+        limits: &Limits,
+        track_max: usize,
+    ) -> Option<Network> {
+        let dropped = if self.len() >= track_max.max(1) { self.make_room() } else { None };
+        self.held.insert(network, Window::new(times, limits));
+        dropped
+    }
+
+    /// How many bans wait.
+    pub(super) fn held(&self) -> usize {
+        self.held.len()
+    }
+
+    /// The failures of the one who has waited longest for his ban, if they still
+    /// suffice; if not, they are counted on.
+    pub(super) fn release(
+        &mut self,
+        now: Timestamp,
+        limits: &Limits,
+    ) -> Option<(Network, Option<Vec<Timestamp>>)> {
+        let (network, window) = self.held.pop_front()?;
+        if window.is_due(limits) && !window.is_stale(now, limits) {
+            return Some((network, Some(window.into_times())));
+        }
+        self.put(network, window);
+        Some((network, None))
+    }
+
+    /// Those who are due wait for their bans: guard ended while they did.
+    pub(super) fn hold_due(&mut self, limits: &Limits) {
+        if limits.max_retry.get() == 1 {
+            let once = self.once.drain().map(|(network, time)| (network, Window::from(time)));
+            self.held.extend(once);
+        }
+        let due = |(_, window): &(&Network, &Window)| window.is_due(limits);
+        let due: Vec<Network> = self.more.iter().filter(due).map(|(network, _)| *network).collect();
+        for network in due {
+            if let Some(window) = self.more.remove(&network) {
+                self.held.insert(network, window);
+            }
+        }
+    }
+
+    /// Forgets the failures of exactly `network`; says whether there were any.
+    pub(super) fn forget_one(&mut self, network: Network) -> bool {
+        self.take(network).is_some()
+    }
+
+    /// Forgets the failures of `network` before `until`. Gives those that are left, if
+    /// there were such.
+    pub(super) fn forgive(
+        &mut self,
+        network: Network,
+        until: Timestamp,
+        limits: &Limits,
+    ) -> Option<Vec<Timestamp>> {
+        let is_held = self.held.contains_key(&network);
+        let window = self.take(network)?;
+        let before = window.times().len();
+        let window = window.since(until);
+        let left = window.times().to_vec();
+        let changed = left.len() < before;
+        if is_held && window.is_due(limits) {
+            self.held.insert(network, window);
+        } else {
+            self.put(network, window);
+        }
+        changed.then_some(left)
+    }
+
     fn take(&mut self, network: Network) -> Option<Window> {
         if let Some(time) = self.once.remove(&network) {
             return Some(Window::from(time));
         }
-        self.more.remove(&network)
+        self.more.remove(&network).or_else(|| self.held.remove(&network))
     }
 
     fn put(&mut self, network: Network, window: Window) {
@@ -210,7 +297,7 @@ impl Counts {
             self.dropped.once += 1;
             return Some(network);
         }
-        let (network, _) = self.more.pop_front()?;
+        let (network, _) = self.more.pop_front().or_else(|| self.held.pop_front())?;
         self.dropped.more += 1;
         Some(network)
     }
@@ -229,7 +316,7 @@ mod tests {
     }
 
     fn add(counts: &mut Counts, network: &str, second: i64) -> Option<Network> {
-        counts.add(at(second), (net(network), at(second)), &Limits::default(), 3).dropped
+        counts.add(at(second), (net(network), at(second), 1), &Limits::default(), 3).dropped
     }
 
     #[test]
@@ -263,7 +350,7 @@ mod tests {
         assert_eq!(counts.next_stale(&limits), None);
 
         add(&mut counts, "10.0.0.1", 1000);
-        let counted = counts.add(at(1601), (net("10.0.0.1"), at(1590)), &limits, 3);
+        let counted = counts.add(at(1601), (net("10.0.0.1"), at(1590), 1), &limits, 3);
         assert_eq!(counted.times, [at(1590)], "the other is older than findtime by now");
     }
 

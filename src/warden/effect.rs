@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::ignore::Exempt;
 use crate::model::{
@@ -17,11 +18,31 @@ pub struct Settings {
     pub ignore: Vec<IgnoreEntry>,
     /// Are the subnets of Docker's networks never banned? Their gateways never are.
     pub ignore_docker: bool,
+    /// How long an address that logged in is left alone by the jail that saw it
+    /// (`GUARD_PARDON`); 0: not at all.
+    pub pardon: Duration,
+    /// So many bans may a jail begin within a minute (`GUARD_BAN_BURST`); 0: any number.
+    pub ban_burst: u32,
+    /// How long an offender is remembered after his last ban is over (`GUARD_HISTORY`).
+    pub history: Duration,
+    /// The built-in jail for those whom other jails banned (`GUARD_RECIDIVE`), if there is to be one.
+    pub recidive: Option<Arc<JailRules>>,
+    /// Any number that nobody can guess: what is left to chance comes from it.
+    pub seed: u64,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { track_max: 200_000, ignore: Vec::new(), ignore_docker: true }
+        Settings {
+            track_max: 200_000,
+            ignore: Vec::new(),
+            ignore_docker: true,
+            pardon: Duration::from_secs(600),
+            ban_burst: 200,
+            history: Duration::from_secs(90 * 86_400),
+            recidive: None,
+            seed: 0,
+        }
     }
 }
 

@@ -56,6 +56,7 @@ impl HiddenClients {
             | Why::Own
             | Why::Settings(_)
             | Why::Jail(_)
+            | Why::LoggedIn(_)
             | Why::TooWide => "nothing: these addresses are left alone on purpose".to_owned(),
         }
     }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use super::Settings;
 use super::netmap::NetMap;
-use crate::model::{Address, DockerNetwork, IgnoreEntry, Network};
+use crate::model::{Address, DockerNetwork, IgnoreEntry, Network, Timestamp};
 
 /// Name of Swarm's network for published ports.
 const SWARM_INGRESS: &str = "ingress";
@@ -65,6 +65,8 @@ pub enum Why {
     Settings(Option<Arc<str>>),
     /// In the jail's `ignoreip`; under this DNS name, if it is one.
     Jail(Option<Arc<str>>),
+    /// Logged in at this time.
+    LoggedIn(Timestamp),
     /// A prefix too wide to be one client's.
     TooWide,
 }
@@ -99,6 +101,7 @@ impl fmt::Display for Exempt {
             Why::Settings(Some(name)) => write!(f, "in GUARD_IGNOREIP ({name} is {entry})"),
             Why::Jail(None) => write!(f, "in the jail's ignoreip ({entry})"),
             Why::Jail(Some(name)) => write!(f, "in the jail's ignoreip ({name} is {entry})"),
+            Why::LoggedIn(at) => write!(f, "an address that logged in at {at:.0}"),
             Why::TooWide => f.write_str("a prefix too wide to be one client's"),
         }
     }
@@ -118,6 +121,10 @@ impl NeverBan {
         let mut never = NeverBan { settings, surroundings, entries: NetMap::default() };
         never.rebuild();
         never
+    }
+
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     pub(super) fn track_max(&self) -> usize {
@@ -224,7 +231,8 @@ mod tests {
             IgnoreEntry::Network(net("198.51.100.0/24")),
             IgnoreEntry::Name("home.example".to_owned()),
         ];
-        let mut never = NeverBan::new(Settings { track_max: 10, ignore, ignore_docker });
+        let mut never =
+            NeverBan::new(Settings { track_max: 10, ignore, ignore_docker, ..Settings::default() });
         never.look_around(Surroundings {
             own: vec!["192.0.2.10".parse().unwrap(), "172.18.0.1".parse().unwrap()],
             networks: vec![

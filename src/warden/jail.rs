@@ -1,16 +1,20 @@
 //! One jail's state, and what changes it but failures: rules, time, the kernel.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::bans::{BanState, Bans};
+use super::breaker::Breaker;
 use super::counts::Counts;
 use super::effect::{Effect, Effects, FoundBan};
 use super::floors::Floors;
 use super::hidden::Tally;
 use super::ignore::{Exempt, NeverBan, Why};
+use super::judge::Court;
+use super::logins::Logins;
 use super::netmap::NetMap;
 use crate::model::{
-    Ban, BanOrigin, JailMemory, JailName, JailRules, MANUAL_JAIL, Network, News, Record, Timestamp,
+    Ban, BanOrigin, JailMemory, JailName, JailRules, Network, News, Record, ServiceId, Timestamp,
 };
 
 /// Whether a jail has containers.
@@ -33,6 +37,8 @@ pub(super) struct Jail {
     pub(super) counts: Counts,
     pub(super) floors: Floors,
     pub(super) bans: Bans,
+    pub(super) logins: Logins,
+    pub(super) breaker: Breaker,
     /// Failures and bans since the jail was made.
     pub(super) found: u64,
     pub(super) banned: u64,
@@ -51,6 +57,8 @@ impl Jail {
             counts: Counts::default(),
             floors: Floors::default(),
             bans: Bans::default(),
+            logins: Logins::default(),
+            breaker: Breaker::default(),
             found: 0,
             banned: 0,
             hidden: Tally::default(),
@@ -62,8 +70,9 @@ impl Jail {
         self.rules.name.clone()
     }
 
-    pub(super) fn is_manual(&self) -> bool {
-        self.rules.name.as_str() == MANUAL_JAIL
+    /// Is it one of guard's own, which have no containers?
+    pub(super) fn is_built_in(&self) -> bool {
+        self.rules.service == ServiceId::BuiltIn && self.presence == Presence::Live
     }
 
     /// Is it done with: no containers, and nothing to remember? A floor is
@@ -121,31 +130,20 @@ impl Jail {
     }
 
     /// Its containers are there, with these rules.
-    pub(super) fn update(
-        &mut self,
-        now: Timestamp,
-        rules: Arc<JailRules>,
-        never: &NeverBan,
-        out: &mut Effects,
-    ) {
+    pub(super) fn update(&mut self, now: Timestamp, rules: Arc<JailRules>, court: &mut Court<'_>) {
         let is_same = self.rules == rules;
         if is_same && self.presence == Presence::Live {
             return;
         }
         self.presence = Presence::Live;
         if !is_same {
-            self.change(now, rules, never, out);
+            self.change(now, rules, court);
         }
-        out.tell(now, News::JailStarted { jail: self.name() });
+        court.out.tell(now, News::JailStarted { jail: self.name() });
     }
 
-    fn change(
-        &mut self,
-        now: Timestamp,
-        rules: Arc<JailRules>,
-        never: &NeverBan,
-        out: &mut Effects,
-    ) {
+    fn change(&mut self, now: Timestamp, rules: Arc<JailRules>, court: &mut Court<'_>) {
+        let out = &mut *court.out;
         let old = std::mem::replace(&mut self.rules, rules);
         out.remember(self.record());
         match (old.dry_run, self.rules.dry_run) {
@@ -161,10 +159,10 @@ impl Jail {
             }
             (true, true) => {}
         }
-        self.look_around(now, never, out);
+        self.look_around(now, court.never, court.out);
         if old.limits != self.rules.limits {
             for (network, times) in self.counts.apply(now, &self.rules.limits) {
-                self.sentence(now, (network, times), never, out);
+                self.sentence(now, (network, times), court);
             }
         }
     }
@@ -202,7 +200,7 @@ impl Jail {
         }
         out.remember(Record::BanGone(jail.clone(), network));
         let by_hand = how == Lifted::ByHand;
-        out.tell(now, News::Unbanned { jail, network, by_hand });
+        out.tell(now, News::Unbanned { jail, network, by_hand, dry_run: self.rules.dry_run });
         Some(ban)
     }
 
@@ -225,11 +223,18 @@ impl Jail {
     }
 
     /// Ends what is over and forgets what is too old, at most `budget` of it.
-    pub(super) fn pass_time(&mut self, now: Timestamp, budget: &mut usize, out: &mut Effects) {
+    pub(super) fn pass_time(&mut self, now: Timestamp, budget: &mut usize, court: &mut Court<'_>) {
         let limits = self.rules.limits;
+        // A line that comes late may be from when a login still protected.
+        let protected = court.never.settings().pardon.saturating_add(limits.find_time);
         while let Some(network) = take(budget, || self.bans.overdue(now)) {
-            self.lift(now, network, Lifted::ByItself, out);
+            self.lift(now, network, Lifted::ByItself, court.out);
         }
+        if self.counts.held() > 0 || self.breaker.is_told() {
+            self.release(now, budget, court);
+        }
+        let out = &mut *court.out;
+        while take(budget, || self.logins.take_stale(now, protected)).is_some() {}
         while let Some(network) = take(budget, || self.counts.take_stale(now, &limits)) {
             self.forgot(network, out);
         }
@@ -239,18 +244,23 @@ impl Jail {
     }
 
     /// When [`Jail::pass_time`] has something to do next.
-    pub(super) fn next_wakeup(&self) -> Option<Timestamp> {
+    pub(super) fn next_wakeup(&self, pardon: Duration) -> Option<Timestamp> {
         let limits = &self.rules.limits;
+        let waits = self.counts.held() > 0;
+        let held = waits.then(|| self.breaker.end().unwrap_or(Timestamp::MIN));
+        let logins = self.logins.next_stale(pardon.saturating_add(limits.find_time));
         let ends = self.bans.next_end();
         let counts = self.counts.next_stale(limits);
         let floors = self.floors.next_stale(limits.find_time);
-        ends.into_iter().chain(counts).chain(floors).min()
+        ends.into_iter().chain(counts).chain(floors).chain(held).chain(logins).min()
     }
 
     /// The clock was set back: nothing stays in the future. Gives the bans that
     /// the firewall must hear of.
     pub(super) fn clock_set_back(&mut self, now: Timestamp, out: &mut Effects) -> Vec<Ban> {
         let name = self.name();
+        self.logins.clock_set_back(now);
+        self.breaker.clock_set_back(now);
         for (network, times) in self.counts.clock_set_back(now) {
             out.remember(Record::Failures(name.clone(), network, times));
         }

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use super::effect::{Effects, Settings};
 use super::ignore::NeverBan;
 use super::jail::{Jail, Presence};
+use super::offenders::Offenders;
 use super::{Warden, window};
 use crate::model::{
     Ban, BanTime, BlockRules, BlockType, Chain, JailMemory, JailName, JailRules, Limits,
-    MANUAL_JAIL, Memory, Network, Ports, Record, ServiceId, Timestamp,
+    MANUAL_JAIL, Memory, Network, Policy, Ports, Record, ServiceId, Timestamp,
 };
 
 /// What was remembered of one jail.
@@ -31,6 +32,8 @@ impl Warden {
     pub fn new(now: Timestamp, memory: Memory, settings: Settings) -> Self {
         let mut warden = Warden {
             jails: BTreeMap::new(),
+            offenders: Offenders::new(settings.track_max, settings.history),
+            fresh: Vec::new(),
             never: NeverBan::new(settings),
             clock: now,
             out: Effects::default(),
@@ -39,9 +42,15 @@ impl Warden {
         for jail in memory.jails {
             remembered.insert(jail.rules.name.clone(), jail);
         }
+        let offences = memory.offences;
         let mut shares = shares(memory.bans, memory.failures, memory.floors);
         let manual = manual(remembered.remove(&JailName::from_lossy(MANUAL_JAIL)), &mut warden.out);
+        let recidive = warden.never.settings().recidive.clone().map(|rules| {
+            let known = remembered.remove(&rules.name);
+            (built_in(rules, known, &mut warden.out), Presence::Live)
+        });
         for (memory, presence) in std::iter::once((manual, Presence::Live))
+            .chain(recidive)
             .chain(remembered.into_values().map(|memory| (memory, Presence::Awaited)))
         {
             let share = shares.remove(&memory.rules.name).unwrap_or_default();
@@ -49,6 +58,11 @@ impl Warden {
         }
         for (name, share) in shares {
             share.drop_all(&name, &mut warden.out);
+        }
+        for (jail, network, offence) in offences {
+            if let Some((jail, network)) = warden.offenders.note(&jail, network, offence) {
+                warden.out.remember(Record::OffenceGone(jail, network));
+            }
         }
         warden
     }
@@ -68,6 +82,7 @@ impl Warden {
         for network in jail.counts.restore(share.failures, &limits, never.track_max()) {
             jail.forgot(network, out);
         }
+        jail.counts.hold_due(&limits);
         for (network, at) in share.floors {
             jail.floors.raise(now, network, at);
         }
@@ -146,12 +161,22 @@ fn manual(remembered: Option<JailMemory>, out: &mut Effects) -> JailMemory {
             block_type: BlockType::Reject,
         },
         dry_run: false,
+        policy: Policy::default(),
     };
+    built_in(Arc::new(rules), remembered, out)
+}
+
+/// A jail of guard's own, with the totals that were remembered.
+fn built_in(
+    rules: Arc<JailRules>,
+    remembered: Option<JailMemory>,
+    out: &mut Effects,
+) -> JailMemory {
     match remembered {
-        Some(memory) if *memory.rules == rules => memory,
+        Some(memory) if memory.rules == rules => memory,
         other => {
             let (found, banned) = other.map_or((0, 0), |memory| (memory.found, memory.banned));
-            let memory = JailMemory { rules: Arc::new(rules), found, banned };
+            let memory = JailMemory { rules, found, banned };
             out.remember(Record::Jail(memory.clone()));
             memory
         }
@@ -230,7 +255,7 @@ mod tests {
                 vec![at(99)],
             )],
             floors: vec![(JailName::from_lossy("gone"), "203.0.113.5".parse().unwrap(), at(99))],
-            progress: Vec::new(),
+            ..Memory::default()
         };
         check(
             memory,

@@ -12,6 +12,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod bans;
+mod breaker;
 mod counts;
 mod effect;
 mod floors;
@@ -19,8 +20,10 @@ mod hidden;
 mod ignore;
 mod jail;
 mod judge;
+mod logins;
 mod memory;
 mod netmap;
+mod offenders;
 mod requests;
 mod view;
 mod window;
@@ -42,9 +45,11 @@ pub use view::JailView;
 use effect::Effects;
 use ignore::NeverBan;
 use jail::{Jail, Presence};
+use judge::Court;
+use offenders::Offenders;
 
 use crate::model::{
-    Failure, JailName, JailRules, MANUAL_JAIL, Network, News, Progress, Record, SourceId, Timestamp,
+    Failure, JailName, JailRules, Login, Network, News, Progress, Record, SourceId, Timestamp,
 };
 
 /// How much one [`Warden::handle_time`] does at most: of 100,000 bans that end
@@ -69,6 +74,9 @@ const WORK_A_TURN: usize = 1000;
 pub struct Warden {
     jails: BTreeMap<JailName, Jail>,
     never: NeverBan,
+    offenders: Offenders,
+    /// Who was banned just now.
+    fresh: Vec<Network>,
     /// The latest time that was given, since the clock was last set back.
     clock: Timestamp,
     out: Effects,
@@ -78,9 +86,20 @@ impl Warden {
     /// A line matched a jail's filter. One for a jail that is gone is dropped.
     pub fn handle_failure(&mut self, now: Timestamp, failure: Failure) {
         self.observe(now);
-        let Warden { jails, never, out, .. } = self;
+        let (jails, mut court) = self.split();
         if let Some(jail) = jails.get_mut(&failure.jail) {
-            jail.judge(now, failure, never, out);
+            jail.judge(now, failure, &mut court);
+        }
+        self.count_bans(now);
+    }
+
+    /// A line says that somebody logged in. It must come in its place between the
+    /// failures. One for a jail that is gone is dropped.
+    pub fn handle_login(&mut self, now: Timestamp, login: Login) {
+        self.observe(now);
+        let (jails, mut court) = self.split();
+        if let Some(jail) = jails.get_mut(&login.jail) {
+            jail.log_in(now, login, &mut court);
         }
     }
 
@@ -110,31 +129,32 @@ impl Warden {
     /// apply to what was counted already; bans that stand keep their end.
     pub fn handle_jail(&mut self, now: Timestamp, rules: Arc<JailRules>) {
         self.observe(now);
-        let Warden { jails, never, out, .. } = self;
-        if rules.name.as_str() == MANUAL_JAIL {
+        let (jails, mut court) = self.split();
+        if jails.get(&rules.name).is_some_and(Jail::is_built_in) {
             let what = format!(
-                "the jail name {MANUAL_JAIL} is guard's own; {} needs another",
-                rules.service
+                "the jail name {} is guard's own; {} needs another",
+                rules.name, rules.service
             );
-            out.tell(now, News::Trouble { what, over: false });
+            court.out.tell(now, News::Trouble { what, over: false });
             return;
         }
         match jails.entry(rules.name.clone()) {
-            Entry::Occupied(jail) => jail.into_mut().update(now, rules, never, out),
+            Entry::Occupied(jail) => jail.into_mut().update(now, rules, &mut court),
             Entry::Vacant(place) => {
-                let jail = place.insert(Jail::new(rules, Presence::Live, never));
-                jail.install(out);
-                out.remember(jail.record());
-                out.tell(now, News::JailStarted { jail: jail.name() });
+                let jail = place.insert(Jail::new(rules, Presence::Live, court.never));
+                jail.install(court.out);
+                court.out.remember(jail.record());
+                court.out.tell(now, News::JailStarted { jail: jail.name() });
             }
         }
+        self.count_bans(now);
     }
 
     /// A jail has no containers any more: its bans run out, then it is removed.
     pub fn handle_jail_left(&mut self, now: Timestamp, jail: &JailName) {
         self.observe(now);
         let Some(jail) = self.jails.get_mut(jail) else { return };
-        if jail.is_manual() || jail.presence == Presence::Left {
+        if jail.is_built_in() || jail.presence == Presence::Left {
             return;
         }
         jail.presence = Presence::Left;
@@ -186,8 +206,16 @@ impl Warden {
     pub fn handle_time(&mut self, now: Timestamp) {
         self.observe(now);
         let mut budget = WORK_A_TURN;
-        for jail in self.jails.values_mut() {
-            jail.pass_time(now, &mut budget, &mut self.out);
+        let (jails, mut court) = self.split();
+        for jail in jails.values_mut() {
+            jail.pass_time(now, &mut budget, &mut court);
+        }
+        self.count_bans(now);
+        while budget > 0
+            && let Some((jail, network)) = self.offenders.take_stale(now)
+        {
+            budget -= 1;
+            self.out.remember(Record::OffenceGone(jail, network));
         }
         self.drop_done_jails();
     }
@@ -200,7 +228,9 @@ impl Warden {
     /// When to call [`Warden::handle_time`] at the latest; `None`: nothing will
     /// happen by itself.
     pub fn next_wakeup(&self) -> Option<Timestamp> {
-        self.jails.values().filter_map(Jail::next_wakeup).min()
+        let pardon = self.never.settings().pardon;
+        let jails = self.jails.values().filter_map(|jail| jail.next_wakeup(pardon));
+        jails.chain(self.offenders.next_stale()).min()
     }
 
     /// All jails, by name.
@@ -217,6 +247,28 @@ impl Warden {
     /// hold it, and those inside it.
     pub fn bans_on(&self, network: Network) -> impl Iterator<Item = &Standing> {
         self.jails().flat_map(move |jail| jail.bans_on(network))
+    }
+
+    /// The jails, and what they have in common.
+    fn split(&mut self) -> (&mut BTreeMap<JailName, Jail>, Court<'_>) {
+        let Warden { jails, never, offenders, fresh, out, .. } = self;
+        (jails, Court { never, offenders, fresh, out })
+    }
+
+    /// Every ban that has just begun is a failure in the jails for those whom others banned.
+    fn count_bans(&mut self, now: Timestamp) {
+        if self.fresh.is_empty() {
+            return;
+        }
+        let fresh = std::mem::take(&mut self.fresh);
+        let (jails, mut court) = self.split();
+        let counting =
+            |jail: &&mut Jail| jail.rules.policy.recidive && jail.presence != Presence::Left;
+        for jail in jails.values_mut().filter(counting) {
+            for network in &fresh {
+                jail.count(now, (*network, now), &mut court);
+            }
+        }
     }
 
     fn drop_done_jails(&mut self) {

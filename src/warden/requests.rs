@@ -1,11 +1,13 @@
 //! Bans made and lifted by hand.
 
 use super::Warden;
+use super::bans::Standing;
 use super::effect::{
     BanRefusal, BanRequest, Covered, Effects, NoSuchJail, UnbanRequest, UnbanWhich, Unbanned,
 };
 use super::ignore::{NeverBan, SHORTEST, is_too_wide};
 use super::jail::{Jail, Lifted};
+use super::judge::Court;
 use crate::model::{
     Address, Ban, BanOrigin, BanTime, JailName, MANUAL_JAIL, Network, News, Record, Timestamp,
 };
@@ -47,7 +49,7 @@ impl Warden {
         request: UnbanRequest,
     ) -> Result<Unbanned, NoSuchJail> {
         self.observe(now);
-        let Warden { jails, out, .. } = self;
+        let (jails, mut court) = self.split();
         let mut chosen: Vec<&mut Jail> = match request.jail {
             Some(name) => vec![jails.get_mut(&name).ok_or(NoSuchJail(name))?],
             None => jails.values_mut().collect(),
@@ -56,7 +58,7 @@ impl Warden {
         match request.which {
             UnbanWhich::All => {
                 for jail in chosen {
-                    jail.unban_all(now, &mut result, out);
+                    jail.unban_all(now, &mut result, &mut court);
                 }
             }
             UnbanWhich::Networks(networks) => {
@@ -66,7 +68,7 @@ impl Warden {
                     Floors::WhereItWas
                 };
                 for network in networks {
-                    unban(now, (network, floors), &mut chosen, &mut result, out);
+                    unban(now, (network, floors), &mut chosen, &mut result, &mut court);
                 }
             }
         }
@@ -86,22 +88,33 @@ fn unban(
     (network, floors): (Network, Floors),
     jails: &mut [&mut Jail],
     result: &mut Unbanned,
-    out: &mut Effects,
+    court: &mut Court<'_>,
 ) {
     let before = (result.lifted.len(), result.covered.len());
     for jail in jails {
         let mut was_there = false;
-        let inside: Vec<Network> = jail.bans.inside(network).map(|s| s.ban.network).collect();
-        for banned in inside {
-            result.lifted.extend(jail.lift(now, banned, Lifted::ByHand, out));
+        let client = jail.rules.policy.prefixes.widen(network);
+        let inside = jail.bans.inside(network);
+        let banned: Vec<Network> = inside
+            .chain(jail.bans.get(client).filter(|standing| is_one_client(standing, network)))
+            .map(|standing| standing.ban.network)
+            .collect();
+        for banned in banned {
+            result.lifted.extend(jail.lift(now, banned, Lifted::ByHand, court.out));
+            jail.forgive(banned, court);
             was_there = true;
         }
-        for counted in jail.counts.forget(network) {
-            jail.forgot(counted, out);
+        let mut counted = jail.counts.forget(network);
+        counted.extend((client != network && jail.counts.forget_one(client)).then_some(client));
+        for counted in counted {
+            jail.forgot(counted, court.out);
             was_there = true;
+        }
+        for known in [network, client] {
+            jail.forgive(known, court);
         }
         if was_there || floors == Floors::Everywhere {
-            jail.set_floor(now, network, now, out);
+            jail.set_floor(now, client, now, court.out);
         }
         if let Some(wider) = jail.bans.covering(network).next() {
             let (jail, prefix) = (jail.name(), wider.ban.network);
@@ -111,6 +124,12 @@ fn unban(
     if before == (result.lifted.len(), result.covered.len()) {
         result.not_banned.push(network);
     }
+}
+
+/// Was the prefix banned for the failures of any address in it? Then it goes with
+/// `network`, one of them; a prefix that somebody banned by hand is explained instead.
+fn is_one_client(standing: &Standing, network: Network) -> bool {
+    standing.ban.network != network && standing.ban.origin == BanOrigin::Failures
 }
 
 /// The two halves of each family: together they hold every address.
@@ -126,7 +145,18 @@ fn everyone() -> impl Iterator<Item = Network> {
 }
 
 impl Jail {
-    fn unban_all(&mut self, now: Timestamp, result: &mut Unbanned, out: &mut Effects) {
+    /// Forgets that it banned `network` before, as fail2ban does when a person lifts a ban.
+    fn forgive(&self, network: Network, court: &mut Court<'_>) {
+        if court.offenders.forgive(&self.rules.name, network) {
+            court.out.remember(Record::OffenceGone(self.name(), network));
+        }
+    }
+
+    fn unban_all(&mut self, now: Timestamp, result: &mut Unbanned, court: &mut Court<'_>) {
+        for network in court.offenders.forgive_all(&self.rules.name) {
+            court.out.remember(Record::OffenceGone(self.name(), network));
+        }
+        let out = &mut *court.out;
         let banned: Vec<Network> = self.bans.iter().map(|standing| standing.ban.network).collect();
         for network in banned {
             result.lifted.extend(self.lift(now, network, Lifted::ByHand, out));
@@ -177,7 +207,7 @@ impl Jail {
         self.bans.insert(ban.clone(), state);
         self.block(&ban, out);
         out.remember(Record::Ban(ban.clone()));
-        out.tell(now, News::Prolonged { ban: ban.clone() });
+        out.tell(now, News::Prolonged { ban: ban.clone(), dry_run: self.rules.dry_run });
         Ok(ban)
     }
 }

@@ -61,6 +61,11 @@ impl<'a> JailView<'a> {
         wider.chain(bans.inside(network))
     }
 
+    /// Bans that wait because the jail made too many within a minute.
+    pub fn held(self) -> usize {
+        self.0.counts.held()
+    }
+
     /// Addresses in the log that stand for clients who can't be told apart, the
     /// one seen last first; at most 16.
     pub fn hidden(self) -> impl Iterator<Item = &'a HiddenClients> {

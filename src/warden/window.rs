@@ -59,6 +59,19 @@ impl Window {
         self.fit(limits);
     }
 
+    /// Counts a failure as so many.
+    pub(super) fn add_times(&mut self, at: Timestamp, weight: u32, limits: &Limits) {
+        for _ in 0..weight.clamp(1, limits.max_retry.get()) {
+            self.add(at, limits);
+        }
+    }
+
+    /// What is left of it without the failures before `time`.
+    pub(super) fn since(mut self, time: Timestamp) -> Self {
+        self.0.retain(|at| *at >= time);
+        self
+    }
+
     /// Drops what does not count under these limits.
     pub(super) fn fit(&mut self, limits: &Limits) {
         let Some(newest) = self.newest() else { return };

@@ -25,6 +25,7 @@ mod logs;
 mod never_ban;
 mod output;
 mod pressure;
+mod policy;
 mod restarts;
 mod services;
 mod shipped;

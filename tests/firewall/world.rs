@@ -342,6 +342,7 @@ pub(crate) fn install(jail: &str, chain: Chain, ports: Ports, block_type: BlockT
         ignore: vec![],
         block: BlockRules { chains: [chain].into(), ports, block_type },
         dry_run: false,
+        policy: guard::model::Policy::default(),
     }))
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use guard::model::{
     BanTime, BlockRules, BlockType, Chain, DockerNetwork, IgnoreEntry, JailName, JailRules, Limits,
-    Network, Ports, ServiceId, Timestamp, Until,
+    Network, Policy, Ports, ServiceId, Timestamp, Until,
 };
 use guard::warden::{
     BanRequest, Effect, FoundBan, Settings, Surroundings, UnbanRequest, UnbanWhich, Warden,
@@ -47,7 +47,7 @@ fn name(index: usize) -> JailName {
     JAILS[index].parse().unwrap()
 }
 
-fn rules(jail: usize, variant: usize) -> JailRules {
+pub(crate) fn rules(jail: usize, variant: usize) -> JailRules {
     let limits = |max_retry: u32, find_time, ban_time| Limits {
         max_retry: max_retry.try_into().unwrap(),
         find_time: Duration::from_secs(find_time),
@@ -67,6 +67,7 @@ fn rules(jail: usize, variant: usize) -> JailRules {
             block_type: BlockType::Drop,
         },
         dry_run: variant == 3,
+        policy: Policy::default(),
     }
 }
 
@@ -136,7 +137,7 @@ fn do_it(world: &mut World, second: i64, op: &Op) {
     }
 }
 
-fn unban(world: &mut World, second: i64, which: UnbanWhich) {
+pub(crate) fn unban(world: &mut World, second: i64, which: UnbanWhich) {
     let request = UnbanRequest { which, jail: None };
     world.input(second, |warden, now| drop(warden.handle_unban(now, request)));
 }

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use guard::model::{
-    Ban, BanOrigin, Event, Failure, JailMemory, JailName, JailRules, Memory, Network, Position,
-    Progress, Record, SourceId, Timestamp, Until,
+    Ban, BanOrigin, Event, Failure, JailMemory, JailName, JailRules, Login, Memory, Network,
+    Offence, Position, Progress, Record, SourceId, Timestamp, Until,
 };
 use guard::warden::{Effect, Settings, Surroundings, Warden};
 
@@ -40,6 +40,7 @@ pub(crate) struct Disk {
     pub(crate) floors: BTreeMap<(JailName, Network), Timestamp>,
     pub(crate) progress: BTreeMap<(JailName, SourceId), Progress>,
     pub(crate) history: Vec<Ban>,
+    pub(crate) offences: BTreeMap<(JailName, Network), Offence>,
 }
 
 impl Disk {
@@ -75,6 +76,12 @@ impl Disk {
             Record::FloorGone(jail, network) => {
                 assert!(self.floors.remove(&(jail, network)).is_some());
             }
+            Record::Offence(jail, network, offence) => {
+                self.offences.insert((jail, network), offence);
+            }
+            Record::OffenceGone(jail, network) => {
+                assert!(self.offences.remove(&(jail, network)).is_some());
+            }
             Record::Progress(jail, source, progress) => {
                 self.progress.insert((jail, source), progress);
             }
@@ -91,8 +98,20 @@ impl Disk {
             bans: self.bans.values().cloned().collect(),
             failures: self.failures.iter().map(|(k, t)| (key(k).0, k.1, t.clone())).collect(),
             floors: self.floors.iter().map(|(k, t)| (key(k).0, k.1, *t)).collect(),
+            offences: self.offences(),
             progress: Vec::new(),
         }
+    }
+}
+
+impl Disk {
+    /// In the order in which the store reads them.
+    fn offences(&self) -> Vec<(JailName, Network, Offence)> {
+        let each =
+            self.offences.iter().map(|((jail, net), offence)| (jail.clone(), *net, *offence));
+        let mut all: Vec<_> = each.collect();
+        all.sort_by_key(|(_, _, offence)| offence.until);
+        all
     }
 }
 
@@ -173,6 +192,18 @@ impl World {
             progress: Progress { resume: Position::File(None), judged: Position::File(None) },
         };
         self.input(second, |warden, now| warden.handle_failure(now, failure));
+    }
+
+    /// A line at `line` says that `network` logged in.
+    pub(crate) fn login(&mut self, second: i64, jail: &JailName, network: Network, line: i64) {
+        let login = Login {
+            jail: jail.clone(),
+            network,
+            at: at(line),
+            source: SourceId::File("/log".into()),
+            progress: Progress { resume: Position::File(None), judged: Position::File(None) },
+        };
+        self.input(second, |warden, now| warden.handle_login(now, login));
     }
 
     pub(crate) fn jail(&mut self, second: i64, rules: JailRules) {

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use guard::model::{
     Ban, BanOrigin, BanTime, BlockRules, BlockType, Chain, ContainerId, FileMark, IgnoreEntry,
-    JailMemory, JailName, JailRules, Limits, Memory, Network, PortRange, Ports, Position, Progress,
-    Protocol, Record, ServiceId, SourceId, StreamMark, Timestamp, Until,
+    JailMemory, JailName, JailRules, Limits, Memory, Network, Offence, Policy, PortRange, Ports,
+    Position, Progress, Protocol, Record, ServiceId, SourceId, StreamMark, Timestamp, Until,
 };
 use guard::store::{self, OpenError, Opened};
 use rusqlite::Connection;
@@ -59,6 +59,7 @@ fn memory_of(name: &str, found: u64) -> JailMemory {
             block_type: BlockType::TcpReset,
         },
         dry_run: false,
+        policy: Policy::default(),
     };
     JailMemory { rules: Arc::new(rules), found, banned: found / 5 }
 }
@@ -115,12 +116,17 @@ fn everything_is_there_after_a_restart() {
     let forever =
         Ban { until: Until::Forever, origin: BanOrigin::Hand, ..ban("web", "2001:db8::/64") };
     let times = vec![nano(5), nano(6), nano(6)];
+    let twice = Offence { bans: 2, until: Until::Time(nano(7)) };
+    let forever_again = Offence { bans: u32::MAX, until: Until::Forever };
     store.write(vec![
         Record::Jail(memory_of("web", 12)),
         Record::Ban(forever.clone()),
         Record::Ban(ban("manual", "192.0.2.1")),
         Record::Failures(jail("web"), net("192.0.2.7"), times.clone()),
         Record::Floor(jail("web"), net("192.0.2.0/24"), nano(-1)),
+        Record::Offence(jail("web"), net("192.0.2.8"), forever_again),
+        Record::Offence(jail("gone"), net("2001:db8::/64"), twice),
+        Record::JailGone(jail("gone")),
         Record::Progress(jail("web"), output.clone(), at_output.clone()),
         Record::Progress(jail("web"), file.clone(), in_file.clone()),
     ]);
@@ -135,6 +141,10 @@ fn everything_is_there_after_a_restart() {
             bans: vec![ban("manual", "192.0.2.1"), forever],
             failures: vec![(jail("web"), net("192.0.2.7"), times)],
             floors: vec![(jail("web"), net("192.0.2.0/24"), nano(-1))],
+            offences: vec![
+                (jail("gone"), net("2001:db8::/64"), twice),
+                (jail("web"), net("192.0.2.8"), forever_again),
+            ],
             progress: vec![(jail("web"), output, at_output), (jail("web"), file, in_file)],
         }
     );
@@ -176,6 +186,14 @@ fn history_older_than_90_days_goes_when_the_store_is_opened() {
     store.stop().unwrap();
     assert_eq!(history(directory.path()), 2);
     remembered(directory.path());
+    assert_eq!(history(directory.path()), 1);
+    let day = Duration::from_secs(86_400);
+    let old = Ban { since: Timestamp::now() - 2 * day, ..ban("web", "192.0.2.3") };
+    let opened = store::open_keeping(directory.path(), 3 * day).unwrap();
+    opened.store.write(vec![Record::History(old)]);
+    opened.store.stop().unwrap();
+    assert_eq!(history(directory.path()), 2);
+    store::open_keeping(directory.path(), day).unwrap().store.stop().unwrap();
     assert_eq!(history(directory.path()), 1);
 }
 
@@ -330,9 +348,9 @@ fn a_newer_schema_is_refused_and_left_alone() {
     drop(connection);
     let before = fs::read(&path).unwrap();
     let error = store::open(directory.path()).unwrap_err();
-    assert!(matches!(error, OpenError::Newer { found: 77, known: 1, .. }));
+    assert!(matches!(error, OpenError::Newer { found: 77, known: 2, .. }));
     let told = error.to_string();
-    assert!(told.contains("77") && told.contains("up to 1"), "{told}");
+    assert!(told.contains("77") && told.contains("up to 2"), "{told}");
     assert_eq!(fs::read(&path).unwrap(), before);
     assert_eq!(set_aside(directory.path()), Vec::<String>::new());
 }

@@ -6,7 +6,7 @@ use std::fs;
 
 use guard::model::{
     Ban, BanOrigin, ContainerId, FileMark, JailMemory, JailName, JournalMark, Memory, Network,
-    Position, Progress, Record, SourceId, StreamMark, Timestamp, Until,
+    Offence, Position, Progress, Record, SourceId, StreamMark, Timestamp, Until,
 };
 use proptest::prelude::*;
 
@@ -19,6 +19,7 @@ struct Naive {
     bans: BTreeMap<(JailName, Network), Ban>,
     failures: BTreeMap<(JailName, Network), Vec<Timestamp>>,
     floors: BTreeMap<(JailName, Network), Timestamp>,
+    offences: BTreeMap<(JailName, Network), Offence>,
     progress: BTreeMap<(JailName, SourceId), Progress>,
 }
 
@@ -44,6 +45,10 @@ impl Naive {
             }
             Record::Floor(jail, network, at) => drop(self.floors.insert((jail, network), at)),
             Record::FloorGone(jail, network) => drop(self.floors.remove(&(jail, network))),
+            Record::Offence(jail, network, offence) => {
+                self.offences.insert((jail, network), offence);
+            }
+            Record::OffenceGone(jail, network) => drop(self.offences.remove(&(jail, network))),
             Record::Progress(jail, source, progress) => {
                 self.progress.insert((jail, source), progress);
             }
@@ -62,6 +67,9 @@ impl From<Memory> for Naive {
         }
         for (jail, network, at) in memory.floors {
             naive.apply(Record::Floor(jail, network, at));
+        }
+        for (jail, network, offence) in memory.offences {
+            naive.apply(Record::Offence(jail, network, offence));
         }
         for (jail, source, progress) in memory.progress {
             naive.apply(Record::Progress(jail, source, progress));
@@ -125,6 +133,10 @@ fn any_record() -> impl Strategy<Value = Record> {
         3 => (any_key(), any_time())
             .prop_map(|((jail, network), at)| Record::Floor(jail, network, at)),
         2 => any_key().prop_map(|(jail, network)| Record::FloorGone(jail, network)),
+        3 => (any_key(), any::<u32>(), any_ban()).prop_map(|((jail, network), bans, ban)| {
+            Record::Offence(jail, network, Offence { bans, until: ban.until })
+        }),
+        2 => any_key().prop_map(|(jail, network)| Record::OffenceGone(jail, network)),
         4 => any_progress()
             .prop_map(|(jail, source, progress)| Record::Progress(jail, source, progress)),
         2 => any_progress().prop_map(|(jail, source, _)| Record::SourceGone(jail, source)),

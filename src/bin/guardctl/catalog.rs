@@ -83,6 +83,7 @@ impl Places {
         let place = match place {
             RegexPlace::Fail(index) => self.fail.get(index),
             RegexPlace::Ignore(index) => self.ignore.get(index),
+            RegexPlace::Success(_) => None,
             RegexPlace::Pref => Some(&self.pref),
             RegexPlace::Date => Some(&self.date),
         };
@@ -103,6 +104,7 @@ pub(crate) fn text_of(spec: &FilterSpec, place: RegexPlace) -> &str {
     match place {
         RegexPlace::Fail(index) => spec.failregex.get(index).map(String::as_str),
         RegexPlace::Ignore(index) => spec.ignoreregex.get(index).map(String::as_str),
+        RegexPlace::Success(index) => spec.successregex.get(index).map(String::as_str),
         RegexPlace::Pref => spec.prefregex.as_deref(),
         RegexPlace::Date => spec.datepattern.as_deref(),
     }

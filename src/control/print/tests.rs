@@ -342,7 +342,7 @@ fn what_happens_is_told_in_the_words_of_fail2bans_log() {
         "[web] Ignore 192.0.2.1 - own\\u{9b}2J address",
     );
     check_news(
-        News::Unbanned { jail: jail(), network, by_hand: true },
+        News::Unbanned { jail: jail(), network, by_hand: true, dry_run: false },
         "[web] Unban 192.0.2.1 (by hand)",
     );
     check_news(News::Trouble { what: "x".into(), over: false }, "Trouble: x");

@@ -49,6 +49,43 @@ fn check(regex: &str, text: &str, expected: &str) {
 }
 
 #[test]
+fn a_login_that_worked() {
+    let spec = FilterSpec {
+        failregex: vec![FLASK.into(), r"^ <F-NOFAIL>session</F-NOFAIL> of <HOST>".into()],
+        ignoreregex: vec!["user 'probe'".into()],
+        successregex: vec![
+            r"Login of user '\w+' \[IP: <HOST>\]$".into(),
+            "session of <ADDR>".into(),
+        ],
+        ..FilterSpec::default()
+    };
+    let check = |text: &str, expected: &str| {
+        let filter = Arc::new(Filter::new(&spec).unwrap());
+        let mut judge = Judge::new(filter, TimeZone::UTC, Duration::from_secs(600));
+        let verdict = judge.feed(&line(text, None), time(NOW), Phase::Live);
+        let shown = match verdict {
+            Verdict::LoggedIn(Hit { who: Who::Network(network), at, regex, .. }) => {
+                format!("{network} by {regex} at {at}")
+            }
+            other => shown(other),
+        };
+        assert_eq!(shown, expected, "{text}");
+    };
+    let dated = |text: &str| format!("2025-05-26 11:59:27 {text}");
+    let login = "INFO: Login of user 'aaa' [IP: 192.0.2.6]";
+    check(&dated(login), "192.0.2.6 by 0 at 2025-05-26T11:59:27Z");
+    check(&dated("session of 2001:db8::7"), "2001:db8::7 by 1 at 2025-05-26T11:59:27Z");
+    check(&dated("Login failed for user 'aaa' [IP: 192.0.2.6]"), "192.0.2.6");
+    check(&dated("Login of user 'probe' [IP: 192.0.2.6]"), "Ignored");
+    check(&dated("Login of user 'aaa' [IP: 999.0.2.6]"), "Missed");
+    check(&dated("Logout of user 'aaa' [IP: 192.0.2.6]"), "Missed");
+    // Chunks pass over what is neither.
+    let filter = Filter::new(&spec).unwrap();
+    let chunk = format!("nothing\n{login}\nnothing\n");
+    assert!(filter.candidates(chunk.as_bytes()).any(|range| &chunk[range] == login));
+}
+
+#[test]
 fn a_flask_login() {
     let text = "2025-05-26 11:57:27,050 WARNING: Login failed for user 'aaa' [IP: 192.168.32.6]";
     check(FLASK, text, "192.168.32.6");

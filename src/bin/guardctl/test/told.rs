@@ -45,7 +45,7 @@ impl Names {
             Verdict::Failure(hit) => hit,
             Verdict::NoFailure(regex) => return Told::NoFailure(regex),
             Verdict::Ignored => return Told::Ignored,
-            Verdict::Missed | Verdict::TooOld => return Told::Missed,
+            Verdict::Missed | Verdict::TooOld | Verdict::LoggedIn(_) => return Told::Missed,
         };
         let id = judge.groups().iter().find(|(name, _)| name == "fid");
         // An identifier that is an address is shown as one.
