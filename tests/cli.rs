@@ -152,6 +152,14 @@ fn reply(request: Request) -> Reply {
             Reply::Unban { lifted, absent: no, covered: Vec::new(), only_in_memory: None }
         }
         Request::Flush => Reply::Flushed { lifted: 7, only_in_memory: None },
+        Request::History { network, limit, .. } => Reply::History {
+            network,
+            now: "2025-05-26T12:00:00Z".parse().unwrap(),
+            bans: Vec::new(),
+            more: u64::from(limit),
+            times: Vec::new(),
+            problem: None,
+        },
         Request::Watch => Reply::refused(RefusedKind::Usage, "the server does that"),
     }
 }
@@ -173,6 +181,10 @@ fn commands_print_and_end_with_their_code() {
     let world = World::new();
     let check = |arguments: &[&str], code, out, err| check(&world.run(arguments), code, out, err);
     check(&["ban", "192.0.2.7"], 0, "192.0.2.7 banned in jail web for ever\n", "");
+    check(&["history", "--since", "24h", "--limit", "3"], 0, "", "nobody was banned");
+    check(&["history", "192.0.2.7"], 1, "", "192.0.2.7 was never banned");
+    check(&["history", "--since", "never"], 2, "", "--since");
+    check(&["history", "--limit", "10001"], 2, "", "--limit");
     check(&["ban", "127.0.0.1"], 1, "", "error: 127.0.0.1 is not banned: it is this host");
     check(&["unban", "192.0.2.7"], 0, "192.0.2.7 unbanned from jail web\n", "");
     check(&["unban", "192.0.2.99"], 1, "", "192.0.2.99 is not banned");

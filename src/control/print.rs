@@ -16,6 +16,7 @@ use jiff::tz::TimeZone;
 use super::protocol::{BanRefused, BanView, Health, InForce, RefusedKind, Reply, encode_reply};
 use crate::model::{BanOrigin, Event, Network, News, Timestamp, Until};
 
+mod history;
 mod status;
 
 /// Something is wrong.
@@ -58,6 +59,7 @@ pub fn outcome(reply: &Reply) -> Outcome {
         } => true,
         Reply::Pong(health) => health.firewall_problem.is_some(),
         Reply::Banned { network, bans } => network.is_some() && bans.is_empty(),
+        Reply::History { network, bans, .. } => network.is_some() && bans.is_empty(),
         Reply::Ban { refused, .. } => !refused.is_empty(),
         Reply::Unban { absent, covered, .. } => !absent.is_empty() || !covered.is_empty(),
         Reply::Version { .. }
@@ -124,6 +126,23 @@ pub fn text(reply: &Reply, zone: &TimeZone) -> Text {
         Reply::Flushed { lifted, only_in_memory } => {
             line(&mut text.out, format_args!("{lifted} bans lifted"));
             in_memory(&mut text, only_in_memory.as_deref());
+        }
+        Reply::History { network, now, bans, more, times, problem } => {
+            history::history(&mut text, (*now, zone), bans, times);
+            if bans.is_empty() {
+                let whom = network.map_or("nobody".to_owned(), |network| network.to_string());
+                let not = if network.is_some() { "was never" } else { "was" };
+                line(&mut text.err, format_args!("{whom} {not} banned, as far as is remembered"));
+            }
+            if *more > 0 {
+                line(
+                    &mut text.err,
+                    format_args!("{more} older bans are left out: --limit, --since"),
+                );
+            }
+            if let Some(why) = problem {
+                warn(&mut text.err, &format!("the newest bans may be missing: {why}"));
+            }
         }
         Reply::Watching => {}
         Reply::Event(event) => text.out = watched(event, zone),
@@ -237,11 +256,7 @@ fn banned(text: &mut Text, asked: Option<Network>, bans: &[BanView], zone: &Time
             InForce::Pending => ", not in the kernel yet",
             InForce::DryRun => ", dry run",
         };
-        let why = match ban.origin {
-            BanOrigin::Failures => format!("{} failures", ban.failures),
-            BanOrigin::Hand => "by hand".into(),
-            BanOrigin::Adopted => "found in the kernel".into(),
-        };
+        let why = cause(ban.origin, ban.failures);
         line(
             &mut text.out,
             format_args!(
@@ -252,6 +267,15 @@ fn banned(text: &mut Text, asked: Option<Network>, bans: &[BanView], zone: &Time
                 until(ban.until, zone),
             ),
         );
+    }
+}
+
+/// What led to a ban.
+fn cause(origin: BanOrigin, failures: u32) -> String {
+    match origin {
+        BanOrigin::Failures => format!("{failures} failures"),
+        BanOrigin::Hand => "by hand".into(),
+        BanOrigin::Adopted => "found in the kernel".into(),
     }
 }
 

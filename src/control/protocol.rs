@@ -14,7 +14,7 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{BanTime, Event, Network};
+use crate::model::{BanTime, Event, HistoryEntry, Network, Timestamp};
 
 mod status;
 
@@ -31,6 +31,9 @@ pub const MAX_REQUEST: usize = 1 << 20;
 
 /// Most networks in one request; clients split longer lists.
 pub const MAX_NETWORKS: usize = 100_000;
+
+/// Most bans of history in one reply.
+pub const MAX_HISTORY: u32 = 10_000;
 
 /// Longest name of a jail or service in a request, in bytes. A name is compared
 /// with those that exist, so this bounds no more than memory.
@@ -80,6 +83,20 @@ pub enum Request {
     },
     /// Lift every ban of every jail.
     Flush,
+    /// Who was banned?
+    History {
+        /// Only bans that cover or lie in this.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        network: Option<Network>,
+        /// Only of this jail; it may be gone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        jail: Option<String>,
+        /// Only bans that began at this moment or later.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        since: Option<Timestamp>,
+        /// At most so many, the newest; never more than [`MAX_HISTORY`].
+        limit: u32,
+    },
     /// Tell what happens from now on.
     Watch,
 }
@@ -148,6 +165,23 @@ pub enum Reply {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         only_in_memory: Option<String>,
     },
+    /// To [`Request::History`].
+    History {
+        /// What was asked for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        network: Option<Network>,
+        /// guard's clock: bans with a later end stand still, if they were not lifted.
+        now: Timestamp,
+        /// The bans, newest last.
+        bans: Vec<HistoryEntry>,
+        /// How many older ones were left out.
+        more: u64,
+        /// How often each network among them was banned, in all jails.
+        times: Vec<Times>,
+        /// Why the newest may be missing; none: they are there.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        problem: Option<String>,
+    },
     /// To [`Request::Watch`], once: events follow.
     Watching,
     /// While watching: something happened.
@@ -164,6 +198,15 @@ pub enum Reply {
         /// Why, for people, with what to do about it.
         message: String,
     },
+}
+
+/// How often a network was banned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Times {
+    /// Whom.
+    pub network: Network,
+    /// How often, as far as is remembered.
+    pub times: u64,
 }
 
 /// What [`Reply::Pong`] tells.
@@ -254,7 +297,9 @@ pub fn decode_request(line: &[u8]) -> Result<Request, Unreadable> {
     let (networks, jail) = match &request {
         Request::Ban { networks, jail, .. }
         | Request::Unban { which: Which::Networks(networks), jail } => (networks.len(), jail),
-        Request::Unban { which: Which::All, jail } | Request::Status { jail } => (0, jail),
+        Request::Unban { which: Which::All, jail }
+        | Request::Status { jail }
+        | Request::History { jail, .. } => (0, jail),
         Request::Banned { .. }
         | Request::Ping
         | Request::Version

@@ -100,8 +100,8 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Resu
     tokio::pin!(shutdown);
     // First: where another guard runs, nothing of its may be touched.
     let server = Server::bind(&settings.socket).await?;
-    let opened =
-        store::open(&settings.data).map_err(|error| Fatal::Store(settings.data.clone(), error))?;
+    let opened = store::open_keeping(&settings.data, settings.history)
+        .map_err(|error| Fatal::Store(settings.data.clone(), error))?;
     for note in &opened.notes {
         tracing::warn!("{note}");
     }

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::Deserialize;
 
 use crate::filters;
 use crate::firewall::{self, BackendChoice, Ipv6, OnStop};
 use crate::labels::{self, Defaults};
-use crate::model::IgnoreEntry;
+use crate::model::{BanTime, IgnoreEntry};
+use crate::store::KEEP_HISTORY;
 
 /// What all of guard's variables begin with.
 const PREFIX: &str = "GUARD_";
@@ -37,6 +39,8 @@ pub struct Settings {
     pub ignore_docker: bool,
     /// How many addresses a jail counts at once.
     pub track_max: usize,
+    /// How long bans that were are remembered.
+    pub history: Duration,
     /// Level or filter of the log, in tracing's syntax.
     pub log: String,
     /// How the log is written.
@@ -80,6 +84,7 @@ struct Raw {
     ignoreip: Option<String>,
     ignoredocker: Option<String>,
     track_max: Option<String>,
+    history: Option<String>,
     log: Option<String>,
     log_format: Option<String>,
     #[serde(flatten)]
@@ -88,7 +93,7 @@ struct Raw {
 
 /// All variables of guard itself, without their prefix; besides them, each label that
 /// limits or acts has one for its default.
-pub const NAMES: [&str; 12] = [
+pub const NAMES: [&str; 13] = [
     "DATA",
     "SOCKET",
     "LABEL_PREFIX",
@@ -99,6 +104,7 @@ pub const NAMES: [&str; 12] = [
     "IGNOREIP",
     "IGNOREDOCKER",
     "TRACK_MAX",
+    "HISTORY",
     "LOG",
     "LOG_FORMAT",
 ];
@@ -166,6 +172,7 @@ impl Reader {
             ignore: self.ignore(raw.ignoreip),
             ignore_docker: self.choice("IGNOREDOCKER", raw.ignoredocker.as_deref(), &SWITCH),
             track_max: self.track_max(raw.track_max),
+            history: self.history(raw.history),
             log: raw.log.unwrap_or_else(|| "info".to_owned()),
             log_format: self.choice(
                 "LOG_FORMAT",
@@ -230,6 +237,20 @@ impl Reader {
                 TRACK_MAX
             }
         }
+    }
+
+    /// Any time but for ever: the disk is not endless.
+    fn history(&mut self, value: Option<String>) -> Duration {
+        let Some(value) = value else { return KEEP_HISTORY };
+        let what = match labels::duration::parse(value.trim()) {
+            Ok(BanTime::For(time)) => return time,
+            Ok(BanTime::Forever) => {
+                "history can't be kept for ever; `10y` is long enough".to_owned()
+            }
+            Err(error) => format!("`{}`: {error}", shown(&value)),
+        };
+        self.wrong("HISTORY", what);
+        KEEP_HISTORY
     }
 
     /// What is left are defaults for labels, or mistakes.
@@ -306,6 +327,7 @@ mod tests {
             ("GUARD_IGNOREIP", "192.168.1.0/24, 10.0.0.1 home.example"),
             ("GUARD_IGNOREDOCKER", "false"),
             ("GUARD_TRACK_MAX", "1000"),
+            ("GUARD_HISTORY", "1w"),
             ("GUARD_LOG", "debug"),
             ("GUARD_LOG_FORMAT", "json"),
             ("GUARD_MAXRETRY", "3"),
@@ -318,6 +340,7 @@ mod tests {
         assert_eq!(settings.ignore.len(), 3);
         assert!(!settings.ignore_docker);
         assert_eq!(settings.track_max, 1000);
+        assert_eq!(settings.history, Duration::from_secs(7 * 24 * 3600));
         assert_eq!(settings.log_format, LogFormat::Json);
     }
 
@@ -329,6 +352,7 @@ mod tests {
             ("GUARD_FILTER_PATH", "/etc/guard/filter.d:filters"),
             ("GUARD_IGNOREIP", "192.0.2.300"),
             ("GUARD_TRACK_MAX", "many"),
+            ("GUARD_HISTORY", "-1"),
             ("GUARD_MAXRETRI", "3"),
             ("GUARD_BANTIME", "1dw"),
         ])
@@ -342,6 +366,7 @@ mod tests {
                 "GUARD_DATA",
                 "GUARD_FILTER_PATH",
                 "GUARD_FIREWALL",
+                "GUARD_HISTORY",
                 "GUARD_IGNOREIP",
                 "GUARD_MAXRETRI",
                 "GUARD_TRACK_MAX"

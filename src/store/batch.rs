@@ -12,7 +12,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use crate::model::{
-    Ban, JailMemory, JailName, Memory, Network, Progress, Record, SourceId, Timestamp,
+    Ban, JailMemory, JailName, Lifting, Memory, Network, Progress, Record, SourceId, Timestamp,
 };
 
 /// Most lines of history that wait for the disk; of more, the oldest are dropped and counted.
@@ -25,10 +25,19 @@ pub(super) struct Batch {
     pub(super) anew: bool,
     /// Changes, by jail.
     pub(super) jails: BTreeMap<JailName, Changes>,
-    /// Bans that began, oldest first.
-    pub(super) history: VecDeque<Ban>,
+    /// What happened to bans, oldest first.
+    pub(super) history: VecDeque<Past>,
     /// Lines of history dropped because too many waited.
     pub(super) dropped: u64,
+}
+
+/// A change to history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Past {
+    /// A ban began, or has another end.
+    Ban(Ban),
+    /// It was lifted.
+    Lifted(Lifting),
 }
 
 /// Changes to one jail. `None` (no times, for failures) means: forget it.
@@ -70,7 +79,8 @@ impl Batch {
             Record::BanGone(name, network) => {
                 self.of(name).bans.insert(network, None);
             }
-            Record::History(ban) => self.remember(ban),
+            Record::History(ban) => self.remember(Past::Ban(ban)),
+            Record::Lifted(lifting) => self.remember(Past::Lifted(lifting)),
             Record::Failures(name, network, times) => {
                 self.of(name).failures.insert(network, times);
             }
@@ -93,12 +103,12 @@ impl Batch {
         self.jails.entry(name).or_default()
     }
 
-    fn remember(&mut self, ban: Ban) {
+    fn remember(&mut self, past: Past) {
         if self.history.len() >= MAX_HISTORY {
             self.history.pop_front();
             self.dropped += 1;
         }
-        self.history.push_back(ban);
+        self.history.push_back(past);
     }
 
     /// Adds what came later.
@@ -116,8 +126,8 @@ impl Batch {
             }
         }
         self.dropped += dropped;
-        for ban in history {
-            self.remember(ban);
+        for past in history {
+            self.remember(past);
         }
     }
 
@@ -308,7 +318,7 @@ mod tests {
             Record::History(ban("web", "192.0.2.1", 3)),
         ]));
         assert_eq!((older.history.len(), older.dropped), (MAX_HISTORY, 2));
-        assert_eq!(older.history.back().map(|ban| ban.failures), Some(3));
+        assert_eq!(older.history.back(), Some(&Past::Ban(ban("web", "192.0.2.1", 3))));
     }
 
     #[test]

@@ -9,19 +9,14 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use jiff::ToSpan;
 use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags};
 
 use super::batch::Batch;
-use super::rows::{self, nanoseconds};
-use super::schema;
+use super::{history, rows, schema};
 use crate::model::{Memory, Timestamp};
 
 /// The file's name in the data directory.
 pub(super) const FILE: &str = "guard.db";
-
-/// How long history is kept.
-const KEEP_HISTORY_DAYS: i64 = 90;
 
 /// How long to wait for another program's lock before reporting it.
 const BUSY: Duration = Duration::from_secs(1);
@@ -68,7 +63,7 @@ pub(super) struct Database {
 
 impl Database {
     /// Opens the database, or makes a new one.
-    pub(super) fn open(path: &Path, now: Timestamp) -> Result<Database, Trouble> {
+    pub(super) fn open(path: &Path) -> Result<Database, Trouble> {
         prepare_file(path).map_err(|error| cannot(path, &error))?;
         let told = |error: rusqlite::Error| trouble(path, &error);
         let mut connection =
@@ -78,12 +73,7 @@ impl Database {
         configure(&connection).map_err(told)?;
         schema::migrate(&mut connection).map_err(told)?;
         let identity = identity(path).map_err(|error| cannot(path, &error))?;
-        let database = Database { connection, path: path.to_owned(), identity };
-        match database.purge(now) {
-            Err(trouble @ Trouble::Broken(_)) => Err(trouble),
-            // A full disk must not keep the bans from being read; the next write will tell.
-            Ok(()) | Err(_) => Ok(database),
-        }
+        Ok(Database { connection, path: path.to_owned(), identity })
     }
 
     /// Reads all that is remembered; rows that make no sense are left out, with a note.
@@ -104,14 +94,21 @@ impl Database {
             .map_err(|error| trouble(&self.path, &error))
     }
 
-    /// Deletes history that is too old.
-    pub(super) fn purge(&self, now: Timestamp) -> Result<(), Trouble> {
-        let age = (KEEP_HISTORY_DAYS * 24).hours();
-        let Ok(oldest) = now.checked_sub(age) else { return Ok(()) };
-        self.connection
-            .execute("DELETE FROM history WHERE since < ?1", [nanoseconds(oldest)])
-            .map(drop)
-            .map_err(|error| trouble(&self.path, &error))
+    /// Deletes a piece of the history that is too old; says whether there may be more.
+    pub(super) fn purge(&self, now: Timestamp, keep: Duration) -> Result<bool, Trouble> {
+        history::purge(&self.connection, now, keep).map_err(|error| trouble(&self.path, &error))
+    }
+}
+
+/// A connection that reads beside the writer's.
+pub(super) fn open_for_reading(path: &Path) -> Result<Connection, Trouble> {
+    let told = |error: rusqlite::Error| trouble(path, &error);
+    let connection =
+        Connection::open_with_flags(path, flags(OpenFlags::SQLITE_OPEN_READ_ONLY)).map_err(told)?;
+    connection.busy_timeout(BUSY).map_err(told)?;
+    match schema::version(&connection).map_err(told)? {
+        schema::CURRENT => Ok(connection),
+        version => Err(Trouble::Newer(version)),
     }
 }
 
@@ -244,7 +241,7 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 /// What an error of SQLite means, and what to do about it.
-fn trouble(path: &Path, error: &rusqlite::Error) -> Trouble {
+pub(super) fn trouble(path: &Path, error: &rusqlite::Error) -> Trouble {
     let path = path.display();
     let failing = |why: String, sound| Trouble::Failing { why, sound };
     if matches!(error, rusqlite::Error::SqlInputError { .. }) {

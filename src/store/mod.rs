@@ -20,6 +20,7 @@
 
 mod batch;
 mod database;
+mod history;
 mod inbox;
 mod rows;
 mod schema;
@@ -32,7 +33,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::model::{Memory, Record, Timestamp};
+use crate::model::{HistoryQuery, Memory, PastBans, Record};
 use inbox::{EndOnDrop, Shared};
 use writer::{Thread, Writer};
 
@@ -104,14 +105,29 @@ pub struct Store {
     _end: Arc<EndOnDrop>,
 }
 
+/// How long history is kept unless it is said.
+pub const KEEP_HISTORY: Duration = Duration::from_secs(90 * 24 * 3600);
+
+/// [`open_keeping`] history for as long as usual.
+///
+/// # Errors
+/// As there.
+pub fn open(directory: &Path) -> Result<Opened, OpenError> {
+    open_keeping(directory, KEEP_HISTORY)
+}
+
 /// Opens `guard.db` in `directory` and reads what it remembers. Blocks; call it
 /// before anything else runs. An unusable directory is no error: guard then
 /// starts without memory, says so in the notes and the status, and tries again.
-pub fn open(directory: &Path) -> Result<Opened, OpenError> {
+/// Bans that began longer than `history` ago are deleted from history.
+///
+/// # Errors
+/// A newer guard made the database, or no thread can be started.
+pub fn open_keeping(directory: &Path, history: Duration) -> Result<Opened, OpenError> {
     let path = directory.join(database::FILE);
     let shared = Arc::new(Shared::new(path.clone()));
-    let mut writer = Writer::new(Arc::clone(&shared), path);
-    let (memory, notes) = writer.start(Timestamp::now())?;
+    let mut writer = Writer::new(Arc::clone(&shared), path, history);
+    let (memory, notes) = writer.start()?;
     let thread = Thread::spawn(writer).map_err(OpenError::Thread)?;
     let store = Store {
         _end: Arc::new(EndOnDrop(Arc::clone(&shared))),
@@ -142,6 +158,15 @@ impl Store {
             Ok(Err(_)) => Err("the store has ended".into()),
             Err(_) => Err(format!("the disk has not answered for {} s", PATIENCE.as_secs())),
         }
+    }
+
+    /// What is on disk of the bans that were. Blocks, but keeps no writer waiting.
+    ///
+    /// # Errors
+    /// Why it can't be read, for people.
+    pub fn history(&self, query: &HistoryQuery) -> Result<PastBans, String> {
+        let path = self.shared.status.borrow().path.clone();
+        history::read(&path, query).map_err(|trouble| trouble.tell(&path))
     }
 
     /// How the store is, and when that changes.

@@ -59,7 +59,7 @@ pub(super) fn times_to_json(times: &[Timestamp]) -> rusqlite::Result<String> {
 }
 
 /// Why a row is left out.
-type Nonsense = String;
+pub(super) type Nonsense = String;
 
 /// Reads everything; notes say what was left out.
 pub(super) fn load(connection: &Connection) -> rusqlite::Result<(Memory, Vec<String>)> {
@@ -119,7 +119,10 @@ impl Reader<'_> {
     }
 }
 
-fn column<T: rusqlite::types::FromSql>(row: &Row<'_>, name: &str) -> Result<T, Nonsense> {
+pub(super) fn column<T: rusqlite::types::FromSql>(
+    row: &Row<'_>,
+    name: &str,
+) -> Result<T, Nonsense> {
     row.get(name).map_err(|error| error.to_string())
 }
 
@@ -133,7 +136,7 @@ fn json<T: DeserializeOwned>(row: &Row<'_>, name: &str) -> Result<T, Nonsense> {
     serde_json::from_str(&text).map_err(|error| format!("{name}: {error}"))
 }
 
-fn time(nanoseconds: i64) -> Timestamp {
+pub(super) fn time(nanoseconds: i64) -> Timestamp {
     Timestamp::from_nanosecond(nanoseconds.into()).expect("every i64 of nanoseconds is in range")
 }
 
@@ -176,7 +179,7 @@ fn nonsense(rules: &JailRules) -> Option<&'static str> {
     None
 }
 
-fn ban(row: &Row<'_>) -> Result<Ban, Nonsense> {
+pub(super) fn ban(row: &Row<'_>) -> Result<Ban, Nonsense> {
     let (jail, network) = key(row)?;
     let origin: String = column(row, "origin")?;
     Ok(Ban {

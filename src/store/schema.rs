@@ -14,7 +14,7 @@ use rusqlite::{Connection, TransactionBehavior};
 const APPLICATION: i64 = 0x6775_6172;
 
 /// What brings a database from version N to N + 1, in order.
-const MIGRATIONS: &[&str] = &[VERSION_1];
+const MIGRATIONS: &[&str] = &[VERSION_1, HISTORY_ENDS];
 
 /// The version that this guard writes and reads.
 pub(super) const CURRENT: i64 = MIGRATIONS.len() as i64;
@@ -48,6 +48,13 @@ CREATE TABLE progress (
     jail TEXT NOT NULL, source TEXT NOT NULL, resume TEXT NOT NULL, judged TEXT NOT NULL,
     PRIMARY KEY (jail, source)
 ) STRICT, WITHOUT ROWID;
+";
+
+/// How a ban ended: `lifted` is when it was, before its `until`, and by whom.
+const HISTORY_ENDS: &str = "
+ALTER TABLE history ADD COLUMN prolonged INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE history ADD COLUMN lifted INTEGER;
+ALTER TABLE history ADD COLUMN lifted_by TEXT;
 ";
 
 /// The version of the database.

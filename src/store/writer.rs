@@ -21,8 +21,11 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// …up to this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// Old history is deleted this often.
-const PURGE_EVERY: Duration = Duration::from_secs(24 * 3600);
+/// Whether history has become too old is looked at this often…
+const PURGE_EVERY: Duration = Duration::from_secs(3600);
+
+/// …and while there is some, a piece of it is deleted this often.
+const PURGE_ON: Duration = Duration::from_millis(500);
 
 /// Databases that break one after the other mean a broken disk: after this many
 /// in one run no more are set aside, lest they fill it.
@@ -70,11 +73,13 @@ pub(super) struct Writer {
     /// When to try again after a failure, or to commit after a commit.
     not_before: Instant,
     next_purge: Instant,
+    /// How long history is kept.
+    keep: Duration,
     set_aside: u32,
 }
 
 impl Writer {
-    pub(super) fn new(shared: Arc<Shared>, path: PathBuf) -> Writer {
+    pub(super) fn new(shared: Arc<Shared>, path: PathBuf, keep: Duration) -> Writer {
         let now = Instant::now();
         Writer {
             shared,
@@ -85,19 +90,20 @@ impl Writer {
             problem: None,
             pause: FIRST_PAUSE,
             not_before: now,
-            next_purge: now + PURGE_EVERY,
+            next_purge: now,
+            keep,
             set_aside: 0,
         }
     }
 
     /// Opens the database and reads it; sets a broken one aside.
-    pub(super) fn start(&mut self, now: Timestamp) -> Result<(Memory, Vec<String>), OpenError> {
+    pub(super) fn start(&mut self) -> Result<(Memory, Vec<String>), OpenError> {
         let mut notes = Vec::new();
-        let opened = match self.open(now) {
+        let opened = match self.open() {
             Err(Trouble::Broken(why)) => match self.set_broken_aside(&why) {
                 Ok(note) => {
                     notes.push(note);
-                    self.open(now)
+                    self.open()
                 }
                 Err(trouble) => Err(trouble),
             },
@@ -135,8 +141,8 @@ impl Writer {
 
     /// Opens the database. One that was not read yet is read; else all that
     /// should be in it waits to be written.
-    fn open(&mut self, now: Timestamp) -> Result<(Memory, Vec<String>), Trouble> {
-        let database = Database::open(&self.path, now)?;
+    fn open(&mut self) -> Result<(Memory, Vec<String>), Trouble> {
+        let database = Database::open(&self.path)?;
         let mut read = (Memory::default(), Vec::new());
         if let Some(mirror) = self.mirror.take() {
             let newer = std::mem::replace(&mut self.waiting, mirror.into_batch());
@@ -216,12 +222,16 @@ impl Writer {
             return Ok(());
         }
         self.next_purge = now + PURGE_EVERY;
-        self.database.as_ref().map_or(Ok(()), |database| database.purge(Timestamp::now()))
+        let Some(database) = &self.database else { return Ok(()) };
+        if database.purge(Timestamp::now(), self.keep)? {
+            self.next_purge = now + PURGE_ON;
+        }
+        Ok(())
     }
 
     fn commit(&mut self) -> Result<(), Trouble> {
         if self.database.is_none() {
-            let (found, bad_rows) = self.open(Timestamp::now())?;
+            let (found, bad_rows) = self.open()?;
             bad_rows.into_iter().for_each(|note| self.note(note));
             if found != Memory::default() {
                 // Too late to hand it out: the warden began without it, and what it

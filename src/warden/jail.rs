@@ -10,7 +10,8 @@ use super::hidden::Tally;
 use super::ignore::{Exempt, NeverBan, Why};
 use super::netmap::NetMap;
 use crate::model::{
-    Ban, BanOrigin, JailMemory, JailName, JailRules, MANUAL_JAIL, Network, News, Record, Timestamp,
+    Ban, BanOrigin, JailMemory, JailName, JailRules, LiftedBy, Lifting, MANUAL_JAIL, Network, News,
+    Record, Timestamp,
 };
 
 /// Whether a jail has containers.
@@ -179,7 +180,7 @@ impl Jail {
             .filter(|network| self.exempt(never, *network).is_some())
             .collect();
         for network in now_exempt {
-            self.lift(now, network, Lifted::ByItself, out);
+            self.lift(now, network, Lifted::NotAllowed, out);
         }
         let ignore = &self.ignore;
         let why = |network| never.exempt(ignore, network).map(|exempt| exempt.why);
@@ -201,6 +202,14 @@ impl Jail {
             out.push(Effect::Release(jail.clone(), network));
         }
         out.remember(Record::BanGone(jail.clone(), network));
+        let by = match how {
+            Lifted::ByHand => Some(LiftedBy::Hand),
+            Lifted::NotAllowed => Some(LiftedBy::NeverBan),
+            Lifted::Over => None,
+        };
+        if let Some(by) = by {
+            out.remember(Record::Lifted(Lifting { jail: jail.clone(), network, at: now, by }));
+        }
         let by_hand = how == Lifted::ByHand;
         out.tell(now, News::Unbanned { jail, network, by_hand });
         Some(ban)
@@ -228,7 +237,7 @@ impl Jail {
     pub(super) fn pass_time(&mut self, now: Timestamp, budget: &mut usize, out: &mut Effects) {
         let limits = self.rules.limits;
         while let Some(network) = take(budget, || self.bans.overdue(now)) {
-            self.lift(now, network, Lifted::ByItself, out);
+            self.lift(now, network, Lifted::Over, out);
         }
         while let Some(network) = take(budget, || self.counts.take_stale(now, &limits)) {
             self.forgot(network, out);
@@ -303,6 +312,8 @@ fn take(budget: &mut usize, next: impl FnOnce() -> Option<Network>) -> Option<Ne
 pub(super) enum Lifted {
     /// A person lifted it.
     ByHand,
-    /// Its time was over, or it is not allowed any more.
-    ByItself,
+    /// Its time was over.
+    Over,
+    /// Whom it keeps out is never banned any more.
+    NotAllowed,
 }

@@ -88,7 +88,7 @@ impl Jail {
         let failures = u32::try_from(times.len()).unwrap_or(u32::MAX);
         let standing = self.bans.get(network);
         if standing.is_some_and(|standing| standing.ban.until.is_over(now)) {
-            self.lift(now, network, Lifted::ByItself, out);
+            self.lift(now, network, Lifted::Over, out);
         }
         let Some(standing) = self.bans.get(network) else {
             let origin = BanOrigin::Failures;
@@ -102,6 +102,7 @@ impl Jail {
         self.bans.insert(ban.clone(), state);
         self.block(&ban, out);
         out.remember(Record::Ban(ban.clone()));
+        out.remember(Record::History(ban.clone()));
         out.tell(now, News::Prolonged { ban });
     }
 

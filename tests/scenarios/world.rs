@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use guard::model::{
-    Ban, BanOrigin, Event, Failure, JailMemory, JailName, JailRules, Memory, Network, Position,
-    Progress, Record, SourceId, Timestamp, Until,
+    Ban, BanOrigin, Event, Failure, JailMemory, JailName, JailRules, Lifting, Memory, Network,
+    Position, Progress, Record, SourceId, Timestamp, Until,
 };
 use guard::warden::{Effect, Settings, Surroundings, Warden};
 
@@ -40,6 +40,7 @@ pub(crate) struct Disk {
     pub(crate) floors: BTreeMap<(JailName, Network), Timestamp>,
     pub(crate) progress: BTreeMap<(JailName, SourceId), Progress>,
     pub(crate) history: Vec<Ban>,
+    pub(crate) lifted: Vec<Lifting>,
 }
 
 impl Disk {
@@ -62,7 +63,14 @@ impl Disk {
             Record::BanGone(jail, network) => {
                 assert!(self.bans.remove(&(jail, network)).is_some(), "{network} was not banned");
             }
-            Record::History(ban) => self.history.push(ban),
+            Record::History(ban) => {
+                let same = |old: &Ban| {
+                    (&old.jail, old.network, old.since) == (&ban.jail, ban.network, ban.since)
+                };
+                self.history.retain(|old| !same(old));
+                self.history.push(ban);
+            }
+            Record::Lifted(lifting) => self.lifted.push(lifting),
             Record::Failures(jail, network, times) if times.is_empty() => {
                 self.failures.remove(&(jail, network));
             }

@@ -12,10 +12,10 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use guard::control::DEFAULT_SOCKET;
 use guard::control::client::{Client, ClientError, Watched};
 use guard::control::print::{self, Outcome};
-use guard::control::protocol::{Reply, Request, Which};
+use guard::control::protocol::{MAX_HISTORY, Reply, Request, Which};
 use guard::filters::DEFAULT_PATH;
 use guard::filters::lint::Asked;
-use guard::model::{BanTime, Network};
+use guard::model::{BanTime, Network, Timestamp};
 use jiff::tz::TimeZone;
 
 mod catalog;
@@ -71,6 +71,8 @@ enum Command {
     Version,
     /// Lift every ban of every jail, those made by hand too, and say how many
     Flush,
+    /// List bans that were, newest last, and how each ended
+    History(History),
     Test(Box<test::Options>),
     Filters(filters::Options),
     /// Search filters for regexes in which an attacker's text decides who is banned, and
@@ -113,6 +115,22 @@ struct Unban {
 }
 
 #[derive(Debug, Args)]
+struct History {
+    /// Only bans of this address or prefix
+    #[arg(value_name = "IP|PREFIX", value_parser = network)]
+    network: Option<Network>,
+    /// Only of this jail; it may be gone
+    #[arg(long)]
+    jail: Option<String>,
+    /// Only bans that began since then: 24h, 7d, 2026-01-31T12:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    since: Option<Timestamp>,
+    /// At most so many, the newest
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_HISTORY)))]
+    limit: u32,
+}
+
+#[derive(Debug, Args)]
 struct Lint {
     /// A filter, perhaps with options: `sshd[mode=aggressive]`
     #[arg(long, value_name = "NAME[opts]")]
@@ -137,6 +155,19 @@ struct Lint {
 /// The one place where guardctl reads spans of time.
 fn ban_time(text: &str) -> Result<BanTime, String> {
     guard::labels::duration::parse(text).map_err(|error| error.to_string())
+}
+
+/// A moment: so long ago, or a time with its zone.
+fn moment(text: &str) -> Result<Timestamp, String> {
+    if let Ok(at) = text.parse::<Timestamp>() {
+        return Ok(at);
+    }
+    match ban_time(text)? {
+        BanTime::For(ago) => {
+            Timestamp::now().checked_sub(ago).map_err(|_| "that is before all time".to_owned())
+        }
+        BanTime::Forever => Err("so long ago nothing was".to_owned()),
+    }
 }
 
 /// The one place where guardctl knows the labels.
@@ -245,6 +276,9 @@ fn run(arguments: Arguments) -> Result<Outcome, Failure> {
         }
         Command::Ping => Request::Ping,
         Command::Flush => Request::Flush,
+        Command::History(History { network, jail, since, limit }) => {
+            Request::History { network, jail, since, limit }
+        }
         Command::Version => {
             if !json {
                 writeln!(anstream::stdout(), "guardctl {}", env!("CARGO_PKG_VERSION"))?;
