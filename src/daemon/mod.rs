@@ -41,7 +41,7 @@ use crate::filters::Catalog;
 use crate::firewall;
 use crate::model::{Event, Memory, News, Timestamp};
 use crate::store::{self, Opened, Store};
-use crate::warden::{self, JailView, Warden};
+use crate::warden::{self, JailView, Meanwhile, Warden};
 
 /// Docker kills after 10 s; guard is done in half of it: so long for the tasks, up
 /// to 3 s for the firewall and the store.
@@ -176,6 +176,8 @@ impl Core {
             firewall: Arc::clone(&firewall),
             store: store.clone(),
             events: events.clone(),
+            late: store.late().map(|comes| (comes, Meanwhile::default())),
+            all_told: false,
         };
         let pump = tokio::spawn(pump.run(inbox));
         (Core { store, firewall, events, pump }, outboxes)

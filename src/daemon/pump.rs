@@ -11,12 +11,12 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::firewall::{self, Order, Told};
 use crate::model::{
-    Ban, Event, Failure, JailName, JailRules, News, Progress, Record, SourceId, Timestamp,
+    Ban, Event, Failure, JailName, JailRules, Memory, News, Progress, Record, SourceId, Timestamp,
 };
 use crate::store::Store;
 use crate::warden::{
-    BanRefusal, BanRequest, Effect, FoundBan, NoSuchJail, Outcome, Surroundings, UnbanRequest,
-    Unbanned, Warden,
+    BanRefusal, BanRequest, Effect, FoundBan, Meanwhile, NoSuchJail, Outcome, Surroundings,
+    UnbanRequest, Unbanned, Warden,
 };
 
 /// Never sleep longer: the wall clock may be set.
@@ -143,6 +143,10 @@ pub(crate) struct Pump {
     pub(crate) firewall: Arc<firewall::Handle>,
     pub(crate) store: Store,
     pub(crate) events: broadcast::Sender<Event>,
+    /// What could not be read at the start, and the unbans since then.
+    pub(crate) late: Option<(oneshot::Receiver<Memory>, Meanwhile)>,
+    /// All jails that there are have been told.
+    pub(crate) all_told: bool,
 }
 
 /// A batch of drained effects.
@@ -181,6 +185,7 @@ impl Pump {
                 // Before the questions: an answer shows what the kernel said to it.
                 Some(told) = inbox.told.recv() => self.told(told),
                 Some(question) = inbox.questions.recv() => self.answer(question),
+                memory = late(&mut self.late) => self.take_late(memory),
                 command = inbox.commands.recv(), if commanding => match command {
                     Some(command) => self.command(command),
                     None => commanding = false,
@@ -239,15 +244,31 @@ impl Pump {
             Command::JailLeft(jail) => self.warden.handle_jail_left(now, &jail),
             Command::Surroundings(all) => self.warden.handle_surroundings(now, all),
             Command::AllTold => {
-                // Jails that were remembered and that nobody has any more.
-                let waiting = self.warden.jails().filter(|jail| !jail.is_live());
-                let gone: Vec<_> = waiting.map(|jail| jail.name().clone()).collect();
-                for jail in gone {
-                    self.warden.handle_jail_left(now, &jail);
-                }
+                self.all_told = true;
+                self.let_go(now);
                 self.flush();
                 self.firewall.clean_up_unknown();
             }
+        }
+    }
+
+    /// Jails that were remembered and that nobody has any more may go.
+    fn let_go(&mut self, now: Timestamp) {
+        let waiting = self.warden.jails().filter(|jail| !jail.is_live());
+        let gone: Vec<_> = waiting.map(|jail| jail.name().clone()).collect();
+        for jail in gone {
+            self.warden.handle_jail_left(now, &jail);
+        }
+    }
+
+    /// The database that could not be read at the start was read, or holds nothing.
+    fn take_late(&mut self, memory: Option<Memory>) {
+        let Some((_, meanwhile)) = self.late.take() else { return };
+        let Some(memory) = memory else { return };
+        let now = Timestamp::now();
+        self.warden.handle_memory(now, memory, &meanwhile);
+        if self.all_told {
+            self.let_go(now);
         }
     }
 
@@ -277,6 +298,9 @@ impl Pump {
                 self.answer_after_commit(answer, answers);
             }
             Question::Unban(request, answer) => {
+                if let Some((_, meanwhile)) = &mut self.late {
+                    meanwhile.note(&request);
+                }
                 let lifted = self.warden.handle_unban(now, request);
                 self.answer_after_commit(answer, lifted);
             }
@@ -302,6 +326,14 @@ impl Pump {
             // The asker may have gone.
             let _ = answer.send(Said { answers, only_in_memory });
         });
+    }
+}
+
+/// What was read late; never, where nothing is to come.
+async fn late(late: &mut Option<(oneshot::Receiver<Memory>, Meanwhile)>) -> Option<Memory> {
+    match late {
+        Some((comes, _)) => comes.await.ok(),
+        None => std::future::pending().await,
     }
 }
 

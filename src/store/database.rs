@@ -154,8 +154,8 @@ fn read_current(connection: &Connection, path: &Path) -> Option<(Memory, Vec<Str
 pub(super) fn set_aside(path: &Path, now: Timestamp) -> io::Result<PathBuf> {
     let stamp = now.strftime("%Y%m%dT%H%M%SZ");
     let name = |count: u32| match count {
-        0 => beside(path, &format!(".broken-{stamp}")),
-        _ => beside(path, &format!(".broken-{stamp}-{count}")),
+        0 => beside(path, &format!(".corrupt-{stamp}")),
+        _ => beside(path, &format!(".corrupt-{stamp}-{count}")),
     };
     let free = (0..1000)
         .map(name)
@@ -171,7 +171,8 @@ pub(super) fn set_aside(path: &Path, now: Timestamp) -> io::Result<PathBuf> {
     Ok(free)
 }
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+/// The path of a file whose name begins like that of the database.
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
@@ -301,10 +302,10 @@ mod tests {
             set_aside(&path, now).unwrap();
         }
         let content = |name: &str| fs::read_to_string(directory.path().join(name)).unwrap();
-        assert_eq!(content("guard.db.broken-20250526T115727Z"), "0");
-        assert_eq!(content("guard.db.broken-20250526T115727Z-wal"), "0-wal");
-        assert_eq!(content("guard.db.broken-20250526T115727Z-1"), "1");
-        assert_eq!(content("guard.db.broken-20250526T115727Z-1-shm"), "1-shm");
+        assert_eq!(content("guard.db.corrupt-20250526T115727Z"), "0");
+        assert_eq!(content("guard.db.corrupt-20250526T115727Z-wal"), "0-wal");
+        assert_eq!(content("guard.db.corrupt-20250526T115727Z-1"), "1");
+        assert_eq!(content("guard.db.corrupt-20250526T115727Z-1-shm"), "1-shm");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 6);
         assert!(set_aside(&path, now).is_err(), "there is nothing to set aside");
     }

@@ -25,6 +25,10 @@ const PIECE: u32 = 500;
 /// So many rows are kept, the newest, however young the others are: about 150 MB.
 const MAX_ROWS: u32 = 1_000_000;
 
+/// All that is read of a ban that was, after `SELECT`.
+pub(super) const FROM_HISTORY: &str =
+    "jail, network, since, until, origin, failures, prolonged, lifted, lifted_by FROM history";
+
 /// Adds what happened to history; told twice, it is there once.
 pub(super) fn write(transaction: &Transaction<'_>, past: &Past) -> rusqlite::Result<()> {
     match past {
@@ -123,10 +127,7 @@ fn select(connection: &Connection, query: &HistoryQuery) -> rusqlite::Result<Pas
 type Value = Box<dyn ToSql>;
 
 fn statement(query: &HistoryQuery) -> (String, Vec<Value>) {
-    let mut sql = String::from(
-        "SELECT jail, network, since, until, origin, failures, prolonged, lifted, lifted_by
-         FROM history WHERE since >= ?",
-    );
+    let mut sql = format!("SELECT {FROM_HISTORY} WHERE since >= ?");
     let mut values: Vec<Value> = vec![Box::new(query.since.map_or(i64::MIN, nanoseconds))];
     if let Some(jail) = &query.jail {
         sql.push_str(" AND jail = ?");
@@ -159,7 +160,8 @@ fn times(
     counted.collect()
 }
 
-fn entry(row: &Row<'_>) -> Result<HistoryEntry, Nonsense> {
+/// A row of [`FROM_HISTORY`].
+pub(super) fn entry(row: &Row<'_>) -> Result<HistoryEntry, Nonsense> {
     let lifted_by = column::<Option<String>>(row, "lifted_by")?;
     let known = |name: &str| {
         [LiftedBy::Hand, LiftedBy::NeverBan].into_iter().find(|by| lifted_by_name(*by) == name)

@@ -8,8 +8,8 @@
 //! Whatever the disk does, guard goes on: a full or read-only disk, an I/O
 //! error or a missing directory is told in [`Status`] with the remedy, what
 //! waits is kept and merged, and the thread tries again until it is well. Only
-//! a file that is no sound database is moved away (`guard.db.broken-…`), and
-//! one of a newer guard is refused. A database that breaks or vanishes under a
+//! a file that is no sound database is moved away (`guard.db.corrupt-…`), and what
+//! can still be read of it is kept; one of a newer guard is refused. A database that breaks or vanishes under a
 //! running guard is written anew from the thread's own copy of what it holds.
 //!
 //! ```text
@@ -23,6 +23,7 @@ mod database;
 mod history;
 mod inbox;
 mod rows;
+mod salvage;
 mod schema;
 mod write;
 mod writer;
@@ -31,7 +32,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use crate::model::{HistoryQuery, Memory, PastBans, Record};
 use inbox::{EndOnDrop, Shared};
@@ -167,6 +168,12 @@ impl Store {
     pub fn history(&self, query: &HistoryQuery) -> Result<PastBans, String> {
         let path = self.shared.status.borrow().path.clone();
         history::read(&path, query).map_err(|trouble| trouble.tell(&path))
+    }
+
+    /// Where what could not be read at the start comes, once it can be; what was written
+    /// since is newer, and is not in it. `None`: all was read, or this was asked before.
+    pub fn late(&self) -> Option<oneshot::Receiver<Memory>> {
+        self.shared.late.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// How the store is, and when that changes.

@@ -149,7 +149,7 @@ fn count(row: &Row<'_>, name: &str) -> Result<u64, Nonsense> {
     u64::try_from(count).map_err(|_| format!("{name} is {count}"))
 }
 
-fn jail(row: &Row<'_>) -> Result<JailMemory, Nonsense> {
+pub(super) fn jail(row: &Row<'_>) -> Result<JailMemory, Nonsense> {
     let name: JailName = parsed(row, "name")?;
     let rules: JailRules = json(row, "rules")?;
     if rules.name != name {
@@ -196,7 +196,7 @@ pub(super) fn ban(row: &Row<'_>) -> Result<Ban, Nonsense> {
     })
 }
 
-fn failures(row: &Row<'_>) -> Result<(JailName, Network, Vec<Timestamp>), Nonsense> {
+pub(super) fn failures(row: &Row<'_>) -> Result<(JailName, Network, Vec<Timestamp>), Nonsense> {
     let (jail, network) = key(row)?;
     let mut times: Vec<i64> = json(row, "times")?;
     if times.is_empty() || times.len() > MAX_TIMES {
@@ -206,12 +206,12 @@ fn failures(row: &Row<'_>) -> Result<(JailName, Network, Vec<Timestamp>), Nonsen
     Ok((jail, network, times.into_iter().map(time).collect()))
 }
 
-fn floor(row: &Row<'_>) -> Result<(JailName, Network, Timestamp), Nonsense> {
+pub(super) fn floor(row: &Row<'_>) -> Result<(JailName, Network, Timestamp), Nonsense> {
     let (jail, network) = key(row)?;
     Ok((jail, network, time(column(row, "at")?)))
 }
 
-fn progress(row: &Row<'_>) -> Result<(JailName, SourceId, Progress), Nonsense> {
+pub(super) fn progress(row: &Row<'_>) -> Result<(JailName, SourceId, Progress), Nonsense> {
     let jail = parsed(row, "jail")?;
     let source: SourceId = json(row, "source")?;
     let progress = Progress { resume: json(row, "resume")?, judged: json(row, "judged")? };

@@ -1,15 +1,18 @@
 //! The thread that writes: takes what is merged, commits it, and keeps trying
 //! when the disk fails.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, mpsc};
 use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
 
 use super::batch::{Batch, Mirror};
 use super::database::{self, Database, Trouble};
 use super::inbox::Shared;
+use super::salvage::{self, Salvaged};
 use super::{OpenError, Status, schema};
-use crate::model::{Memory, Timestamp};
+use crate::model::{HistoryEntry, Lifting, Memory, Record, Timestamp};
 
 /// Under load commits begin at most this often: each costs an fsync, and one
 /// for many records costs no more than one for one.
@@ -66,6 +69,8 @@ pub(super) struct Writer {
     database: Option<Database>,
     /// What the database holds; `None` until it was read once.
     mirror: Option<Mirror>,
+    /// What was read of a broken database before it was known.
+    saved: Option<Memory>,
     /// What was taken from the inbox and is not on disk.
     waiting: Batch,
     problem: Option<String>,
@@ -75,6 +80,8 @@ pub(super) struct Writer {
     next_purge: Instant,
     /// How long history is kept.
     keep: Duration,
+    /// Where what could not be read at the start goes.
+    late: Option<oneshot::Sender<Memory>>,
     set_aside: u32,
 }
 
@@ -86,12 +93,14 @@ impl Writer {
             path,
             database: None,
             mirror: None,
+            saved: None,
             waiting: Batch::default(),
             problem: None,
             pause: FIRST_PAUSE,
             not_before: now,
             next_purge: now,
             keep,
+            late: None,
             set_aside: 0,
         }
     }
@@ -131,6 +140,9 @@ impl Writer {
         notes.push(format!("nothing is remembered over a restart: {why}"));
         self.failed(why);
         let Some((memory, bad_rows)) = database::read_only(&self.path) else {
+            let (late, comes) = oneshot::channel();
+            *self.shared.late.lock().unwrap_or_else(PoisonError::into_inner) = Some(comes);
+            self.late = Some(late);
             return (Memory::default(), notes);
         };
         notes.push(format!("what {} remembers was read all the same", self.path.display()));
@@ -143,7 +155,7 @@ impl Writer {
     /// should be in it waits to be written.
     fn open(&mut self) -> Result<(Memory, Vec<String>), Trouble> {
         let database = Database::open(&self.path)?;
-        let mut read = (Memory::default(), Vec::new());
+        let mut read = (self.saved.take().unwrap_or_default(), Vec::new());
         if let Some(mirror) = self.mirror.take() {
             let newer = std::mem::replace(&mut self.waiting, mirror.into_batch());
             self.waiting.absorb(newer);
@@ -233,13 +245,15 @@ impl Writer {
         if self.database.is_none() {
             let (found, bad_rows) = self.open()?;
             bad_rows.into_iter().for_each(|note| self.note(note));
+            let late = self.late.take();
             if found != Memory::default() {
-                // Too late to hand it out: the warden began without it, and what it
-                // wrote since is newer.
+                let bans = found.bans.len();
                 self.note(format!(
-                    "{} could be read only after the start: bans that stand only in it return when guard is restarted",
+                    "{} could be read only after the start: what it remembers was taken over then, {bans} bans among it",
                     self.path.display()
                 ));
+                // Where guard is stopping nobody takes it, and it stays on disk.
+                let _ = late.map(|late| late.send(found));
             }
         }
         if self.waiting.is_empty() {
@@ -286,10 +300,34 @@ impl Writer {
             failing(format!("{path} is broken ({why}) and can't be renamed ({error}): remove it"))
         })?;
         self.set_aside += 1;
+        let saved = self.save_from(&aside);
         Ok(format!(
-            "{path} was no sound database ({why}): it is now {}, and a new one was begun",
+            "{} was no sound database ({why}): it is now {}, and a new one was begun{saved}",
+            self.path.display(),
             aside.display()
         ))
+    }
+
+    /// Saves what can be read of a broken database, for the new one; says what.
+    fn save_from(&mut self, aside: &Path) -> String {
+        let Salvaged { memory, history } = salvage::salvage(aside);
+        let past = history.len();
+        for HistoryEntry { ban, lifted, lifted_by, .. } in history {
+            let (jail, network) = (ban.jail.clone(), ban.network);
+            self.waiting.add(Record::History(ban));
+            if let (Some(at), Some(by)) = (lifted, lifted_by) {
+                self.waiting.add(Record::Lifted(Lifting { jail, network, at, by }));
+            }
+        }
+        if self.mirror.is_some() {
+            return format!(" from memory, with {past} bans of history");
+        }
+        let bans = memory.bans.len();
+        if memory != Memory::default() {
+            self.mirror = Some(Mirror::of(&memory));
+            self.saved = Some(memory);
+        }
+        format!(", with the {bans} bans that could still be read, and {past} of history")
     }
 
     fn well(&mut self, began: Instant) {

@@ -19,6 +19,7 @@ mod hidden;
 mod ignore;
 mod jail;
 mod judge;
+mod late;
 mod memory;
 mod netmap;
 mod requests;
@@ -37,6 +38,7 @@ pub use effect::{
 };
 pub use hidden::HiddenClients;
 pub use ignore::{Exempt, Surroundings, Why};
+pub use late::Meanwhile;
 pub use view::JailView;
 
 use effect::Effects;

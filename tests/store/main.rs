@@ -277,7 +277,7 @@ fn set_aside(directory: &Path) -> Vec<String> {
     let mut names: Vec<String> = fs::read_dir(directory)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name.starts_with("guard.db.broken-"))
+        .filter(|name| name.starts_with("guard.db.corrupt-"))
         .collect();
     names.sort();
     names
@@ -290,7 +290,7 @@ fn what_is_no_database_is_set_aside() {
     let Opened { store, memory, notes } = open(directory.path());
     assert_eq!(memory, Memory::default());
     assert_eq!(notes.len(), 1);
-    assert!(notes[0].contains("guard.db.broken-"), "{notes:?}");
+    assert!(notes[0].contains("guard.db.corrupt-"), "{notes:?}");
     assert_eq!(set_aside(directory.path()).len(), 1);
     store.write(vec![Record::Ban(ban("web", "192.0.2.1"))]);
     store.stop().unwrap();
@@ -309,8 +309,17 @@ fn a_damaged_page_is_found_when_the_store_is_opened() {
     let middle = bytes.len() / 2 / 4096 * 4096;
     bytes[middle..middle + 4096].fill(0xa5);
     fs::write(&path, bytes).unwrap();
-    assert_eq!(open(directory.path()).memory, Memory::default());
+    let Opened { store, memory, notes } = open(directory.path());
     assert_eq!(set_aside(directory.path()).len(), 1);
+    // What lies before and behind the page is saved, and in the new database.
+    assert!((1000..2000).contains(&memory.bans.len()), "{} of 2000: {notes:?}", memory.bans.len());
+    assert!(notes[0].contains(&format!("the {} bans", memory.bans.len())), "{notes:?}");
+    store.stop().unwrap();
+    let sort = |mut memory: Memory| {
+        memory.bans.sort_by_key(|ban| ban.network);
+        memory
+    };
+    assert_eq!(sort(remembered(directory.path())), sort(memory));
 }
 
 #[test]
@@ -461,7 +470,7 @@ fn a_database_that_breaks_under_guard_is_set_aside_and_written_anew() {
     store.write(vec![Record::Ban(ban("web", "192.0.2.2"))]);
     committed(&store).unwrap();
     let status = store.status().borrow().clone();
-    assert!(status.healthy() && status.notes[0].contains("guard.db.broken-"), "{status:?}");
+    assert!(status.healthy() && status.notes[0].contains("guard.db.corrupt-"), "{status:?}");
     store.stop().unwrap();
     assert_eq!(bans(&remembered(directory.path())), [net("192.0.2.1"), net("192.0.2.2")]);
     assert!(!set_aside(directory.path()).is_empty());
