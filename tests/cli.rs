@@ -44,7 +44,7 @@ impl World {
         runtime.spawn(server.run(requests, events.clone(), cancel.clone()));
         let log = Arc::clone(&asked);
         runtime.spawn(async move {
-            while let Some(Asked { request, answer }) = incoming.recv().await {
+            while let Some(Asked { request, answer, .. }) = incoming.recv().await {
                 log.lock().unwrap().push(request.clone());
                 let _ = answer.send(reply(request));
             }
@@ -160,6 +160,7 @@ fn reply(request: Request) -> Reply {
             times: Vec::new(),
             problem: None,
         },
+        Request::Try { service, .. } => Reply::refused(RefusedKind::NotFound, service),
         Request::Watch => Reply::refused(RefusedKind::Usage, "the server does that"),
     }
 }

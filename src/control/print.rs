@@ -18,6 +18,7 @@ use crate::model::{BanOrigin, Event, Network, News, Timestamp, Until};
 
 mod history;
 mod status;
+mod tried;
 
 /// Something is wrong.
 const BAD: Style = AnsiColor::Red.on_default().bold();
@@ -66,6 +67,8 @@ pub fn outcome(reply: &Reply) -> Outcome {
         | Reply::Status(_)
         | Reply::Jail(_)
         | Reply::Flushed { .. }
+        | Reply::Trying { .. }
+        | Reply::Tried(_)
         | Reply::Watching
         | Reply::Event(_)
         | Reply::Missed { .. } => false,
@@ -144,7 +147,8 @@ pub fn text(reply: &Reply, zone: &TimeZone) -> Text {
                 warn(&mut text.err, &format!("the newest bans may be missing: {why}"));
             }
         }
-        Reply::Watching => {}
+        Reply::Watching | Reply::Trying { .. } => {}
+        Reply::Tried(tried) => tried::tried(&mut text, tried, zone),
         Reply::Event(event) => text.out = watched(event, zone),
         Reply::Missed { count } => {
             bad(

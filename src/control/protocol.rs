@@ -14,7 +14,7 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{BanTime, Event, HistoryEntry, Network, Timestamp};
+use crate::model::{BanTime, Event, HistoryEntry, Network, Timestamp, Tried};
 
 mod status;
 
@@ -96,6 +96,17 @@ pub enum Request {
         since: Option<Timestamp>,
         /// At most so many, the newest; never more than [`MAX_HISTORY`].
         limit: u32,
+    },
+    /// What would have come of what is still there of a service's log?
+    Try {
+        /// A service, a container or a jail.
+        service: String,
+        /// Options (name without the prefix, value) in place of those in its labels.
+        #[serde(default)]
+        options: Vec<(String, String)>,
+        /// Failures before this don't count.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        since: Option<Timestamp>,
     },
     /// Tell what happens from now on.
     Watch,
@@ -182,6 +193,13 @@ pub enum Reply {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         problem: Option<String>,
     },
+    /// While [`Request::Try`] is under way, any number of times.
+    Trying {
+        /// So many lines were read.
+        lines: u64,
+    },
+    /// To [`Request::Try`].
+    Tried(Box<Tried>),
     /// To [`Request::Watch`], once: events follow.
     Watching,
     /// While watching: something happened.
@@ -295,6 +313,9 @@ pub fn encode_reply(reply: &Reply) -> Vec<u8> {
 pub fn decode_request(line: &[u8]) -> Result<Request, Unreadable> {
     let request = decode(line)?;
     let (networks, jail) = match &request {
+        Request::Try { service, .. } if service.len() > MAX_NAME => {
+            return Err(Unreadable::LongName);
+        }
         Request::Ban { networks, jail, .. }
         | Request::Unban { which: Which::Networks(networks), jail } => (networks.len(), jail),
         Request::Unban { which: Which::All, jail }
@@ -304,6 +325,7 @@ pub fn decode_request(line: &[u8]) -> Result<Request, Unreadable> {
         | Request::Ping
         | Request::Version
         | Request::Flush
+        | Request::Try { .. }
         | Request::Watch => (0, &None),
     };
     if networks > MAX_NETWORKS {

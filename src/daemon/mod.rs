@@ -22,6 +22,7 @@ mod resolver;
 pub mod settings;
 mod start;
 mod surroundings;
+mod trial;
 mod wanted;
 
 use std::future::Future;
@@ -29,7 +30,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{Semaphore, broadcast, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -142,6 +143,8 @@ struct Core {
     firewall: Arc<firewall::Handle>,
     events: broadcast::Sender<Event>,
     pump: JoinHandle<Warden>,
+    /// What the warden began with.
+    settings: warden::Settings,
 }
 
 impl Core {
@@ -149,15 +152,12 @@ impl Core {
     fn start(settings: &Settings, store: Store, memory: &Memory) -> (Core, Outboxes) {
         let (outboxes, inbox) = pump::channels();
         let (events, _) = broadcast::channel::<Event>(1024);
-        let mut warden = Warden::new(
-            Timestamp::now(),
-            memory.clone(),
-            warden::Settings {
-                track_max: settings.track_max,
-                ignore: settings.ignore.clone(),
-                ignore_docker: settings.ignore_docker,
-            },
-        );
+        let of_warden = warden::Settings {
+            track_max: settings.track_max,
+            ignore: settings.ignore.clone(),
+            ignore_docker: settings.ignore_docker,
+        };
+        let mut warden = Warden::new(Timestamp::now(), memory.clone(), of_warden.clone());
         let first = pump::drain(&mut warden);
         store.write(first.records);
         let restored = warden.jails().map(JailView::banned_now).sum::<usize>();
@@ -180,7 +180,7 @@ impl Core {
             all_told: false,
         };
         let pump = tokio::spawn(pump.run(inbox));
-        (Core { store, firewall, events, pump }, outboxes)
+        (Core { store, firewall, events, pump, settings: of_warden }, outboxes)
     }
 }
 
@@ -221,6 +221,8 @@ impl Edges {
             store: core.store.clone(),
             notes,
             started: Timestamp::now(),
+            settings: core.settings.clone(),
+            trials: Arc::new(Semaphore::new(1)),
         };
         let (asked, questions) = mpsc::channel(16);
         let (changes, changes_in) = mpsc::channel(64);

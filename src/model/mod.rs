@@ -27,6 +27,7 @@ mod names;
 mod news;
 mod record;
 mod rules;
+mod tried;
 
 pub use address::{Address, InvalidAddress, Network};
 pub use ban::{Ban, BanOrigin, BanTime, Failure, Until};
@@ -40,6 +41,7 @@ pub use record::{JailMemory, Memory, Record};
 pub use rules::{
     BlockRules, BlockType, Chain, IgnoreEntry, JailRules, Limits, PortRange, Ports, Protocol,
 };
+pub use tried::{Tried, TriedBan, TriedJail, TriedNever};
 
 pub use jiff::Timestamp;
 

@@ -25,7 +25,7 @@ impl World {
         let cancel = CancellationToken::new();
         tokio::spawn(async move {
             let mut kept = Vec::new();
-            while let Some(Asked { request, answer }) = asked.recv().await {
+            while let Some(Asked { request, answer, .. }) = asked.recv().await {
                 match request {
                     Request::Flush => kept.push(answer),
                     _ => drop(answer.send(Reply::Version { guard: "test".into() })),
