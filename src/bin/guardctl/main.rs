@@ -23,6 +23,7 @@ mod filters;
 mod networks;
 mod shown;
 mod test;
+mod tryout;
 
 use networks::{Whom, network, networks, whom};
 
@@ -74,6 +75,7 @@ enum Command {
     /// List bans that were, newest last, and how each ended
     History(History),
     Test(Box<test::Options>),
+    Try(Box<tryout::Options>),
     Filters(filters::Options),
     /// Search filters for regexes in which an attacker's text decides who is banned, and
     /// for others that are hardly meant so; needs no guard. Exits with 1 if there are some
@@ -260,6 +262,7 @@ fn run(arguments: Arguments) -> Result<Outcome, Failure> {
     let request = match command {
         Command::Help { topic } => return help(topic.as_deref()),
         Command::Test(options) => return test::run(&options, json),
+        Command::Try(options) => return tryout::run(&options, &socket, json),
         Command::Filters(options) => return filters::run(&options, json),
         Command::Lint(wanted) => return Ok(lint(wanted, json)?),
         Command::Watch => return watch(Client::connect(&socket)?, json),

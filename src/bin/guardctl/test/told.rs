@@ -10,7 +10,7 @@ const MAX_NAMES: usize = 1000;
 
 /// What a line is.
 #[derive(Debug)]
-pub(super) enum Told {
+pub(crate) enum Told {
     /// A failure.
     Matched(Match),
     /// A part of a connection's story, by this regex.
@@ -23,11 +23,11 @@ pub(super) enum Told {
 
 /// A failure.
 #[derive(Debug)]
-pub(super) struct Match {
-    pub(super) hit: Hit,
+pub(crate) struct Match {
+    pub(crate) hit: Hit,
     /// Who failed: its identifier if it has one, else an address, or all addresses of a
     /// name; never empty.
-    pub(super) hosts: Vec<String>,
+    pub(crate) hosts: Vec<String>,
 }
 
 fn is_address(text: &str) -> bool {
