@@ -25,6 +25,8 @@
 
 #[path = "scenarios/properties.rs"]
 mod properties;
+#[path = "scenarios/replayed.rs"]
+mod replayed;
 #[path = "scenarios/world.rs"]
 mod world;
 

@@ -20,6 +20,8 @@ mod history;
 mod status;
 mod tried;
 
+use history::Lines;
+
 /// Something is wrong.
 const BAD: Style = AnsiColor::Red.on_default().bold();
 
@@ -131,7 +133,8 @@ pub fn text(reply: &Reply, zone: &TimeZone) -> Text {
             in_memory(&mut text, only_in_memory.as_deref());
         }
         Reply::History { network, now, bans, more, times, problem } => {
-            history::history(&mut text, (*now, zone), bans, times);
+            let lines = if network.is_some() { Lines::Shown } else { Lines::LeftOut };
+            history::history(&mut text, (*now, zone), bans, times, lines);
             if bans.is_empty() {
                 let whom = network.map_or("nobody".to_owned(), |network| network.to_string());
                 let not = if network.is_some() { "was never" } else { "was" };

@@ -323,7 +323,7 @@ impl Follower {
                 };
                 track.dirty = false;
                 track.reported = Instant::now();
-                self.report(Report::Failure(failure)).await;
+                self.report(Report::Failure(failure, shortened(&line.text))).await;
             }
         }
         if track.reported.elapsed() >= PROGRESS_EVERY {
@@ -413,6 +413,11 @@ pub(crate) fn gap_words(gap: &Gap) -> String {
          {:.0}{until} may be lost. Give the service a larger log: logging option max-size, or max-file",
         gap.after
     )
+}
+
+/// So much of a line as may be shown of it one day.
+fn shortened(line: &str) -> Box<str> {
+    line[..line.floor_char_boundary(300)].into()
 }
 
 /// Single lines leave nothing open: reading resumes where judging ended.

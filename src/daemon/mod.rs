@@ -14,6 +14,7 @@
 //! Every channel is bounded, and no reader of a log ever waits for the kernel
 //! or the disk: orders and records are merged where they wait.
 
+mod evidence;
 mod follow;
 mod jails;
 mod operator;
@@ -178,6 +179,7 @@ impl Core {
             events: events.clone(),
             late: store.late().map(|comes| (comes, Meanwhile::default())),
             all_told: false,
+            evidence: evidence::Evidence::new(),
         };
         let pump = tokio::spawn(pump.run(inbox));
         (Core { store, firewall, events, pump, settings: of_warden }, outboxes)

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::{broadcast, mpsc, oneshot};
 
+use super::evidence::Evidence;
 use crate::firewall::{self, Order, Told};
 use crate::model::{
     Ban, Event, Failure, JailName, JailRules, Memory, News, Progress, Record, SourceId, Timestamp,
@@ -28,8 +29,8 @@ const REPORTS_AT_ONCE: usize = 256;
 
 /// What followers tell.
 pub(crate) enum Report {
-    /// A line matched.
-    Failure(Failure),
+    /// A line matched: this one.
+    Failure(Failure, Box<str>),
     /// A source was judged so far.
     Progress { jail: JailName, source: SourceId, progress: Progress },
     /// A source is gone for good.
@@ -147,6 +148,7 @@ pub(crate) struct Pump {
     pub(crate) late: Option<(oneshot::Receiver<Memory>, Meanwhile)>,
     /// All jails that there are have been told.
     pub(crate) all_told: bool,
+    pub(crate) evidence: Evidence,
 }
 
 /// A batch of drained effects.
@@ -212,7 +214,9 @@ impl Pump {
     }
 
     fn flush(&mut self) {
-        let Drained { orders, records, events } = drain(&mut self.warden);
+        let Drained { orders, mut records, events } = drain(&mut self.warden);
+        let lines = self.evidence.of(&records);
+        records.extend(lines);
         if !orders.is_empty() {
             self.firewall.order(orders);
         }
@@ -227,7 +231,10 @@ impl Pump {
     fn report(&mut self, report: Report) {
         let now = Timestamp::now();
         match report {
-            Report::Failure(failure) => self.warden.handle_failure(now, failure),
+            Report::Failure(failure, line) => {
+                self.evidence.note(&failure.jail, failure.network, &line);
+                self.warden.handle_failure(now, failure);
+            }
             Report::Progress { jail, source, progress } => {
                 self.warden.handle_progress(now, &jail, source, progress);
             }

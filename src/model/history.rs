@@ -35,6 +35,9 @@ pub struct HistoryEntry {
     pub ban: Ban,
     /// Was its end changed after it began?
     pub prolonged: bool,
+    /// The last lines that led to it, oldest first, as far as they were kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<String>,
     /// When it was lifted, if it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lifted: Option<Timestamp>,

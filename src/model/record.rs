@@ -22,6 +22,17 @@ pub enum Record {
     BanGone(JailName, Network),
     /// A ban began, or one that began at this moment ends at another: its line of history.
     History(Ban),
+    /// The last lines that led to a ban, which began at this moment; few and cut.
+    Lines {
+        /// The jail.
+        jail: JailName,
+        /// Whom it banned.
+        network: Network,
+        /// When the ban began.
+        since: Timestamp,
+        /// The lines, oldest first.
+        lines: Vec<Box<str>>,
+    },
     /// A ban was lifted before its end: what is added to its line of history.
     Lifted(Lifting),
     /// The failures of an address or prefix that still count, oldest first; none: forget it.

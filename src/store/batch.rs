@@ -36,6 +36,8 @@ pub(super) struct Batch {
 pub(super) enum Past {
     /// A ban began, or has another end.
     Ban(Ban),
+    /// What led to it.
+    Lines { jail: JailName, network: Network, since: Timestamp, lines: Vec<Box<str>> },
     /// It was lifted.
     Lifted(Lifting),
 }
@@ -80,6 +82,9 @@ impl Batch {
                 self.of(name).bans.insert(network, None);
             }
             Record::History(ban) => self.remember(Past::Ban(ban)),
+            Record::Lines { jail, network, since, lines } => {
+                self.remember(Past::Lines { jail, network, since, lines });
+            }
             Record::Lifted(lifting) => self.remember(Past::Lifted(lifting)),
             Record::Failures(name, network, times) => {
                 self.of(name).failures.insert(network, times);

@@ -22,18 +22,25 @@ use crate::model::{
 /// So many rows are deleted in one transaction.
 const PIECE: u32 = 500;
 
-/// So many rows are kept, the newest, however young the others are: about 150 MB.
-const MAX_ROWS: u32 = 1_000_000;
+/// So many rows are kept, the newest, however young the others are: with lines of
+/// full length half a gigabyte.
+const MAX_ROWS: u32 = 500_000;
 
 /// All that is read of a ban that was, after `SELECT`.
-pub(super) const FROM_HISTORY: &str =
-    "jail, network, since, until, origin, failures, prolonged, lifted, lifted_by FROM history";
+pub(super) const FROM_HISTORY: &str = "jail, network, since, until, origin, failures, prolonged, lines, lifted, lifted_by FROM history";
 
 /// Adds what happened to history; told twice, it is there once.
 pub(super) fn write(transaction: &Transaction<'_>, past: &Past) -> rusqlite::Result<()> {
     match past {
         Past::Ban(ban) => write_ban(transaction, ban),
         Past::Lifted(lifting) => write_lifting(transaction, lifting),
+        Past::Lines { jail, network, since, lines } => {
+            let sql = "UPDATE history SET lines = ?4
+                 WHERE since = ?1 AND jail = ?2 AND network = ?3";
+            let (since, network) = (nanoseconds(*since), network.to_string());
+            let values = (since, jail.as_str(), network, rows::to_json(lines)?);
+            transaction.prepare_cached(sql)?.execute(values).map(drop)
+        }
     }
 }
 
@@ -169,6 +176,9 @@ pub(super) fn entry(row: &Row<'_>) -> Result<HistoryEntry, Nonsense> {
     Ok(HistoryEntry {
         ban: rows::ban(row)?,
         prolonged: column(row, "prolonged")?,
+        lines: column::<Option<String>>(row, "lines")?
+            .and_then(|lines| serde_json::from_str(&lines).ok())
+            .unwrap_or_default(),
         lifted: column::<Option<i64>>(row, "lifted")?.map(rows::time),
         lifted_by: lifted_by.and_then(|name| known(&name)),
     })

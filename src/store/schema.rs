@@ -50,11 +50,13 @@ CREATE TABLE progress (
 ) STRICT, WITHOUT ROWID;
 ";
 
-/// How a ban ended: `lifted` is when it was, before its `until`, and by whom.
+/// How a ban ended: `lifted` is when it was, before its `until`, and by whom; and what
+/// led to it, a JSON list of lines.
 const HISTORY_ENDS: &str = "
 ALTER TABLE history ADD COLUMN prolonged INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE history ADD COLUMN lifted INTEGER;
 ALTER TABLE history ADD COLUMN lifted_by TEXT;
+ALTER TABLE history ADD COLUMN lines TEXT;
 ";
 
 /// The version of the database.

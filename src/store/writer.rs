@@ -312,9 +312,13 @@ impl Writer {
     fn save_from(&mut self, aside: &Path) -> String {
         let Salvaged { memory, history } = salvage::salvage(aside);
         let past = history.len();
-        for HistoryEntry { ban, lifted, lifted_by, .. } in history {
-            let (jail, network) = (ban.jail.clone(), ban.network);
+        for HistoryEntry { ban, lines, lifted, lifted_by, .. } in history {
+            let (jail, network, since) = (ban.jail.clone(), ban.network, ban.since);
             self.waiting.add(Record::History(ban));
+            if !lines.is_empty() {
+                let (jail, lines) = (jail.clone(), lines.into_iter().map(Into::into).collect());
+                self.waiting.add(Record::Lines { jail, network, since, lines });
+            }
             if let (Some(at), Some(by)) = (lifted, lifted_by) {
                 self.waiting.add(Record::Lifted(Lifting { jail, network, at, by }));
             }

@@ -80,6 +80,10 @@ fn after_a_kill_the_bans_stand_before_any_log_can_be_read() {
         let history = guard.ctl_ok(&["history"]);
         assert!(history.contains(&by_hand) && history.contains("by hand"), "{history}");
         assert!(history.contains("2 failures"), "{history}");
+        let mallory = mallory.first(Family::V4).to_string();
+        let history = guard.ctl_ok(&["history", &mallory]);
+        let lines = history.lines().filter(|line| line.contains(&format!("[IP: {mallory}]")));
+        assert_eq!(lines.count(), 2, "{history}");
     });
 }
 

@@ -71,6 +71,7 @@ impl Disk {
                 self.history.push(ban);
             }
             Record::Lifted(lifting) => self.lifted.push(lifting),
+            Record::Lines { .. } => panic!("the warden knows no lines"),
             Record::Failures(jail, network, times) if times.is_empty() => {
                 self.failures.remove(&(jail, network));
             }

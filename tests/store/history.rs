@@ -41,7 +41,16 @@ fn a_ban_is_one_line_of_history_with_its_end() {
     let first = began("web", "192.0.2.1", 500);
     let second = Ban { until: Until::Forever, ..began("web", "192.0.2.1", 100) };
     let later = Ban { until: Until::Time(ago(0)), failures: 9, ..second.clone() };
-    store.write(vec![Record::History(first.clone()), Record::History(second)]);
+    store.write(vec![
+        Record::History(first.clone()),
+        Record::Lines {
+            jail: jail("web"),
+            network: net("192.0.2.1"),
+            since: first.since,
+            lines: vec!["one".into(), "two\u{1b}".into()],
+        },
+        Record::History(second),
+    ]);
     committed(&store).unwrap();
     store.write(vec![
         Record::History(later.clone()),
@@ -51,7 +60,13 @@ fn a_ban_is_one_line_of_history_with_its_end() {
     ]);
     let past = past(&store, &ALL);
     assert_eq!(past.entries.len(), 3, "{past:?}");
-    let plain = HistoryEntry { ban: first, prolonged: false, lifted: None, lifted_by: None };
+    let plain = HistoryEntry {
+        ban: first,
+        prolonged: false,
+        lines: vec!["one".to_owned(), "two\u{1b}".to_owned()],
+        lifted: None,
+        lifted_by: None,
+    };
     assert_eq!(past.entries[0], plain);
     assert_eq!((&past.entries[1].ban, past.entries[1].prolonged), (&later, true));
     assert_eq!(past.entries[1].lifted_by, Some(LiftedBy::Hand));
@@ -147,7 +162,7 @@ fn a_database_of_the_first_version_keeps_its_history() {
     let path = directory.path().join("guard.db");
     open(directory.path()).store.stop().unwrap();
     let connection = Connection::open(&path).unwrap();
-    for column in ["prolonged", "lifted", "lifted_by"] {
+    for column in ["prolonged", "lines", "lifted", "lifted_by"] {
         connection.execute_batch(&format!("ALTER TABLE history DROP COLUMN {column}")).unwrap();
     }
     let since = ago(60).as_nanosecond();

@@ -4,9 +4,16 @@ use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
 
-use super::{Text, cause, line, span, time};
+use super::{Text, cause, escape, line, span, time};
 use crate::control::protocol::Times;
 use crate::model::{HistoryEntry, LiftedBy, Network, Timestamp, Until};
+
+/// Are the lines that led to bans printed?
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lines {
+    Shown,
+    LeftOut,
+}
 
 /// Prints the bans; `now` and the zone decide what stands and how times look.
 pub(super) fn history(
@@ -14,6 +21,7 @@ pub(super) fn history(
     (now, zone): (Timestamp, &TimeZone),
     bans: &[HistoryEntry],
     times: &[Times],
+    lines: Lines,
 ) {
     let times: BTreeMap<Network, u64> = times.iter().map(|of| (of.network, of.times)).collect();
     let rows: Vec<[String; 6]> = bans
@@ -33,11 +41,14 @@ pub(super) fn history(
         .collect();
     let wide = |at: usize| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0);
     let [since, jail, network, length, cause] = [0, 1, 2, 3, 4].map(wide);
-    for [a, b, c, d, e, end] in &rows {
+    for ([a, b, c, d, e, end], entry) in rows.iter().zip(bans) {
         line(
             &mut text.out,
             format_args!("{a:since$}  {b:jail$}  {c:network$}  {d:length$}  {e:cause$}  {end}"),
         );
+        for shown in entry.lines.iter().filter(|_| lines == Lines::Shown) {
+            line(&mut text.out, format_args!("    | {}", escape(shown)));
+        }
     }
 }
 

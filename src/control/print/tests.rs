@@ -387,6 +387,7 @@ fn history_says_how_each_ban_ended() {
             failures: 5,
         },
         prolonged: false,
+        lines: Vec::new(),
         lifted: None,
         lifted_by: None,
     };

@@ -102,7 +102,7 @@ mod tests {
         let came = task.await.unwrap();
         let mut failures = Vec::new();
         while let Some(report) = reported.recv().await {
-            if let Report::Failure(failure) = report {
+            if let Report::Failure(failure, _) = report {
                 failures.push(failure);
             }
         }
