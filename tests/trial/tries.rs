@@ -74,7 +74,7 @@ fn options_have_the_words_of_labels() {
     check(&["--filter", "app", "--maxretry", "6"], 0);
     check(&["--filter", "app", "--findtime", "5s", "--maxretry", "3"], 1);
     check(&["--filter", "app", "--maxretry", "3", "--ignoreip", "203.0.113.0/24"], 0);
-    check(&["--filter", "app", "--maxretry", "3", "--ignoreregex", "11:00:20|j\u{1b}"], 1);
+    check(&["--filter", "app", "--maxretry", "3", "--ignoreregex", "from 203"], 0);
     check(&["--filter", "app", "--maxretry", "3", "--since", "2026-03-01T11:10:00Z"], 1);
     check(&["--filter", "app", "--set", "maxretry=3"], 2);
     let hour = world.bans(&["--filter", "app", "--maxretry", "3", "--logtimezone", "UTC+0100"]).0;

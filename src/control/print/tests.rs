@@ -437,6 +437,21 @@ fn history_says_how_each_ban_ended() {
         &out,
         "7 older bans are left out: --limit, --since\nwarning: the newest bans may be missing: full\\x1b\n",
     );
+    let shown = |network: Option<&str>| {
+        let lines = vec!["failed\u{1b}[2J".to_owned()];
+        let ban = HistoryEntry { lines, ..entry("192.0.2.1", soon(), BanOrigin::Failures) };
+        let reply = Reply::History {
+            network: network.map(|network| network.parse().unwrap()),
+            now: at("2025-05-26T12:00:00Z"),
+            bans: vec![ban],
+            more: 0,
+            times: Vec::new(),
+            problem: None,
+        };
+        plain(&text(&reply, &TimeZone::UTC).out)
+    };
+    assert!(!shown(None).contains("failed"));
+    assert!(shown(Some("192.0.2.1")).ends_with("\n    | failed\\x1b[2J\n"));
     let json: serde_json::Value = serde_json::from_str(&json(&reply)).unwrap();
     assert_eq!(json["bans"][1]["lifted_by"], "hand");
     assert_eq!(json["bans"][0]["network"], "192.0.2.1");
