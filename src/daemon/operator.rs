@@ -9,22 +9,24 @@ use tokio::sync::{Semaphore, mpsc};
 use super::follow::gap_words;
 use super::jails::{AskJails, EngineState, FollowerView};
 use super::pump::Ask;
-use super::trial::{self, Wish};
+use super::trial::Wish;
 use crate::control::protocol::{
     BanRefused, BanView, Counter, EngineView, FirewallView, Health, InForce, JailState, JailStatus,
-    JailSummary, MAX_HISTORY, Options, Overview, Refusal, RefusedKind, Reply, Request, SourceKind,
-    SourceState, SourceStatus, StoreView, Times, Which,
+    JailSummary, Options, Overview, Refusal, RefusedKind, Reply, Request, SourceKind, SourceState,
+    SourceStatus, StoreView, Which,
 };
 use crate::control::server::Asked;
 use crate::files::FileStatus;
 use crate::firewall;
 use crate::journal::JournalState;
 use crate::labels::{self, Complaint, Severity};
-use crate::model::{Ban, BanTime, HistoryQuery, JailName, Network, ServiceId, Timestamp};
+use crate::model::{Ban, BanTime, JailName, Network, ServiceId, Timestamp};
 use crate::store::Store;
 use crate::warden::{
     BanRequest, BanState, JailView, NoSuchJail, Standing, UnbanRequest, UnbanWhich, Warden,
 };
+
+mod past;
 
 /// guard is stopping: nobody answers any more.
 struct Stopping;
@@ -365,62 +367,6 @@ impl Operator {
         let said = self.warden.unban(request).await.ok_or(Stopping)?;
         let lifted = said.answers.map_or(0, |unbanned| unbanned.lifted.len());
         Ok(Reply::Flushed { lifted: lifted as u64, only_in_memory: said.only_in_memory })
-    }
-
-    /// What is on disk of the past, after the last of it was written.
-    async fn history(
-        &self,
-        (network, jail): (Option<Network>, Option<String>),
-        since: Option<Timestamp>,
-        limit: u32,
-    ) -> Result<Reply, Stopping> {
-        let (jail, unknown) = match jail {
-            None => (None, None),
-            // It may be gone; its history is not.
-            Some(asked) => match (self.jail_named(&asked).await?, asked.parse()) {
-                (Ok(jail), _) => (Some(jail), None),
-                (Err(refused), Ok(jail)) => (Some(jail), Some(refused)),
-                (Err(refused), Err(_)) => return Ok(refused),
-            },
-        };
-        let problem = self.store.committed().await.err();
-        let limit = limit.min(MAX_HISTORY) as usize;
-        let query = HistoryQuery { network, jail, since, limit };
-        let store = self.store.clone();
-        let read = tokio::task::spawn_blocking(move || store.history(&query)).await;
-        let past = match read {
-            Ok(Ok(past)) => past,
-            Ok(Err(why)) => return Ok(Reply::refused(RefusedKind::Busy, why)),
-            Err(_) => return Err(Stopping),
-        };
-        if let Some(refused) = unknown.filter(|_| past.entries.is_empty()) {
-            return Ok(refused);
-        }
-        let times = past.times.into_iter().map(|(network, times)| Times { network, times });
-        Ok(Reply::History {
-            network,
-            now: Timestamp::now(),
-            bans: past.entries,
-            more: past.more,
-            times: times.collect(),
-            problem,
-        })
-    }
-
-    async fn trial(
-        &self,
-        asked: &str,
-        wish: Wish,
-        progress: Option<mpsc::Sender<Reply>>,
-    ) -> Result<Reply, Stopping> {
-        let Ok(_only) = self.trials.try_acquire() else {
-            let message = "guard tries another log already; try again when that has ended";
-            return Ok(Reply::refused(RefusedKind::Busy, message));
-        };
-        let service = asked.to_owned();
-        let look = self.jails.look(move |jails| jails.trial_ground(&service));
-        let ground = look.await.ok_or(Stopping)?;
-        Ok(trial::run(asked, wish, (ground, self.settings.clone()), progress).await)
     }
 
     async fn optional_jail(

@@ -248,7 +248,9 @@ impl Trial {
             self.told = Instant::now();
             // A client that has not read the last one does without.
             let lines = self.replay.total();
-            let _ = self.progress.as_ref().map(|to| to.try_send(Reply::Trying { lines }));
+            if let Some(progress) = &self.progress {
+                let _ = progress.try_send(Reply::Trying { lines });
+            }
         }
         tokio::task::yield_now().await;
     }

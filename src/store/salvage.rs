@@ -55,7 +55,7 @@ pub(super) fn salvage(path: &Path) -> Salvaged {
     };
     let mut history =
         table(&connection, history::FROM_HISTORY, "since, jail, network", history::entry);
-    history.sort_by(|a, b| a.ban.since.cmp(&b.ban.since));
+    history.sort_by_key(|entry| entry.ban.since);
     drop(connection);
     remove_traces(path);
     Salvaged { memory, history }

@@ -46,7 +46,7 @@ fn a_services_log_is_tried_and_nobody_is_banned() {
             let later = guard.json(&["try", name, "--maxretry", "3", "--since", "1s"]);
             assert_eq!(later["jails"][0]["name"], name, "{later}");
             let shown = guard.ctl_ok(&["try", name, "--maxretry", "3"]);
-            assert!(shown.contains("Would have been banned, 1 times"), "{shown}");
+            assert!(shown.contains("Would have been banned (1):"), "{shown}");
             // Nothing came of all that.
             at(port - 8070).is_still_served(port);
             guard.until(name, "as before", |s| (s.banned, s.total_failed) == (0, 4));

@@ -114,10 +114,10 @@ fn people_see_lines_escaped_and_totals() {
         &[
             "Jail log: 3 failures within 10m are a ban",
             "9 lines, 8 failures of 3 addresses",
-            "Would have been banned, 2 times",
+            "Would have been banned (2):",
             "2026-03-01 11:00:20 UTC  log  203.0.113.9  for 10m, until 2026-03-01 11:10:20 UTC (3 failures)",
             "j\\x1b[31moe",
-            "Never banned:\n  127.0.0.1  log  1 failures",
+            "Never banned:\n  127.0.0.1  log  1 failure: ",
         ],
     );
     assert!(!text(&output.stdout).contains('\u{1b}'));

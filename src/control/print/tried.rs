@@ -12,7 +12,7 @@ pub(super) fn tried(text: &mut Text, tried: &Tried, zone: &TimeZone) {
     }
     if !tried.bans.is_empty() {
         let all = tried.bans.len() as u64 + tried.more_bans;
-        line(&mut text.out, format_args!("\nWould have been banned, {all} times:"));
+        line(&mut text.out, format_args!("\nWould have been banned ({all}):"));
         bans(text, &tried.bans, zone);
     }
     if tried.more_bans > 0 {
@@ -25,10 +25,10 @@ pub(super) fn tried(text: &mut Text, tried: &Tried, zone: &TimeZone) {
         line(
             &mut text.out,
             format_args!(
-                "  {}  {}  {} failures: {}",
+                "  {}  {}  {}: {}",
                 never.network,
                 never.jail,
-                never.failures,
+                counted(never.failures, "failure"),
                 escape(&never.reason)
             ),
         );
@@ -49,18 +49,31 @@ fn head(text: &mut Text, jail: &TriedJail, zone: &TimeZone) {
             span(jail.find_time)
         ),
     );
-    push(out, format_args!("  {} lines, {} failures", jail.lines, jail.failures));
+    let (lines, failures) = (counted(jail.lines, "line"), counted(jail.failures, "failure"));
+    push(out, format_args!("  {lines}, {failures}"));
     if let (Some(first), Some(last)) = (jail.first, jail.last) {
         let (first, last) = (time(first, zone), time(last, zone));
-        push(out, format_args!(" of {} addresses, from {first} to {last}", jail.addresses));
+        let addresses = counted(jail.addresses, "address");
+        push(out, format_args!(" of {addresses}, from {first} to {last}"));
     }
     out.push('\n');
-    line(out, format_args!("  {} bans of {} addresses", jail.bans, jail.banned));
+    let (bans, banned) = (counted(jail.bans, "ban"), counted(jail.banned, "address"));
+    line(out, format_args!("  {bans} of {banned}"));
     if jail.ignored > 0 {
-        line(out, format_args!("  {} failures of addresses that are never banned", jail.ignored));
+        let ignored = counted(jail.ignored, "failure");
+        line(out, format_args!("  {ignored} of addresses that are never banned"));
     }
     if jail.nobody > 0 {
-        line(out, format_args!("  {} failures that name no address", jail.nobody));
+        line(out, format_args!("  {} without an address", counted(jail.nobody, "failure")));
+    }
+}
+
+/// `1 failure`, `2 failures`, `2 addresses`.
+fn counted(count: u64, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        _ if what.ends_with('s') => format!("{count} {what}es"),
+        _ => format!("{count} {what}s"),
     }
 }
 
