@@ -37,7 +37,7 @@ fn a_services_log_is_tried_and_nobody_is_banned() {
             assert_eq!(bans(&none), Vec::<String>::new(), "{none}");
             assert_eq!(none["jails"][0]["failures"], 4, "{none}");
             let tried = guard.json(&["try", name, "--maxretry", "3"]);
-            assert_eq!(bans(&tried), [address.clone()], "{tried}");
+            assert_eq!(bans(&tried), [address.as_str()], "{tried}");
             let line = tried["bans"][0]["lines"][2].as_str().expect("three lines");
             assert!(line.contains(&address), "{line}");
             let ignored = guard.json(&["try", name, "--maxretry", "3", "--ignoreip", &address]);
