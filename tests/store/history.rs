@@ -105,7 +105,7 @@ fn what_is_asked_for_is_found_and_nothing_else() {
         let past = past(&store, &query);
         assert_eq!(
             (networks(&past), past.more),
-            (expected.iter().map(|n| n.to_string()).collect(), more)
+            (expected.iter().map(ToString::to_string).collect(), more)
         );
     };
     let of = |network: &str| HistoryQuery { network: Some(net(network)), ..ALL };
