@@ -22,6 +22,7 @@
 //! | [`filters`] | the filters that there are: files in folders, and guard's own | |
 //! | [`compose`] | compose files before they run: what is wrong with their labels | pure |
 //! | [`warden`] | failures in, effects out: counting, ban times, ignore rules | pure |
+//! | [`replay`] | what guard would have done with a log | pure |
 //! | [`docker`] | the Docker API, GET only: discovery, log streams, mounts | |
 //! | [`files`] | log files, however they rotate | |
 //! | [`journal`] | the host's journal, read from its files | |
@@ -41,6 +42,7 @@ pub mod firewall;
 pub mod journal;
 pub mod labels;
 pub mod model;
+pub mod replay;
 pub mod store;
 mod wake;
 pub mod warden;

@@ -45,7 +45,7 @@ impl World {
         runtime.spawn(server.run(requests, events.clone(), cancel.clone()));
         let log = Arc::clone(&asked);
         runtime.spawn(async move {
-            while let Some(Asked { request, answer }) = incoming.recv().await {
+            while let Some(Asked { request, answer, .. }) = incoming.recv().await {
                 log.lock().unwrap().push(request.clone());
                 let _ = answer.send(reply(request));
             }
@@ -162,6 +162,15 @@ fn reply(request: Request) -> Reply {
             Reply::Unban { lifted, absent: no, covered: Vec::new(), only_in_memory: None }
         }
         Request::Flush => Reply::Flushed { lifted: 7, only_in_memory: None },
+        Request::History { network, limit, .. } => Reply::History {
+            network,
+            now: "2025-05-26T12:00:00Z".parse().unwrap(),
+            bans: Vec::new(),
+            more: u64::from(limit),
+            times: Vec::new(),
+            problem: None,
+        },
+        Request::Try { service, .. } => Reply::refused(RefusedKind::NotFound, service),
         Request::Watch => Reply::refused(RefusedKind::Usage, "the server does that"),
     }
 }
@@ -183,6 +192,10 @@ fn commands_print_and_end_with_their_code() {
     let world = World::new();
     let check = |arguments: &[&str], code, out, err| check(&world.run(arguments), code, out, err);
     check(&["ban", "192.0.2.7"], 0, "192.0.2.7 banned in jail web for ever\n", "");
+    check(&["history", "--since", "24h", "--limit", "3"], 0, "", "nobody was banned");
+    check(&["history", "192.0.2.7"], 1, "", "192.0.2.7 was never banned");
+    check(&["history", "--since", "never"], 2, "", "--since");
+    check(&["history", "--limit", "10001"], 2, "", "--limit");
     check(&["ban", "127.0.0.1"], 1, "", "error: 127.0.0.1 is not banned: it is this host");
     check(&["unban", "192.0.2.7"], 0, "192.0.2.7 unbanned from jail web\n", "");
     check(&["unban", "192.0.2.99"], 1, "", "192.0.2.99 is not banned");

@@ -28,6 +28,8 @@
 mod naive;
 #[path = "scenarios/properties.rs"]
 mod properties;
+#[path = "scenarios/replayed.rs"]
+mod replayed;
 #[path = "scenarios/world.rs"]
 mod world;
 

@@ -90,6 +90,23 @@ impl Client {
         Ok(joined)
     }
 
+    /// Asks what takes long; `told` hears how far it is.
+    ///
+    /// # Errors
+    /// guard can't be asked, or is gone.
+    pub fn ask_long(
+        &mut self,
+        request: &Request,
+        mut told: impl FnMut(&Reply),
+    ) -> Result<Reply, ClientError> {
+        let mut reply = self.ask_once(request)?;
+        while let Reply::Trying { .. } = reply {
+            told(&reply);
+            reply = self.receive()?;
+        }
+        Ok(reply)
+    }
+
     fn ask_once(&mut self, request: &Request) -> Result<Reply, ClientError> {
         // A guard with no place left says so and closes: then the write fails,
         // and the reason waits to be read.

@@ -17,7 +17,11 @@ use super::fail2ban::Exception;
 use super::protocol::{BanRefused, BanView, Health, InForce, RefusedKind, Reply, encode_reply};
 use crate::model::{BanOrigin, Event, Network, News, Timestamp, Until};
 
+mod history;
 mod status;
+mod tried;
+
+use history::Lines;
 
 /// Something is wrong.
 const BAD: Style = AnsiColor::Red.on_default().bold();
@@ -59,6 +63,7 @@ pub fn outcome(reply: &Reply) -> Outcome {
         } => true,
         Reply::Pong(health) => health.firewall_problem.is_some(),
         Reply::Banned { network, bans } => network.is_some() && bans.is_empty(),
+        Reply::History { network, bans, .. } => network.is_some() && bans.is_empty(),
         Reply::Ban { refused, .. } => !refused.is_empty(),
         Reply::Unban { absent, covered, .. } => !absent.is_empty() || !covered.is_empty(),
         Reply::Raised { .. } => true,
@@ -67,6 +72,8 @@ pub fn outcome(reply: &Reply) -> Outcome {
         | Reply::Status(_)
         | Reply::Jail(_)
         | Reply::Flushed { .. }
+        | Reply::Trying { .. }
+        | Reply::Tried(_)
         | Reply::Watching
         | Reply::Event(_)
         | Reply::Missed { .. } => false,
@@ -135,7 +142,26 @@ pub fn text(reply: &Reply, zone: &TimeZone) -> Text {
             bad(&mut text.err, &format!("Sorry but the jail '{message}' does not exist"));
         }
         Reply::Raised { message, .. } => bad(&mut text.err, message),
-        Reply::Watching => {}
+        Reply::History { network, now, bans, more, times, problem } => {
+            let lines = if network.is_some() { Lines::Shown } else { Lines::LeftOut };
+            history::history(&mut text, (*now, zone), bans, times, lines);
+            if bans.is_empty() {
+                let whom = network.map_or("nobody".to_owned(), |network| network.to_string());
+                let not = if network.is_some() { "was never" } else { "was" };
+                line(&mut text.err, format_args!("{whom} {not} banned, as far as is remembered"));
+            }
+            if *more > 0 {
+                line(
+                    &mut text.err,
+                    format_args!("{more} older bans are left out: --limit, --since"),
+                );
+            }
+            if let Some(why) = problem {
+                warn(&mut text.err, &format!("the newest bans may be missing: {why}"));
+            }
+        }
+        Reply::Watching | Reply::Trying { .. } => {}
+        Reply::Tried(tried) => tried::tried(&mut text, tried, zone),
         Reply::Event(event) => text.out = watched(event, zone),
         Reply::Missed { count } => {
             bad(
@@ -247,11 +273,7 @@ fn banned(text: &mut Text, asked: Option<Network>, bans: &[BanView], zone: &Time
             InForce::Pending => ", not in the kernel yet",
             InForce::DryRun => ", dry run",
         };
-        let why = match ban.origin {
-            BanOrigin::Failures => format!("{} failures", ban.failures),
-            BanOrigin::Hand => "by hand".into(),
-            BanOrigin::Adopted => "found in the kernel".into(),
-        };
+        let why = cause(ban.origin, ban.failures);
         line(
             &mut text.out,
             format_args!(
@@ -262,6 +284,15 @@ fn banned(text: &mut Text, asked: Option<Network>, bans: &[BanView], zone: &Time
                 until(ban.until, zone),
             ),
         );
+    }
+}
+
+/// What led to a ban.
+fn cause(origin: BanOrigin, failures: u32) -> String {
+    match origin {
+        BanOrigin::Failures => format!("{failures} failures"),
+        BanOrigin::Hand => "by hand".into(),
+        BanOrigin::Adopted => "found in the kernel".into(),
     }
 }
 

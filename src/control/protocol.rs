@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::fail2ban;
-use crate::model::{BanTime, Event, Network};
+use crate::model::{BanTime, Event, HistoryEntry, Network, Timestamp, Tried};
 
 mod status;
 
@@ -32,6 +32,9 @@ pub const MAX_REQUEST: usize = 1 << 20;
 
 /// Most networks in one request; clients split longer lists.
 pub const MAX_NETWORKS: usize = 100_000;
+
+/// Most bans of history in one reply.
+pub const MAX_HISTORY: u32 = 10_000;
 
 /// Longest name of a jail or service in a request, in bytes. A name is compared
 /// with those that exist, so this bounds no more than memory.
@@ -81,6 +84,31 @@ pub enum Request {
     },
     /// Lift every ban of every jail.
     Flush,
+    /// Who was banned?
+    History {
+        /// Only bans that cover or lie in this.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        network: Option<Network>,
+        /// Only of this jail; it may be gone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        jail: Option<String>,
+        /// Only bans that began at this moment or later.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        since: Option<Timestamp>,
+        /// At most so many, the newest; never more than [`MAX_HISTORY`].
+        limit: u32,
+    },
+    /// What would have come of what is still there of a service's log?
+    Try {
+        /// A service, a container or a jail.
+        service: String,
+        /// Options (name without the prefix, value) in place of those in its labels.
+        #[serde(default)]
+        options: Vec<(String, String)>,
+        /// Failures before this don't count.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        since: Option<Timestamp>,
+    },
     /// Tell what happens from now on.
     Watch,
     /// fail2ban's words: `set web unbanip 192.0.2.7`.
@@ -154,6 +182,30 @@ pub enum Reply {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         only_in_memory: Option<String>,
     },
+    /// To [`Request::History`].
+    History {
+        /// What was asked for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        network: Option<Network>,
+        /// guard's clock: bans with a later end stand still, if they were not lifted.
+        now: Timestamp,
+        /// The bans, newest last.
+        bans: Vec<HistoryEntry>,
+        /// How many older ones were left out.
+        more: u64,
+        /// How often each network among them was banned, in all jails.
+        times: Vec<Times>,
+        /// Why the newest may be missing; none: they are there.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        problem: Option<String>,
+    },
+    /// While [`Request::Try`] is under way, any number of times.
+    Trying {
+        /// So many lines were read.
+        lines: u64,
+    },
+    /// To [`Request::Try`].
+    Tried(Box<Tried>),
     /// To [`Request::Watch`], once: events follow.
     Watching,
     /// While watching: something happened.
@@ -182,6 +234,15 @@ pub enum Reply {
         /// Why, for people, with what to do about it.
         message: String,
     },
+}
+
+/// How often a network was banned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Times {
+    /// Whom.
+    pub network: Network,
+    /// How often, as far as is remembered.
+    pub times: u64,
 }
 
 /// What [`Reply::Pong`] tells.
@@ -270,14 +331,20 @@ pub fn encode_reply(reply: &Reply) -> Vec<u8> {
 pub fn decode_request(line: &[u8]) -> Result<Request, Unreadable> {
     let request = decode(line)?;
     let (networks, jail) = match &request {
+        Request::Try { service, .. } if service.len() > MAX_NAME => {
+            return Err(Unreadable::LongName);
+        }
         Request::Ban { networks, jail, .. }
         | Request::Unban { which: Which::Networks(networks), jail } => (networks.len(), jail),
-        Request::Unban { which: Which::All, jail } | Request::Status { jail } => (0, jail),
+        Request::Unban { which: Which::All, jail }
+        | Request::Status { jail }
+        | Request::History { jail, .. } => (0, jail),
         Request::Fail2ban { words } => (words.len(), &None),
         Request::Banned { .. }
         | Request::Ping
         | Request::Version
         | Request::Flush
+        | Request::Try { .. }
         | Request::Watch => (0, &None),
     };
     if networks > MAX_NETWORKS {

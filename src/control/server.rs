@@ -38,8 +38,10 @@ const PIECE: usize = 64 * 1024;
 pub struct Asked {
     /// What is wanted; never [`Request::Watch`], which the server does itself.
     pub request: Request,
-    /// Where the answer goes.
+    /// Where the answer goes; closed when nobody waits for it any more.
     pub answer: oneshot::Sender<Reply>,
+    /// Where it is told how far a long answer is, if it is one.
+    pub progress: Option<mpsc::Sender<Reply>>,
 }
 
 /// How long to wait for what.
@@ -172,6 +174,12 @@ impl Service {
                         let _ = self.watch(lines, write).await;
                         return;
                     }
+                    Ok(request @ Request::Try { .. }) => {
+                        if self.long(request, &mut write).await.is_err() {
+                            return;
+                        }
+                        continue;
+                    }
                     Ok(request) => self.ask(request).await,
                     Err(error) => Reply::refused(RefusedKind::Usage, error.to_string()),
                 },
@@ -186,7 +194,7 @@ impl Service {
     async fn ask(&self, request: Request) -> Reply {
         let asked = async {
             let (answer, answered) = oneshot::channel();
-            self.requests.send(Asked { request, answer }).await.ok()?;
+            self.requests.send(Asked { request, answer, progress: None }).await.ok()?;
             answered.await.ok()
         };
         let busy = |message: &str| Reply::refused(RefusedKind::Busy, message);
@@ -194,6 +202,30 @@ impl Service {
             Ok(Some(reply)) => reply,
             Ok(None) => busy("guard is ending"),
             Err(_) => busy("guard did not answer in time; its log may tell why"),
+        }
+    }
+
+    /// Asks the daemon what takes long, with signs of life meanwhile; a client that is
+    /// gone ends it.
+    async fn long(&self, request: Request, to: &mut OwnedWriteHalf) -> io::Result<()> {
+        let (answer, mut answered) = oneshot::channel();
+        let (progress, mut told) = mpsc::channel(1);
+        let asked = Asked { request, answer, progress: Some(progress) };
+        // If the daemon is ending, the answer is closed.
+        let _ = self.requests.send(asked).await;
+        let mut silence = tokio::time::interval(self.patience.piece / 4);
+        loop {
+            let line = tokio::select! {
+                biased;
+                () = self.cancel.cancelled() => return Ok(()),
+                reply = &mut answered => {
+                    let ending = |_| Reply::refused(RefusedKind::Busy, "guard is ending");
+                    return self.send(to, &encode_reply(&reply.unwrap_or_else(ending))).await;
+                }
+                Some(reply) = told.recv() => encode_reply(&reply),
+                _ = silence.tick() => b"\n".to_vec(),
+            };
+            self.send(to, &line).await?;
         }
     }
 

@@ -362,7 +362,7 @@ impl Follower {
             });
             track.dirty = false;
             track.reported = Instant::now();
-            self.report(Report::Failures(failures.collect())).await;
+            self.report(Report::Failures(failures.collect(), shortened(&line.text))).await;
         }
         if track.reported.elapsed() >= PROGRESS_EVERY {
             self.progress(source, track).await;
@@ -470,4 +470,9 @@ pub(crate) fn gap_words(gap: &Gap) -> String {
          {:.0}{until} may be lost. Give the service a larger log: logging option max-size, or max-file",
         gap.after
     )
+}
+
+/// So much of a line as may be shown of it one day.
+fn shortened(line: &str) -> Box<str> {
+    line[..line.floor_char_boundary(300)].into()
 }

@@ -17,6 +17,7 @@ use super::follow::{Came, FollowerState};
 use super::pump::{self, Command, Report};
 use super::start::{Start, located, path_space};
 use super::surroundings::{self, Parts};
+use super::trial::Ground;
 use super::wanted::{
     Before, FollowerKey, FollowerSpec, Known, Target, Wanted, What, counts, wanted,
 };
@@ -262,6 +263,38 @@ impl Jails {
             .collect();
         views.sort_by(|a, b| a.container.cmp(&b.container));
         views
+    }
+
+    /// What a trial of the service, container or jail `asked` needs.
+    pub(crate) fn trial_ground(&self, asked: &str) -> Ground {
+        let is_meant = |known: &Known| {
+            let container = &known.container;
+            let mut jails = known.reading.jails.iter();
+            container.service.short() == asked
+                || container.service.to_string() == asked
+                || &*container.name == asked
+                || jails.any(|jail| jail.name.as_str() == asked)
+        };
+        let (meant, others): (Vec<&Known>, Vec<&Known>) =
+            self.containers.values().partition(|known| is_meant(known));
+        Ground {
+            engine: match &self.engine {
+                EngineState::Connected(engine) => Some(engine.clone()),
+                EngineState::Connecting | EngineState::Lost(..) => None,
+            },
+            containers: meant.iter().map(|known| known.container.clone()).collect(),
+            others: others
+                .iter()
+                .flat_map(|known| {
+                    [known.container.service.short().to_owned(), known.container.name.to_string()]
+                })
+                .collect(),
+            own: self.own().cloned(),
+            defaults: self.parameters.defaults.clone(),
+            filters: self.parameters.filters.clone(),
+            zone: self.parameters.zone.clone(),
+            around: self.surroundings.told(),
+        }
     }
 
     async fn changes(&mut self, changes: impl Iterator<Item = Change>) {

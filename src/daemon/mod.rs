@@ -14,6 +14,7 @@
 //! Every channel is bounded, and no reader of a log ever waits for the kernel
 //! or the disk: orders and records are merged where they wait.
 
+mod evidence;
 mod follow;
 mod jails;
 pub mod log;
@@ -23,6 +24,7 @@ mod resolver;
 pub mod settings;
 mod start;
 mod surroundings;
+mod trial;
 mod wanted;
 
 use std::future::Future;
@@ -31,7 +33,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{Semaphore, broadcast, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -44,7 +46,7 @@ use crate::filters::Catalog;
 use crate::firewall;
 use crate::model::{Event, Memory, News, Timestamp};
 use crate::store::{self, Opened, Store};
-use crate::warden::{self, JailView, Warden};
+use crate::warden::{self, JailView, Meanwhile, Warden};
 
 /// Docker kills after 10 s; guard is done in half of it: so long for the tasks, up
 /// to 3 s for the firewall and the store.
@@ -150,6 +152,8 @@ struct Core {
     firewall: Arc<firewall::Handle>,
     events: broadcast::Sender<Event>,
     pump: JoinHandle<Warden>,
+    /// What the warden began with.
+    settings: warden::Settings,
 }
 
 impl Core {
@@ -157,21 +161,9 @@ impl Core {
     fn start(settings: &Settings, store: Store, memory: &Memory) -> (Core, Outboxes) {
         let (outboxes, inbox) = pump::channels();
         let (events, _) = broadcast::channel::<Event>(1024);
-        let mut warden = Warden::new(
-            Timestamp::now(),
-            memory.clone(),
-            warden::Settings {
-                track_max: settings.track_max,
-                ignore: settings.ignore.clone(),
-                ignore_docker: settings.ignore_docker,
-                pardon: settings.pardon,
-                ban_burst: settings.ban_burst,
-                history: settings.history,
-                recidive: settings.recidive.then(|| Arc::new(settings.defaults.recidive())),
-                // Keyed anew in each process.
-                seed: RandomState::new().hash_one(0),
-            },
-        );
+        // Keyed anew in each process.
+        let of_warden = settings.of_warden(RandomState::new().hash_one(0));
+        let mut warden = Warden::new(Timestamp::now(), memory.clone(), of_warden.clone());
         let first = pump::drain(&mut warden);
         store.write(first.records);
         let restored = warden.jails().map(JailView::banned_now).sum::<usize>();
@@ -190,9 +182,12 @@ impl Core {
             firewall: Arc::clone(&firewall),
             store: store.clone(),
             events: events.clone(),
+            late: store.late().map(|comes| (comes, Meanwhile::default())),
+            all_told: false,
+            evidence: evidence::Evidence::new(),
         };
         let pump = tokio::spawn(pump.run(inbox));
-        (Core { store, firewall, events, pump }, outboxes)
+        (Core { store, firewall, events, pump, settings: of_warden }, outboxes)
     }
 }
 
@@ -236,6 +231,8 @@ impl Edges {
             store: core.store.clone(),
             notes,
             started: Timestamp::now(),
+            settings: core.settings.clone(),
+            trials: Arc::new(Semaphore::new(1)),
         };
         let (asked, questions) = mpsc::channel(16);
         let (changes, changes_in) = mpsc::channel(64);

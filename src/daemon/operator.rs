@@ -6,11 +6,12 @@ mod fail2ban;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use super::follow::gap_words;
 use super::jails::{AskJails, EngineState, FollowerView};
 use super::pump::Ask;
+use super::trial::Wish;
 use crate::control::protocol::{
     BanRefused, BanView, Counter, EngineView, FirewallView, Health, InForce, JailState, JailStatus,
     JailSummary, Options, Overview, Refusal, RefusedKind, Reply, Request, SourceKind, SourceState,
@@ -27,6 +28,8 @@ use crate::warden::{
     BanRequest, BanState, JailView, NoSuchJail, Standing, UnbanRequest, UnbanWhich, Warden,
 };
 
+mod past;
+
 /// guard is stopping: nobody answers any more.
 struct Stopping;
 
@@ -40,6 +43,10 @@ pub(crate) struct Operator {
     /// What the start had to say.
     pub(crate) notes: Vec<String>,
     pub(crate) started: Timestamp,
+    /// What the warden began with.
+    pub(crate) settings: crate::warden::Settings,
+    /// Who has it may try a log.
+    pub(crate) trials: Arc<Semaphore>,
 }
 
 /// What the jails' task knows of one jail.
@@ -65,10 +72,15 @@ struct Judged {
 impl Operator {
     /// Answers until nobody asks any more; a slow answer keeps no other waiting.
     pub(crate) async fn run(self, mut questions: mpsc::Receiver<Asked>) {
-        while let Some(Asked { request, answer }) = questions.recv().await {
+        while let Some(Asked { request, mut answer, progress }) = questions.recv().await {
             let operator = self.clone();
             tokio::spawn(async move {
-                let reply = operator.answer(request).await.unwrap_or_else(|Stopping| {
+                let reply = tokio::select! {
+                    reply = operator.answer(request, progress.clone()) => reply,
+                    // What takes long is not done for nobody; all else is.
+                    () = answer.closed(), if progress.is_some() => return,
+                };
+                let reply = reply.unwrap_or_else(|Stopping| {
                     Reply::refused(RefusedKind::Busy, "guard is stopping")
                 });
                 // The client may have gone.
@@ -77,7 +89,11 @@ impl Operator {
         }
     }
 
-    async fn answer(&self, request: Request) -> Result<Reply, Stopping> {
+    async fn answer(
+        &self,
+        request: Request,
+        progress: Option<mpsc::Sender<Reply>>,
+    ) -> Result<Reply, Stopping> {
         match request {
             Request::Ping => Ok(Reply::Pong(self.health().await?)),
             Request::Version => Ok(Reply::Version { guard: env!("CARGO_PKG_VERSION").to_owned() }),
@@ -90,6 +106,12 @@ impl Operator {
             Request::Unban { which, jail } => self.unban(which, jail).await,
             Request::Flush => self.flush().await,
             Request::Fail2ban { words } => self.fail2ban(&words).await,
+            Request::History { network, jail, since, limit } => {
+                self.history((network, jail), since, limit).await
+            }
+            Request::Try { service, options, since } => {
+                self.trial(&service, Wish { options, since }, progress).await
+            }
             // The server itself tells events; the request never comes here.
             Request::Watch => Ok(Reply::Watching),
         }

@@ -9,14 +9,16 @@ use std::time::Duration;
 
 use tokio::sync::{broadcast, mpsc, oneshot};
 
+use super::evidence::Evidence;
 use crate::firewall::{self, Order, Told};
 use crate::model::{
-    Ban, Event, Failure, JailName, JailRules, Login, News, Progress, Record, SourceId, Timestamp,
+    Ban, Event, Failure, JailName, JailRules, Login, Memory, News, Progress, Record, SourceId,
+    Timestamp,
 };
 use crate::store::Store;
 use crate::warden::{
-    BanRefusal, BanRequest, Effect, FoundBan, NoSuchJail, Outcome, Surroundings, UnbanRequest,
-    Unbanned, Warden,
+    BanRefusal, BanRequest, Effect, FoundBan, Meanwhile, NoSuchJail, Outcome, Surroundings,
+    UnbanRequest, Unbanned, Warden,
 };
 
 /// Never sleep longer: the wall clock may be set.
@@ -28,9 +30,9 @@ const REPORTS_AT_ONCE: usize = 256;
 
 /// What followers tell.
 pub(crate) enum Report {
-    /// A line matched: one failure, or one for each address of the name in it. They
+    /// A line matched, this one: one failure, or one for each address of the name in it. They
     /// have one place, so they are judged, and written, together.
-    Failures(Vec<Failure>),
+    Failures(Vec<Failure>, Box<str>),
     /// A line says that somebody logged in.
     Login(Login),
     /// A source was judged so far.
@@ -146,6 +148,11 @@ pub(crate) struct Pump {
     pub(crate) firewall: Arc<firewall::Handle>,
     pub(crate) store: Store,
     pub(crate) events: broadcast::Sender<Event>,
+    /// What could not be read at the start, and the unbans since then.
+    pub(crate) late: Option<(oneshot::Receiver<Memory>, Meanwhile)>,
+    /// All jails that there are have been told.
+    pub(crate) all_told: bool,
+    pub(crate) evidence: Evidence,
 }
 
 /// A batch of drained effects.
@@ -184,6 +191,7 @@ impl Pump {
                 // Before the questions: an answer shows what the kernel said to it.
                 Some(told) = inbox.told.recv() => self.told(told),
                 Some(question) = inbox.questions.recv() => self.answer(question),
+                memory = late(&mut self.late) => self.take_late(memory),
                 command = inbox.commands.recv(), if commanding => match command {
                     Some(command) => self.command(command),
                     None => commanding = false,
@@ -210,7 +218,9 @@ impl Pump {
     }
 
     fn flush(&mut self) {
-        let Drained { orders, records, events } = drain(&mut self.warden);
+        let Drained { orders, mut records, events } = drain(&mut self.warden);
+        let lines = self.evidence.of(&records);
+        records.extend(lines);
         if !orders.is_empty() {
             self.firewall.order(orders);
         }
@@ -225,8 +235,9 @@ impl Pump {
     fn report(&mut self, report: Report) {
         let now = Timestamp::now();
         match report {
-            Report::Failures(failures) => {
+            Report::Failures(failures, line) => {
                 for failure in failures {
+                    self.evidence.note(&failure.jail, failure.network, &line);
                     self.warden.handle_failure(now, failure);
                 }
             }
@@ -247,15 +258,31 @@ impl Pump {
             Command::JailLeft(jail) => self.warden.handle_jail_left(now, &jail),
             Command::Surroundings(all) => self.warden.handle_surroundings(now, all),
             Command::AllTold => {
-                // Jails that were remembered and that nobody has any more.
-                let waiting = self.warden.jails().filter(|jail| !jail.is_live());
-                let gone: Vec<_> = waiting.map(|jail| jail.name().clone()).collect();
-                for jail in gone {
-                    self.warden.handle_jail_left(now, &jail);
-                }
+                self.all_told = true;
+                self.let_go(now);
                 self.flush();
                 self.firewall.clean_up_unknown();
             }
+        }
+    }
+
+    /// Jails that were remembered and that nobody has any more may go.
+    fn let_go(&mut self, now: Timestamp) {
+        let waiting = self.warden.jails().filter(|jail| !jail.is_live());
+        let gone: Vec<_> = waiting.map(|jail| jail.name().clone()).collect();
+        for jail in gone {
+            self.warden.handle_jail_left(now, &jail);
+        }
+    }
+
+    /// The database that could not be read at the start was read, or holds nothing.
+    fn take_late(&mut self, memory: Option<Memory>) {
+        let Some((_, meanwhile)) = self.late.take() else { return };
+        let Some(memory) = memory else { return };
+        let now = Timestamp::now();
+        self.warden.handle_memory(now, memory, &meanwhile);
+        if self.all_told {
+            self.let_go(now);
         }
     }
 
@@ -285,6 +312,9 @@ impl Pump {
                 self.answer_after_commit(answer, answers);
             }
             Question::Unban(request, answer) => {
+                if let Some((_, meanwhile)) = &mut self.late {
+                    meanwhile.note(&request);
+                }
                 let lifted = self.warden.handle_unban(now, request);
                 self.answer_after_commit(answer, lifted);
             }
@@ -325,6 +355,14 @@ fn banned(ban: &Ban, dry_run: bool) {
             event = "banned", %jail, ip = %network, %until, failures,
             "[{jail}] Ban {network} until {until} ({failures} failures)"
         );
+    }
+}
+
+/// What was read late; never, where nothing is to come.
+async fn late(late: &mut Option<(oneshot::Receiver<Memory>, Meanwhile)>) -> Option<Memory> {
+    match late {
+        Some((comes, _)) => comes.await.ok(),
+        None => std::future::pending().await,
     }
 }
 

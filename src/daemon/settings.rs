@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -11,6 +12,8 @@ use crate::filters;
 use crate::firewall::{self, BackendChoice, Ipv6, OnStop};
 use crate::labels::{self, Defaults};
 use crate::model::IgnoreEntry;
+use crate::store::KEEP_HISTORY as HISTORY;
+use crate::warden;
 
 /// What all of guard's variables begin with.
 const PREFIX: &str = "GUARD_";
@@ -21,8 +24,6 @@ const PARDON: Duration = Duration::from_secs(600);
 /// So many bans may a jail begin within a minute.
 const BAN_BURST: u32 = 200;
 const DAY: Duration = Duration::from_secs(86_400);
-/// History and offenders are remembered for so long; fail2ban's `dbpurgeage` is a day.
-const HISTORY: Duration = Duration::from_secs(90 * 86_400);
 const FORMULA: &str = "fail2ban's bantime.formula is Python, which guard does not run; set GUARD_BANTIME_FACTOR or GUARD_BANTIME_MULTIPLIERS";
 /// No setting raises the bound beyond this: the machine has other things to do.
 const TRACK_MAX_LIMIT: usize = 10_000_000;
@@ -149,6 +150,20 @@ impl Settings {
         let mut reader = Reader { mistakes: Vec::new() };
         let settings = reader.settings(raw);
         if reader.mistakes.is_empty() { Ok(settings) } else { Err(reader.mistakes) }
+    }
+
+    /// What of it the warden needs; `seed` is what chance in ban times hangs on.
+    pub fn of_warden(&self, seed: u64) -> warden::Settings {
+        warden::Settings {
+            track_max: self.track_max,
+            ignore: self.ignore.clone(),
+            ignore_docker: self.ignore_docker,
+            pardon: self.pardon,
+            ban_burst: self.ban_burst,
+            history: self.history,
+            recidive: self.recidive.then(|| Arc::new(self.defaults.recidive())),
+            seed,
+        }
     }
 }
 
@@ -441,6 +456,7 @@ mod tests {
         assert_eq!(settings.ignore.len(), 3);
         assert!(!settings.ignore_docker);
         assert_eq!(settings.track_max, 1000);
+        assert_eq!(settings.history, Duration::from_secs(7 * 24 * 3600));
         assert_eq!(settings.log_format, LogFormat::Json);
         assert_eq!((settings.pardon, settings.ban_burst), (Duration::ZERO, 0));
         assert_eq!((settings.history, settings.recidive), (DAY, true));
@@ -455,6 +471,7 @@ mod tests {
             ("GUARD_FILTER_PATH", "/etc/guard/filter.d:filters"),
             ("GUARD_IGNOREIP", "192.0.2.300"),
             ("GUARD_TRACK_MAX", "many"),
+            ("GUARD_HISTORY", "-1"),
             ("GUARD_MAXRETRI", "3"),
             ("GUARD_BANTIME", "1dw"),
             ("GUARD_BANTIME_FORMULA", "ban.Time"),

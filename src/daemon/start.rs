@@ -58,13 +58,8 @@ impl Start {
         };
         match self.spec.what {
             What::Output(choice) => {
-                let choice = match choice {
-                    StreamChoice::Both => OutputChoice::Both,
-                    StreamChoice::Stdout => OutputChoice::Stdout,
-                    StreamChoice::Stderr => OutputChoice::Stderr,
-                };
                 let known = self.came.into_values().next();
-                follower.output(self.engine, self.container, choice, known).await
+                follower.output(self.engine, self.container, choice.into(), known).await
             }
             What::Files(patterns) => {
                 let reader = FileReader::new(self.space, patterns, self.came.clone());
@@ -83,9 +78,19 @@ impl Start {
     }
 }
 
+impl From<StreamChoice> for OutputChoice {
+    fn from(choice: StreamChoice) -> OutputChoice {
+        match choice {
+            StreamChoice::Both => OutputChoice::Both,
+            StreamChoice::Stdout => OutputChoice::Stdout,
+            StreamChoice::Stderr => OutputChoice::Stderr,
+        }
+    }
+}
+
 /// The zone of a file's dates that name none: the label's, else the container's
 /// own (`TZ`, `/etc/localtime`), else guard's.
-async fn log_zone(
+pub(super) async fn log_zone(
     engine: &Engine,
     container: &Container,
     label: Option<&TimeZone>,

@@ -42,6 +42,13 @@ impl Parts {
     }
 }
 
+impl Parts {
+    /// The surroundings as they were last told.
+    pub(crate) fn told(&self) -> Surroundings {
+        self.told.clone().unwrap_or_default()
+    }
+}
+
 /// The addresses of all of the host's interfaces.
 fn own_addresses() -> Vec<Address> {
     match if_addrs::get_if_addrs() {

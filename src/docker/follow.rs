@@ -73,6 +73,8 @@ pub struct OutputReader {
     /// The place moved without a line, and when a place was last told.
     moved: bool,
     told: Instant,
+    /// Only what is there already is wanted.
+    past: bool,
 }
 
 enum State {
@@ -122,11 +124,17 @@ impl Engine {
             trouble: None,
             moved: false,
             told: Instant::now(),
+            past: false,
         }
     }
 }
 
 impl OutputReader {
+    /// Ends with what the engine has already, as if the container stood still.
+    pub(crate) fn only_past(self) -> OutputReader {
+        OutputReader { past: true, ..self }
+    }
+
     /// The next lines or news; waits if there are none. May be dropped while it waits
     /// and called again: nothing is lost.
     ///
@@ -181,7 +189,7 @@ impl OutputReader {
     /// Asks whether the container runs and opens the stream that fits.
     async fn attach(&mut self) -> Result<(), DockerError> {
         let running = match self.engine.runs(&self.id).await {
-            Ok(running) => running,
+            Ok(running) => running && !self.past,
             Err(DockerError::NotFound(_)) => {
                 self.end();
                 return Ok(());
@@ -323,7 +331,7 @@ impl OutputReader {
     /// was all; if it was started meanwhile, an open line may go on.
     async fn drained(&mut self) {
         let stands = match self.engine.runs(&self.id).await {
-            Ok(running) => !running,
+            Ok(running) => !running || self.past,
             Err(DockerError::NotFound(_)) => true,
             Err(_) => {
                 self.state = State::Detached(Instant::now() + self.backoff.delay());

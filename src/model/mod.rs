@@ -20,6 +20,7 @@
 mod address;
 mod ban;
 mod container;
+mod history;
 mod journal;
 mod line;
 mod names;
@@ -27,10 +28,12 @@ mod news;
 mod policy;
 mod record;
 mod rules;
+mod tried;
 
 pub use address::{Address, InvalidAddress, Network};
 pub use ban::{Ban, BanOrigin, BanTime, Failure, Login, Until};
 pub use container::{Container, DockerNetwork, LabelSet, Mount, MountKind, PublishedPort};
+pub use history::{HistoryEntry, HistoryQuery, LiftedBy, Lifting, PastBans};
 pub use journal::{InvalidMatch, JournalMatch};
 pub use line::{FileMark, JournalMark, Line, Mark, Position, Progress, Stream, StreamMark};
 pub use names::{ContainerId, InvalidName, JailName, ServiceId, SourceId};
@@ -40,6 +43,7 @@ pub use record::{JailMemory, Memory, Record};
 pub use rules::{
     BlockRules, BlockType, Chain, IgnoreEntry, JailRules, Limits, PortRange, Ports, Protocol,
 };
+pub use tried::{Tried, TriedBan, TriedJail, TriedNever};
 
 pub use jiff::Timestamp;
 

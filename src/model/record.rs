@@ -1,12 +1,12 @@
 //! What must survive a restart, as changes to it.
 //!
-//! Every record but [`Record::History`] says what *is*, not what changed, so
+//! Every record but those of history says what *is*, not what changed, so
 //! that a newer one replaces an older one that was not written yet: a slow disk
 //! costs memory for each thing that is remembered, never for each time it changed.
 
 use std::sync::Arc;
 
-use super::{Ban, JailName, JailRules, Network, Offence, Progress, SourceId, Timestamp};
+use super::{Ban, JailName, JailRules, Lifting, Network, Offence, Progress, SourceId, Timestamp};
 
 /// A change to what is remembered. Those that belong together are handed to the
 /// store together and written in one transaction.
@@ -20,8 +20,21 @@ pub enum Record {
     Ban(Ban),
     /// The ban does not stand any more.
     BanGone(JailName, Network),
-    /// A ban began: one more line of history.
+    /// A ban began, or one that began at this moment ends at another: its line of history.
     History(Ban),
+    /// The last lines that led to a ban, which began at this moment; few and cut.
+    Lines {
+        /// The jail.
+        jail: JailName,
+        /// Whom it banned.
+        network: Network,
+        /// When the ban began.
+        since: Timestamp,
+        /// The lines, oldest first.
+        lines: Vec<Box<str>>,
+    },
+    /// A ban was lifted before its end: what is added to its line of history.
+    Lifted(Lifting),
     /// The failures of an address or prefix that still count, oldest first; none: forget it.
     Failures(JailName, Network, Vec<Timestamp>),
     /// Failures of the address (or of every address in the prefix) at or before this time

@@ -12,7 +12,8 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use crate::model::{
-    Ban, JailMemory, JailName, Memory, Network, Offence, Progress, Record, SourceId, Timestamp,
+    Ban, JailMemory, JailName, Lifting, Memory, Network, Offence, Progress, Record, SourceId,
+    Timestamp,
 };
 
 /// Most lines of history that wait for the disk; of more, the oldest are dropped and counted.
@@ -25,12 +26,23 @@ pub(super) struct Batch {
     pub(super) anew: bool,
     /// Changes, by jail.
     pub(super) jails: BTreeMap<JailName, Changes>,
-    /// Bans that began, oldest first.
-    pub(super) history: VecDeque<Ban>,
+    /// What happened to bans, oldest first.
+    pub(super) history: VecDeque<Past>,
     /// Who was banned how often; they outlive their jails. `None`: forget it.
     pub(super) offences: HashMap<(JailName, Network), Option<Offence>>,
     /// Lines of history dropped because too many waited.
     pub(super) dropped: u64,
+}
+
+/// A change to history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Past {
+    /// A ban began, or has another end.
+    Ban(Ban),
+    /// What led to it.
+    Lines { jail: JailName, network: Network, since: Timestamp, lines: Vec<Box<str>> },
+    /// It was lifted.
+    Lifted(Lifting),
 }
 
 /// Changes to one jail. `None` (no times, for failures) means: forget it.
@@ -72,7 +84,11 @@ impl Batch {
             Record::BanGone(name, network) => {
                 self.of(name).bans.insert(network, None);
             }
-            Record::History(ban) => self.remember(ban),
+            Record::History(ban) => self.remember(Past::Ban(ban)),
+            Record::Lines { jail, network, since, lines } => {
+                self.remember(Past::Lines { jail, network, since, lines });
+            }
+            Record::Lifted(lifting) => self.remember(Past::Lifted(lifting)),
             Record::Failures(name, network, times) => {
                 self.of(name).failures.insert(network, times);
             }
@@ -101,12 +117,12 @@ impl Batch {
         self.jails.entry(name).or_default()
     }
 
-    fn remember(&mut self, ban: Ban) {
+    fn remember(&mut self, past: Past) {
         if self.history.len() >= MAX_HISTORY {
             self.history.pop_front();
             self.dropped += 1;
         }
-        self.history.push_back(ban);
+        self.history.push_back(past);
     }
 
     /// Adds what came later.
@@ -126,8 +142,8 @@ impl Batch {
             }
         }
         self.dropped += dropped;
-        for ban in history {
-            self.remember(ban);
+        for past in history {
+            self.remember(past);
         }
     }
 
@@ -327,7 +343,7 @@ mod tests {
             Record::History(ban("web", "192.0.2.1", 3)),
         ]));
         assert_eq!((older.history.len(), older.dropped), (MAX_HISTORY, 2));
-        assert_eq!(older.history.back().map(|ban| ban.failures), Some(3));
+        assert_eq!(older.history.back(), Some(&Past::Ban(ban("web", "192.0.2.1", 3))));
     }
 
     #[test]

@@ -12,8 +12,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags};
 
 use super::batch::Batch;
-use super::rows::{self, nanoseconds};
-use super::schema;
+use super::{history, rows, schema};
 use crate::model::{Memory, Timestamp};
 
 /// The file's name in the data directory.
@@ -58,15 +57,13 @@ impl Trouble {
 pub(super) struct Database {
     connection: Connection,
     path: PathBuf,
-    /// How long history is kept.
-    keep: Duration,
     /// Device and inode of the file: a path can name another file tomorrow.
     identity: (u64, u64),
 }
 
 impl Database {
     /// Opens the database, or makes a new one.
-    pub(super) fn open(path: &Path, keep: Duration, now: Timestamp) -> Result<Database, Trouble> {
+    pub(super) fn open(path: &Path) -> Result<Database, Trouble> {
         prepare_file(path).map_err(|error| cannot(path, &error))?;
         let told = |error: rusqlite::Error| trouble(path, &error);
         let mut connection =
@@ -76,12 +73,7 @@ impl Database {
         configure(&connection).map_err(told)?;
         schema::migrate(&mut connection).map_err(told)?;
         let identity = identity(path).map_err(|error| cannot(path, &error))?;
-        let database = Database { connection, path: path.to_owned(), keep, identity };
-        match database.purge(now) {
-            Err(trouble @ Trouble::Broken(_)) => Err(trouble),
-            // A full disk must not keep the bans from being read; the next write will tell.
-            Ok(()) | Err(_) => Ok(database),
-        }
+        Ok(Database { connection, path: path.to_owned(), identity })
     }
 
     /// Reads all that is remembered; rows that make no sense are left out, with a note.
@@ -102,13 +94,21 @@ impl Database {
             .map_err(|error| trouble(&self.path, &error))
     }
 
-    /// Deletes history that is too old.
-    pub(super) fn purge(&self, now: Timestamp) -> Result<(), Trouble> {
-        let Ok(oldest) = now.checked_sub(self.keep) else { return Ok(()) };
-        self.connection
-            .execute("DELETE FROM history WHERE since < ?1", [nanoseconds(oldest)])
-            .map(drop)
-            .map_err(|error| trouble(&self.path, &error))
+    /// Deletes a piece of the history that is too old; says whether there may be more.
+    pub(super) fn purge(&self, now: Timestamp, keep: Duration) -> Result<bool, Trouble> {
+        history::purge(&self.connection, now, keep).map_err(|error| trouble(&self.path, &error))
+    }
+}
+
+/// A connection that reads beside the writer's.
+pub(super) fn open_for_reading(path: &Path) -> Result<Connection, Trouble> {
+    let told = |error: rusqlite::Error| trouble(path, &error);
+    let connection =
+        Connection::open_with_flags(path, flags(OpenFlags::SQLITE_OPEN_READ_ONLY)).map_err(told)?;
+    connection.busy_timeout(BUSY).map_err(told)?;
+    match schema::version(&connection).map_err(told)? {
+        schema::CURRENT => Ok(connection),
+        version => Err(Trouble::Newer(version)),
     }
 }
 
@@ -154,8 +154,8 @@ fn read_current(connection: &Connection, path: &Path) -> Option<(Memory, Vec<Str
 pub(super) fn set_aside(path: &Path, now: Timestamp) -> io::Result<PathBuf> {
     let stamp = now.strftime("%Y%m%dT%H%M%SZ");
     let name = |count: u32| match count {
-        0 => beside(path, &format!(".broken-{stamp}")),
-        _ => beside(path, &format!(".broken-{stamp}-{count}")),
+        0 => beside(path, &format!(".corrupt-{stamp}")),
+        _ => beside(path, &format!(".corrupt-{stamp}-{count}")),
     };
     let free = (0..1000)
         .map(name)
@@ -171,7 +171,8 @@ pub(super) fn set_aside(path: &Path, now: Timestamp) -> io::Result<PathBuf> {
     Ok(free)
 }
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+/// The path of a file whose name begins like that of the database.
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
@@ -241,7 +242,7 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 /// What an error of SQLite means, and what to do about it.
-fn trouble(path: &Path, error: &rusqlite::Error) -> Trouble {
+pub(super) fn trouble(path: &Path, error: &rusqlite::Error) -> Trouble {
     let path = path.display();
     let failing = |why: String, sound| Trouble::Failing { why, sound };
     if matches!(error, rusqlite::Error::SqlInputError { .. }) {
@@ -301,10 +302,10 @@ mod tests {
             set_aside(&path, now).unwrap();
         }
         let content = |name: &str| fs::read_to_string(directory.path().join(name)).unwrap();
-        assert_eq!(content("guard.db.broken-20250526T115727Z"), "0");
-        assert_eq!(content("guard.db.broken-20250526T115727Z-wal"), "0-wal");
-        assert_eq!(content("guard.db.broken-20250526T115727Z-1"), "1");
-        assert_eq!(content("guard.db.broken-20250526T115727Z-1-shm"), "1-shm");
+        assert_eq!(content("guard.db.corrupt-20250526T115727Z"), "0");
+        assert_eq!(content("guard.db.corrupt-20250526T115727Z-wal"), "0-wal");
+        assert_eq!(content("guard.db.corrupt-20250526T115727Z-1"), "1");
+        assert_eq!(content("guard.db.corrupt-20250526T115727Z-1-shm"), "1-shm");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 6);
         assert!(set_aside(&path, now).is_err(), "there is nothing to set aside");
     }

@@ -6,11 +6,11 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use super::Status;
 use super::batch::Batch;
-use crate::model::Record;
+use crate::model::{Memory, Record};
 
 /// What the store's clones and its thread share.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub(super) struct Shared {
     pub(super) wake: Condvar,
     pub(super) commits: watch::Sender<Committed>,
     pub(super) status: watch::Sender<Arc<Status>>,
+    /// What could not be read at the start comes here.
+    pub(super) late: Mutex<Option<oneshot::Receiver<Memory>>>,
 }
 
 #[derive(Debug, Default)]
@@ -67,6 +69,7 @@ impl Shared {
             wake: Condvar::new(),
             commits: watch::Sender::default(),
             status: watch::Sender::new(Arc::new(status)),
+            late: Mutex::default(),
         }
     }
 

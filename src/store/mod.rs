@@ -8,8 +8,8 @@
 //! Whatever the disk does, guard goes on: a full or read-only disk, an I/O
 //! error or a missing directory is told in [`Status`] with the remedy, what
 //! waits is kept and merged, and the thread tries again until it is well. Only
-//! a file that is no sound database is moved away (`guard.db.broken-…`), and
-//! one of a newer guard is refused. A database that breaks or vanishes under a
+//! a file that is no sound database is moved away (`guard.db.corrupt-…`), and what
+//! can still be read of it is kept; one of a newer guard is refused. A database that breaks or vanishes under a
 //! running guard is written anew from the thread's own copy of what it holds.
 //!
 //! ```text
@@ -20,8 +20,10 @@
 
 mod batch;
 mod database;
+mod history;
 mod inbox;
 mod rows;
+mod salvage;
 mod schema;
 mod write;
 mod writer;
@@ -30,14 +32,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
-use crate::model::{Memory, Record, Timestamp};
+use crate::model::{HistoryQuery, Memory, PastBans, Record};
 use inbox::{EndOnDrop, Shared};
 use writer::{Thread, Writer};
-
-/// How long history is kept, unless said otherwise.
-const KEEP_HISTORY: Duration = Duration::from_secs(90 * 86_400);
 
 /// How long [`Store::committed`] waits for a disk that does not answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -107,19 +106,29 @@ pub struct Store {
     _end: Arc<EndOnDrop>,
 }
 
-/// Opens `guard.db` in `directory` and reads what it remembers. Blocks; call it
-/// before anything else runs. An unusable directory is no error: guard then
-/// starts without memory, says so in the notes and the status, and tries again.
+/// How long history is kept unless it is said.
+pub const KEEP_HISTORY: Duration = Duration::from_secs(90 * 24 * 3600);
+
+/// [`open_keeping`] history for as long as usual.
+///
+/// # Errors
+/// As there.
 pub fn open(directory: &Path) -> Result<Opened, OpenError> {
     open_keeping(directory, KEEP_HISTORY)
 }
 
-/// The same, with history kept for so long.
+/// Opens `guard.db` in `directory` and reads what it remembers. Blocks; call it
+/// before anything else runs. An unusable directory is no error: guard then
+/// starts without memory, says so in the notes and the status, and tries again.
+/// Bans that began longer than `history` ago are deleted from history.
+///
+/// # Errors
+/// A newer guard made the database, or no thread can be started.
 pub fn open_keeping(directory: &Path, history: Duration) -> Result<Opened, OpenError> {
     let path = directory.join(database::FILE);
     let shared = Arc::new(Shared::new(path.clone()));
     let mut writer = Writer::new(Arc::clone(&shared), path, history);
-    let (memory, notes) = writer.start(Timestamp::now())?;
+    let (memory, notes) = writer.start()?;
     let thread = Thread::spawn(writer).map_err(OpenError::Thread)?;
     let store = Store {
         _end: Arc::new(EndOnDrop(Arc::clone(&shared))),
@@ -150,6 +159,21 @@ impl Store {
             Ok(Err(_)) => Err("the store has ended".into()),
             Err(_) => Err(format!("the disk has not answered for {} s", PATIENCE.as_secs())),
         }
+    }
+
+    /// What is on disk of the bans that were. Blocks, but keeps no writer waiting.
+    ///
+    /// # Errors
+    /// Why it can't be read, for people.
+    pub fn history(&self, query: &HistoryQuery) -> Result<PastBans, String> {
+        let path = self.shared.status.borrow().path.clone();
+        history::read(&path, query).map_err(|trouble| trouble.tell(&path))
+    }
+
+    /// Where what could not be read at the start comes, once it can be; what was written
+    /// since is newer, and is not in it. `None`: all was read, or this was asked before.
+    pub fn late(&self) -> Option<oneshot::Receiver<Memory>> {
+        self.shared.late.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// How the store is, and when that changes.

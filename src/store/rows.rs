@@ -59,7 +59,7 @@ pub(super) fn times_to_json(times: &[Timestamp]) -> rusqlite::Result<String> {
 }
 
 /// Why a row is left out.
-type Nonsense = String;
+pub(super) type Nonsense = String;
 
 /// Reads everything; notes say what was left out.
 pub(super) fn load(connection: &Connection) -> rusqlite::Result<(Memory, Vec<String>)> {
@@ -124,7 +124,10 @@ impl Reader<'_> {
     }
 }
 
-fn column<T: rusqlite::types::FromSql>(row: &Row<'_>, name: &str) -> Result<T, Nonsense> {
+pub(super) fn column<T: rusqlite::types::FromSql>(
+    row: &Row<'_>,
+    name: &str,
+) -> Result<T, Nonsense> {
     row.get(name).map_err(|error| error.to_string())
 }
 
@@ -138,7 +141,7 @@ fn json<T: DeserializeOwned>(row: &Row<'_>, name: &str) -> Result<T, Nonsense> {
     serde_json::from_str(&text).map_err(|error| format!("{name}: {error}"))
 }
 
-fn time(nanoseconds: i64) -> Timestamp {
+pub(super) fn time(nanoseconds: i64) -> Timestamp {
     Timestamp::from_nanosecond(nanoseconds.into()).expect("every i64 of nanoseconds is in range")
 }
 
@@ -156,7 +159,7 @@ fn count(row: &Row<'_>, name: &str) -> Result<u64, Nonsense> {
     u64::try_from(count).map_err(|_| format!("{name} is {count}"))
 }
 
-fn jail(row: &Row<'_>) -> Result<JailMemory, Nonsense> {
+pub(super) fn jail(row: &Row<'_>) -> Result<JailMemory, Nonsense> {
     let name: JailName = parsed(row, "name")?;
     let rules: JailRules = json(row, "rules")?;
     if rules.name != name {
@@ -189,7 +192,7 @@ fn nonsense(rules: &JailRules) -> Option<&'static str> {
     None
 }
 
-fn ban(row: &Row<'_>) -> Result<Ban, Nonsense> {
+pub(super) fn ban(row: &Row<'_>) -> Result<Ban, Nonsense> {
     let (jail, network) = key(row)?;
     let origin: String = column(row, "origin")?;
     Ok(Ban {
@@ -205,7 +208,7 @@ fn ban(row: &Row<'_>) -> Result<Ban, Nonsense> {
     })
 }
 
-fn failures(row: &Row<'_>) -> Result<(JailName, Network, Vec<Timestamp>), Nonsense> {
+pub(super) fn failures(row: &Row<'_>) -> Result<(JailName, Network, Vec<Timestamp>), Nonsense> {
     let (jail, network) = key(row)?;
     let mut times: Vec<i64> = json(row, "times")?;
     if times.is_empty() || times.len() > MAX_TIMES {
@@ -215,17 +218,17 @@ fn failures(row: &Row<'_>) -> Result<(JailName, Network, Vec<Timestamp>), Nonsen
     Ok((jail, network, times.into_iter().map(time).collect()))
 }
 
-fn floor(row: &Row<'_>) -> Result<(JailName, Network, Timestamp), Nonsense> {
+pub(super) fn floor(row: &Row<'_>) -> Result<(JailName, Network, Timestamp), Nonsense> {
     let (jail, network) = key(row)?;
     Ok((jail, network, time(column(row, "at")?)))
 }
 
-fn offence(row: &Row<'_>) -> Result<(JailName, Network, Offence), Nonsense> {
+pub(super) fn offence(row: &Row<'_>) -> Result<(JailName, Network, Offence), Nonsense> {
     let (jail, network) = key(row)?;
     Ok((jail, network, Offence { bans: column(row, "bans")?, until: until(row)? }))
 }
 
-fn progress(row: &Row<'_>) -> Result<(JailName, SourceId, Progress), Nonsense> {
+pub(super) fn progress(row: &Row<'_>) -> Result<(JailName, SourceId, Progress), Nonsense> {
     let jail = parsed(row, "jail")?;
     let source: SourceId = json(row, "source")?;
     let progress = Progress { resume: json(row, "resume")?, judged: json(row, "judged")? };

@@ -14,7 +14,7 @@ use rusqlite::{Connection, TransactionBehavior};
 const APPLICATION: i64 = 0x6775_6172;
 
 /// What brings a database from version N to N + 1, in order.
-const MIGRATIONS: &[&str] = &[VERSION_1, OFFENCES];
+const MIGRATIONS: &[&str] = &[VERSION_1, OFFENCES, HISTORY_ENDS];
 
 /// The version that this guard writes and reads.
 pub(super) const CURRENT: i64 = MIGRATIONS.len() as i64;
@@ -60,6 +60,15 @@ CREATE TABLE offences (
 INSERT INTO offences (jail, network, bans, until)
     SELECT jail, network, count(*), CASE WHEN count(until) = count(*) THEN max(until) END
     FROM history WHERE origin = 'failures' GROUP BY jail, network;
+";
+
+/// How a ban ended: `lifted` is when it was, before its `until`, and by whom; and what
+/// led to it, a JSON list of lines.
+const HISTORY_ENDS: &str = "
+ALTER TABLE history ADD COLUMN prolonged INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE history ADD COLUMN lifted INTEGER;
+ALTER TABLE history ADD COLUMN lifted_by TEXT;
+ALTER TABLE history ADD COLUMN lines TEXT;
 ";
 
 /// The version of the database.

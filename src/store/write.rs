@@ -3,6 +3,7 @@
 use rusqlite::{Connection, ToSql, Transaction, TransactionBehavior};
 
 use super::batch::{Batch, Changes};
+use super::history;
 use super::rows::{self, nanoseconds, until_nanoseconds};
 use crate::model::{Ban, Offence};
 
@@ -30,8 +31,8 @@ pub(super) fn write(connection: &mut Connection, batch: &Batch) -> rusqlite::Res
         rows.floors(changes)?;
         rows.progress(changes)?;
     }
-    for ban in &batch.history {
-        write_ban(&transaction, "history", ban)?;
+    for past in &batch.history {
+        history::write(&transaction, past)?;
     }
     write_offences(&transaction, batch)?;
     transaction.commit()
@@ -87,7 +88,7 @@ impl JailRows<'_> {
     fn bans(&self, changes: &Changes) -> rusqlite::Result<()> {
         for (network, ban) in &changes.bans {
             match ban {
-                Some(ban) => write_ban(self.transaction, "bans", ban)?,
+                Some(ban) => write_ban(self.transaction, ban)?,
                 None => self.run(
                     "DELETE FROM bans WHERE jail = ?1 AND network = ?2",
                     &[&self.jail, &network.to_string()],
@@ -152,20 +153,20 @@ impl JailRows<'_> {
     }
 }
 
-/// Both tables of bans have the same columns. A ban that began is told once,
-/// however often its batch is tried, so history replaces too.
-fn write_ban(transaction: &Transaction<'_>, table: &str, ban: &Ban) -> rusqlite::Result<()> {
-    let sql = format!(
-        "INSERT OR REPLACE INTO {table} (jail, network, since, until, origin, failures)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
-    );
-    let values = (
-        ban.jail.as_str(),
+fn write_ban(transaction: &Transaction<'_>, ban: &Ban) -> rusqlite::Result<()> {
+    let sql = "INSERT OR REPLACE INTO bans (jail, network, since, until, origin, failures)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    transaction.prepare_cached(sql)?.execute(ban_columns(ban)).map(drop)
+}
+
+/// Both tables of bans have these columns.
+pub(super) fn ban_columns(ban: &Ban) -> impl rusqlite::Params {
+    (
+        ban.jail.as_str().to_owned(),
         ban.network.to_string(),
         nanoseconds(ban.since),
         until_nanoseconds(ban.until),
         rows::origin_name(ban.origin),
         ban.failures,
-    );
-    transaction.prepare_cached(&sql)?.execute(values).map(drop)
+    )
 }

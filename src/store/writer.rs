@@ -1,15 +1,18 @@
 //! The thread that writes: takes what is merged, commits it, and keeps trying
 //! when the disk fails.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, mpsc};
 use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
 
 use super::batch::{Batch, Mirror};
 use super::database::{self, Database, Trouble};
 use super::inbox::Shared;
+use super::salvage::{self, Salvaged};
 use super::{OpenError, Status, schema};
-use crate::model::{Memory, Timestamp};
+use crate::model::{HistoryEntry, Lifting, Memory, Record, Timestamp};
 
 /// Under load commits begin at most this often: each costs an fsync, and one
 /// for many records costs no more than one for one.
@@ -21,8 +24,11 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// …up to this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// Old history is deleted this often.
-const PURGE_EVERY: Duration = Duration::from_secs(24 * 3600);
+/// Whether history has become too old is looked at this often…
+const PURGE_EVERY: Duration = Duration::from_secs(3600);
+
+/// …and while there is some, a piece of it is deleted this often.
+const PURGE_ON: Duration = Duration::from_millis(500);
 
 /// Databases that break one after the other mean a broken disk: after this many
 /// in one run no more are set aside, lest they fill it.
@@ -59,12 +65,12 @@ impl Thread {
 pub(super) struct Writer {
     shared: Arc<Shared>,
     path: PathBuf,
-    /// How long history is kept.
-    keep: Duration,
     /// `None` while it can't be opened.
     database: Option<Database>,
     /// What the database holds; `None` until it was read once.
     mirror: Option<Mirror>,
+    /// What was read of a broken database before it was known.
+    saved: Option<Memory>,
     /// What was taken from the inbox and is not on disk.
     waiting: Batch,
     problem: Option<String>,
@@ -72,6 +78,10 @@ pub(super) struct Writer {
     /// When to try again after a failure, or to commit after a commit.
     not_before: Instant,
     next_purge: Instant,
+    /// How long history is kept.
+    keep: Duration,
+    /// Where what could not be read at the start goes.
+    late: Option<oneshot::Sender<Memory>>,
     set_aside: u32,
 }
 
@@ -81,26 +91,28 @@ impl Writer {
         Writer {
             shared,
             path,
-            keep,
             database: None,
             mirror: None,
+            saved: None,
             waiting: Batch::default(),
             problem: None,
             pause: FIRST_PAUSE,
             not_before: now,
-            next_purge: now + PURGE_EVERY,
+            next_purge: now,
+            keep,
+            late: None,
             set_aside: 0,
         }
     }
 
     /// Opens the database and reads it; sets a broken one aside.
-    pub(super) fn start(&mut self, now: Timestamp) -> Result<(Memory, Vec<String>), OpenError> {
+    pub(super) fn start(&mut self) -> Result<(Memory, Vec<String>), OpenError> {
         let mut notes = Vec::new();
-        let opened = match self.open(now) {
+        let opened = match self.open() {
             Err(Trouble::Broken(why)) => match self.set_broken_aside(&why) {
                 Ok(note) => {
                     notes.push(note);
-                    self.open(now)
+                    self.open()
                 }
                 Err(trouble) => Err(trouble),
             },
@@ -128,6 +140,9 @@ impl Writer {
         notes.push(format!("nothing is remembered over a restart: {why}"));
         self.failed(why);
         let Some((memory, bad_rows)) = database::read_only(&self.path) else {
+            let (late, comes) = oneshot::channel();
+            *self.shared.late.lock().unwrap_or_else(PoisonError::into_inner) = Some(comes);
+            self.late = Some(late);
             return (Memory::default(), notes);
         };
         notes.push(format!("what {} remembers was read all the same", self.path.display()));
@@ -138,9 +153,9 @@ impl Writer {
 
     /// Opens the database. One that was not read yet is read; else all that
     /// should be in it waits to be written.
-    fn open(&mut self, now: Timestamp) -> Result<(Memory, Vec<String>), Trouble> {
-        let database = Database::open(&self.path, self.keep, now)?;
-        let mut read = (Memory::default(), Vec::new());
+    fn open(&mut self) -> Result<(Memory, Vec<String>), Trouble> {
+        let database = Database::open(&self.path)?;
+        let mut read = (self.saved.take().unwrap_or_default(), Vec::new());
         if let Some(mirror) = self.mirror.take() {
             let newer = std::mem::replace(&mut self.waiting, mirror.into_batch());
             self.waiting.absorb(newer);
@@ -219,20 +234,26 @@ impl Writer {
             return Ok(());
         }
         self.next_purge = now + PURGE_EVERY;
-        self.database.as_ref().map_or(Ok(()), |database| database.purge(Timestamp::now()))
+        let Some(database) = &self.database else { return Ok(()) };
+        if database.purge(Timestamp::now(), self.keep)? {
+            self.next_purge = now + PURGE_ON;
+        }
+        Ok(())
     }
 
     fn commit(&mut self) -> Result<(), Trouble> {
         if self.database.is_none() {
-            let (found, bad_rows) = self.open(Timestamp::now())?;
+            let (found, bad_rows) = self.open()?;
             bad_rows.into_iter().for_each(|note| self.note(note));
+            let late = self.late.take();
             if found != Memory::default() {
-                // Too late to hand it out: the warden began without it, and what it
-                // wrote since is newer.
+                let bans = found.bans.len();
                 self.note(format!(
-                    "{} could be read only after the start: bans that stand only in it return when guard is restarted",
+                    "{} could be read only after the start: what it remembers was taken over then, {bans} bans among it",
                     self.path.display()
                 ));
+                // Where guard is stopping nobody takes it, and it stays on disk.
+                let _ = late.map(|late| late.send(found));
             }
         }
         if self.waiting.is_empty() {
@@ -279,10 +300,38 @@ impl Writer {
             failing(format!("{path} is broken ({why}) and can't be renamed ({error}): remove it"))
         })?;
         self.set_aside += 1;
+        let saved = self.save_from(&aside);
         Ok(format!(
-            "{path} was no sound database ({why}): it is now {}, and a new one was begun",
+            "{} was no sound database ({why}): it is now {}, and a new one was begun{saved}",
+            self.path.display(),
             aside.display()
         ))
+    }
+
+    /// Saves what can be read of a broken database, for the new one; says what.
+    fn save_from(&mut self, aside: &Path) -> String {
+        let Salvaged { memory, history } = salvage::salvage(aside);
+        let past = history.len();
+        for HistoryEntry { ban, lines, lifted, lifted_by, .. } in history {
+            let (jail, network, since) = (ban.jail.clone(), ban.network, ban.since);
+            self.waiting.add(Record::History(ban));
+            if !lines.is_empty() {
+                let (jail, lines) = (jail.clone(), lines.into_iter().map(Into::into).collect());
+                self.waiting.add(Record::Lines { jail, network, since, lines });
+            }
+            if let (Some(at), Some(by)) = (lifted, lifted_by) {
+                self.waiting.add(Record::Lifted(Lifting { jail, network, at, by }));
+            }
+        }
+        if self.mirror.is_some() {
+            return format!(" from memory, with {past} bans of history");
+        }
+        let bans = memory.bans.len();
+        if memory != Memory::default() {
+            self.mirror = Some(Mirror::of(&memory));
+            self.saved = Some(memory);
+        }
+        format!(", with the {bans} bans that could still be read, and {past} of history")
     }
 
     fn well(&mut self, began: Instant) {

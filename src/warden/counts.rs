@@ -53,6 +53,11 @@ impl Counts {
         self.len() == 0
     }
 
+    /// Has `network` failures that count?
+    pub(super) fn know(&self, network: Network) -> bool {
+        self.once.contains_key(&network) || self.more.contains_key(&network)
+    }
+
     pub(super) fn dropped(&self) -> Dropped {
         self.dropped
     }

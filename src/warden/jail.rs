@@ -14,7 +14,8 @@ use super::judge::Court;
 use super::logins::Logins;
 use super::netmap::NetMap;
 use crate::model::{
-    Ban, BanOrigin, JailMemory, JailName, JailRules, Network, News, Record, ServiceId, Timestamp,
+    Ban, BanOrigin, JailMemory, JailName, JailRules, LiftedBy, Lifting, Network, News, Record,
+    ServiceId, Timestamp,
 };
 
 /// Whether a jail has containers.
@@ -177,7 +178,7 @@ impl Jail {
             .filter(|network| self.exempt(never, *network).is_some())
             .collect();
         for network in now_exempt {
-            self.lift(now, network, Lifted::ByItself, out);
+            self.lift(now, network, Lifted::NotAllowed, out);
         }
         let ignore = &self.ignore;
         let why = |network| never.exempt(ignore, network).map(|exempt| exempt.why);
@@ -199,6 +200,14 @@ impl Jail {
             out.push(Effect::Release(jail.clone(), network));
         }
         out.remember(Record::BanGone(jail.clone(), network));
+        let by = match how {
+            Lifted::ByHand => Some(LiftedBy::Hand),
+            Lifted::NotAllowed => Some(LiftedBy::NeverBan),
+            Lifted::Over => None,
+        };
+        if let Some(by) = by {
+            out.remember(Record::Lifted(Lifting { jail: jail.clone(), network, at: now, by }));
+        }
         let by_hand = how == Lifted::ByHand;
         out.tell(now, News::Unbanned { jail, network, by_hand, dry_run: self.rules.dry_run });
         Some(ban)
@@ -228,7 +237,7 @@ impl Jail {
         // A line that comes late may be from when a login still protected.
         let protected = court.never.settings().pardon.saturating_add(limits.find_time);
         while let Some(network) = take(budget, || self.bans.overdue(now)) {
-            self.lift(now, network, Lifted::ByItself, court.out);
+            self.lift(now, network, Lifted::Over, court.out);
         }
         if self.counts.held() > 0 || self.breaker.is_told() {
             self.release(now, budget, court);
@@ -313,6 +322,8 @@ fn take(budget: &mut usize, next: impl FnOnce() -> Option<Network>) -> Option<Ne
 pub(super) enum Lifted {
     /// A person lifted it.
     ByHand,
-    /// Its time was over, or it is not allowed any more.
-    ByItself,
+    /// Its time was over.
+    Over,
+    /// Whom it keeps out is never banned any more.
+    NotAllowed,
 }

@@ -183,11 +183,12 @@ impl Jail {
             self.block(&ban, court.out);
             self.offence_moved(&ban, court);
             court.out.remember(Record::Ban(ban.clone()));
+            court.out.remember(Record::History(ban.clone()));
             court.out.tell(now, News::Prolonged { ban, dry_run: self.rules.dry_run });
             return;
         }
         if self.bans.get(network).is_some() {
-            self.lift(now, network, Lifted::ByItself, court.out);
+            self.lift(now, network, Lifted::Over, court.out);
         }
         let ban =
             Ban { jail: self.name(), network, since, until, origin: BanOrigin::Failures, failures };

@@ -216,6 +216,7 @@ mod tests {
                 Effect::Block(ban) => format!("block {}", ban.network),
                 Effect::Release(_, network) => format!("release {network}"),
                 Effect::Remember(Record::BanGone(_, network)) => format!("ban gone {network}"),
+                Effect::Remember(Record::Lifted(lifting)) => format!("lifted {}", lifting.network),
                 Effect::Remember(Record::FloorGone(_, network)) => format!("floor gone {network}"),
                 Effect::Remember(Record::Failures(_, network, times)) => {
                     format!("failures {network} {}", times.len())
@@ -264,6 +265,7 @@ mod tests {
                 "install manual",
                 "release 10.0.0.1",
                 "ban gone 10.0.0.1",
+                "lifted 10.0.0.1",
                 "block 203.0.113.2",
                 "ban gone 203.0.113.3",
                 "failures 203.0.113.4 0",

@@ -20,6 +20,7 @@ mod hidden;
 mod ignore;
 mod jail;
 mod judge;
+mod late;
 mod logins;
 mod memory;
 mod netmap;
@@ -40,6 +41,7 @@ pub use effect::{
 };
 pub use hidden::HiddenClients;
 pub use ignore::{Exempt, Surroundings, Why};
+pub use late::Meanwhile;
 pub use view::JailView;
 
 use effect::Effects;

@@ -194,7 +194,7 @@ impl Jail {
         }
         let origin = BanOrigin::Hand;
         if self.bans.get(network).is_some_and(|standing| standing.ban.until.is_over(now)) {
-            self.lift(now, network, Lifted::ByItself, out);
+            self.lift(now, network, Lifted::Over, out);
         }
         let Some(standing) = self.bans.get(network) else {
             let jail = self.name();
@@ -207,6 +207,7 @@ impl Jail {
         self.bans.insert(ban.clone(), state);
         self.block(&ban, out);
         out.remember(Record::Ban(ban.clone()));
+        out.remember(Record::History(ban.clone()));
         out.tell(now, News::Prolonged { ban: ban.clone(), dry_run: self.rules.dry_run });
         Ok(ban)
     }

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use guard::model::{
-    Ban, BanOrigin, Event, Failure, JailMemory, JailName, JailRules, Login, Memory, Network,
-    Offence, Position, Progress, Record, SourceId, Timestamp, Until,
+    Ban, BanOrigin, Event, Failure, JailMemory, JailName, JailRules, Lifting, Login, Memory,
+    Network, Offence, Position, Progress, Record, SourceId, Timestamp, Until,
 };
 use guard::warden::{Effect, Settings, Surroundings, Warden};
 
@@ -41,6 +41,7 @@ pub(crate) struct Disk {
     pub(crate) progress: BTreeMap<(JailName, SourceId), Progress>,
     pub(crate) history: Vec<Ban>,
     pub(crate) offences: BTreeMap<(JailName, Network), Offence>,
+    pub(crate) lifted: Vec<Lifting>,
 }
 
 impl Disk {
@@ -63,7 +64,15 @@ impl Disk {
             Record::BanGone(jail, network) => {
                 assert!(self.bans.remove(&(jail, network)).is_some(), "{network} was not banned");
             }
-            Record::History(ban) => self.history.push(ban),
+            Record::History(ban) => {
+                let same = |old: &Ban| {
+                    (&old.jail, old.network, old.since) == (&ban.jail, ban.network, ban.since)
+                };
+                self.history.retain(|old| !same(old));
+                self.history.push(ban);
+            }
+            Record::Lifted(lifting) => self.lifted.push(lifting),
+            Record::Lines { .. } => panic!("the warden knows no lines"),
             Record::Failures(jail, network, times) if times.is_empty() => {
                 self.failures.remove(&(jail, network));
             }

@@ -19,6 +19,7 @@ use guard::store::{self, OpenError, Opened};
 use rusqlite::Connection;
 
 mod disks;
+mod history;
 mod meaning;
 
 fn jail(name: &str) -> JailName {
@@ -294,7 +295,7 @@ fn set_aside(directory: &Path) -> Vec<String> {
     let mut names: Vec<String> = fs::read_dir(directory)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name.starts_with("guard.db.broken-"))
+        .filter(|name| name.starts_with("guard.db.corrupt-"))
         .collect();
     names.sort();
     names
@@ -307,7 +308,7 @@ fn what_is_no_database_is_set_aside() {
     let Opened { store, memory, notes } = open(directory.path());
     assert_eq!(memory, Memory::default());
     assert_eq!(notes.len(), 1);
-    assert!(notes[0].contains("guard.db.broken-"), "{notes:?}");
+    assert!(notes[0].contains("guard.db.corrupt-"), "{notes:?}");
     assert_eq!(set_aside(directory.path()).len(), 1);
     store.write(vec![Record::Ban(ban("web", "192.0.2.1"))]);
     store.stop().unwrap();
@@ -326,8 +327,17 @@ fn a_damaged_page_is_found_when_the_store_is_opened() {
     let middle = bytes.len() / 2 / 4096 * 4096;
     bytes[middle..middle + 4096].fill(0xa5);
     fs::write(&path, bytes).unwrap();
-    assert_eq!(open(directory.path()).memory, Memory::default());
+    let Opened { store, memory, notes } = open(directory.path());
     assert_eq!(set_aside(directory.path()).len(), 1);
+    // What lies before and behind the page is saved, and in the new database.
+    assert!((1000..2000).contains(&memory.bans.len()), "{} of 2000: {notes:?}", memory.bans.len());
+    assert!(notes[0].contains(&format!("the {} bans", memory.bans.len())), "{notes:?}");
+    store.stop().unwrap();
+    let sort = |mut memory: Memory| {
+        memory.bans.sort_by_key(|ban| ban.network);
+        memory
+    };
+    assert_eq!(sort(remembered(directory.path())), sort(memory));
 }
 
 #[test]
@@ -348,9 +358,9 @@ fn a_newer_schema_is_refused_and_left_alone() {
     drop(connection);
     let before = fs::read(&path).unwrap();
     let error = store::open(directory.path()).unwrap_err();
-    assert!(matches!(error, OpenError::Newer { found: 77, known: 2, .. }));
+    assert!(matches!(error, OpenError::Newer { found: 77, .. }));
     let told = error.to_string();
-    assert!(told.contains("77") && told.contains("up to 2"), "{told}");
+    assert!(told.contains("77") && told.contains("versions up to"), "{told}");
     assert_eq!(fs::read(&path).unwrap(), before);
     assert_eq!(set_aside(directory.path()), Vec::<String>::new());
 }
@@ -478,8 +488,99 @@ fn a_database_that_breaks_under_guard_is_set_aside_and_written_anew() {
     store.write(vec![Record::Ban(ban("web", "192.0.2.2"))]);
     committed(&store).unwrap();
     let status = store.status().borrow().clone();
-    assert!(status.healthy() && status.notes[0].contains("guard.db.broken-"), "{status:?}");
+    assert!(status.healthy() && status.notes[0].contains("guard.db.corrupt-"), "{status:?}");
     store.stop().unwrap();
     assert_eq!(bans(&remembered(directory.path())), [net("192.0.2.1"), net("192.0.2.2")]);
     assert!(!set_aside(directory.path()).is_empty());
+}
+
+#[test]
+fn a_database_that_appears_late_is_handed_over_and_kept() {
+    let parent = tempfile::tempdir().unwrap();
+    let (place, elsewhere) = (parent.path().join("data"), parent.path().join("elsewhere"));
+    let store = open(&elsewhere).store;
+    assert!(store.late().is_none(), "all was read");
+    store.write(vec![Record::Jail(memory_of("web", 3)), Record::Ban(ban("web", "192.0.2.1"))]);
+    store.stop().unwrap();
+
+    fs::write(&place, "a file in the way").unwrap();
+    let Opened { store, memory, .. } = open(&place);
+    assert_eq!(memory, Memory::default());
+    let late = store.late().expect("something may come");
+    store.write(vec![Record::Ban(ban("web", "192.0.2.2"))]);
+    committed(&store).unwrap_err();
+    fs::remove_file(&place).unwrap();
+    fs::rename(&elsewhere, &place).unwrap();
+    let memory = runtime().block_on(late).unwrap();
+    assert_eq!(bans(&memory), [net("192.0.2.1")]);
+    assert_eq!(memory.jails, [memory_of("web", 3)]);
+    let status = wait_for_health(&store, true);
+    assert!(status.notes[0].contains("only after the start"), "{status:?}");
+    store.stop().unwrap();
+    assert_eq!(bans(&remembered(&place)), [net("192.0.2.1"), net("192.0.2.2")]);
+}
+
+#[test]
+fn where_nothing_was_nothing_comes_late() {
+    let parent = tempfile::tempdir().unwrap();
+    let place = parent.path().join("data");
+    fs::write(&place, "a file in the way").unwrap();
+    let store = open(&place).store;
+    let late = store.late().unwrap();
+    fs::remove_file(&place).unwrap();
+    runtime().block_on(late).unwrap_err();
+}
+
+#[test]
+fn a_directory_removed_under_guard_is_made_anew() {
+    let parent = tempfile::tempdir().unwrap();
+    let place = parent.path().join("data");
+    let store = open(&place).store;
+    store.write(vec![Record::Ban(ban("web", "192.0.2.1"))]);
+    committed(&store).unwrap();
+    fs::remove_dir_all(&place).unwrap();
+    store.write(vec![Record::Ban(ban("web", "192.0.2.2"))]);
+    committed(&store).unwrap();
+    store.stop().unwrap();
+    assert_eq!(bans(&remembered(&place)), [net("192.0.2.1"), net("192.0.2.2")]);
+}
+
+#[test]
+fn zeros_over_the_header_or_the_middle_are_set_aside_and_guard_begins_anew() {
+    for (at, length) in [(0, 100), (0, 4096), (4096, 512), (16, 1)] {
+        let directory = tempfile::tempdir().unwrap();
+        let store = open(directory.path()).store;
+        let many = (0..200_u32).map(|n| std::net::Ipv4Addr::from(n).to_string());
+        store.write(many.map(|address| Record::Ban(ban("web", &address))).collect());
+        store.stop().unwrap();
+        let path = directory.path().join("guard.db");
+        let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+        file.write_all_at(&vec![0; length], at).unwrap();
+        let damaged = fs::read(&path).unwrap();
+
+        let Opened { store, notes, .. } = open(directory.path());
+        assert!(notes[0].contains("guard.db.corrupt-"), "{at} {length}: {notes:?}");
+        let aside = set_aside(directory.path());
+        assert_eq!(fs::read(directory.path().join(&aside[0])).unwrap(), damaged, "it is evidence");
+        assert_eq!(aside.len(), 1, "{aside:?}");
+        store.write(vec![Record::Ban(ban("ssh", "192.0.2.1"))]);
+        store.stop().unwrap();
+        assert!(bans(&remembered(directory.path())).contains(&net("192.0.2.1")));
+    }
+}
+
+#[test]
+fn a_log_that_ends_in_garbage_loses_nothing_that_was_committed() {
+    let alive = tempfile::tempdir().unwrap();
+    let store = open(alive.path()).store;
+    store.write(vec![Record::Ban(ban("web", "192.0.2.1"))]);
+    committed(&store).unwrap();
+    for tail in [&[0_u8; 5000][..], &[0xa5; 777]] {
+        let copy = tempfile::tempdir().unwrap();
+        fs::copy(alive.path().join("guard.db"), copy.path().join("guard.db")).unwrap();
+        let mut log = fs::read(alive.path().join("guard.db-wal")).unwrap();
+        log.extend_from_slice(tail);
+        fs::write(copy.path().join("guard.db-wal"), log).unwrap();
+        assert_eq!(bans(&remembered(copy.path())), [net("192.0.2.1")]);
+    }
 }

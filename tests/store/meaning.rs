@@ -36,7 +36,7 @@ impl Naive {
             }
             Record::Ban(ban) => drop(self.bans.insert((ban.jail.clone(), ban.network), ban)),
             Record::BanGone(jail, network) => drop(self.bans.remove(&(jail, network))),
-            Record::History(_) => {}
+            Record::History(_) | Record::Lifted(_) | Record::Lines { .. } => {}
             Record::Failures(jail, network, times) if times.is_empty() => {
                 self.failures.remove(&(jail, network));
             }

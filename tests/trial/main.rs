@@ -1,4 +1,4 @@
-//! `guardctl test` and `guardctl filters`, the programs, on real files: verdicts, what
+//! `guardctl test`, `guardctl try --file` and `guardctl filters`, the programs, on real files: verdicts, what
 //! people see, exit codes.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "in a test a panic is the report")]
 
@@ -13,6 +13,7 @@ mod filters;
 mod json;
 mod mistakes;
 mod report;
+mod tries;
 
 /// A folder with a log in it, and filters.
 struct World(tempfile::TempDir);

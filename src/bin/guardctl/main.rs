@@ -13,8 +13,8 @@ use guard::control::DEFAULT_SOCKET;
 use guard::control::client::{Client, ClientError, Watched};
 use guard::control::fail2ban;
 use guard::control::print::{self, Outcome};
-use guard::control::protocol::{Reply, Request, Which};
-use guard::model::{BanTime, Network};
+use guard::control::protocol::{MAX_HISTORY, Reply, Request, Which};
+use guard::model::{BanTime, Network, Timestamp};
 use jiff::tz::TimeZone;
 
 mod catalog;
@@ -23,6 +23,7 @@ mod lint;
 mod networks;
 mod shown;
 mod test;
+mod tryout;
 
 use networks::{Whom, network, networks, whom};
 
@@ -75,7 +76,10 @@ enum Command {
     Set(Words),
     /// fail2ban-client's words: `get JAIL banip`, `get JAIL banned IP…`, `get JAIL bantime`
     Get(Words),
+    /// List bans that were, newest last, and how each ended
+    History(History),
     Test(Box<test::Options>),
+    Try(Box<tryout::Options>),
     Filters(filters::Options),
     Lint(lint::Options),
     /// Explain a command, or show the table of labels (`help labels`)
@@ -121,9 +125,38 @@ struct Unban {
     jail: Option<String>,
 }
 
+#[derive(Debug, Args)]
+struct History {
+    /// Only bans of this address or prefix
+    #[arg(value_name = "IP|PREFIX", value_parser = network)]
+    network: Option<Network>,
+    /// Only of this jail; it may be gone
+    #[arg(long)]
+    jail: Option<String>,
+    /// Only bans that began since then: 24h, 7d, 2026-01-31T12:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    since: Option<Timestamp>,
+    /// At most so many, the newest
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_HISTORY)))]
+    limit: u32,
+}
+
 /// The one place where guardctl reads spans of time.
 fn ban_time(text: &str) -> Result<BanTime, String> {
     guard::labels::duration::parse(text).map_err(|error| error.to_string())
+}
+
+/// A moment: so long ago, or a time with its zone.
+fn moment(text: &str) -> Result<Timestamp, String> {
+    if let Ok(at) = text.parse::<Timestamp>() {
+        return Ok(at);
+    }
+    match ban_time(text)? {
+        BanTime::For(ago) => {
+            Timestamp::now().checked_sub(ago).map_err(|_| "that is before all time".to_owned())
+        }
+        BanTime::Forever => Err("so long ago nothing was".to_owned()),
+    }
 }
 
 /// The one place where guardctl knows the labels.
@@ -216,6 +249,7 @@ fn run(arguments: Arguments) -> Result<Outcome, Failure> {
     let request = match command {
         Command::Help { topic } => return help(topic.as_deref()),
         Command::Test(options) => return test::run(&options, json),
+        Command::Try(options) => return tryout::run(&options, &socket, json),
         Command::Filters(options) => return filters::run(&options, json),
         Command::Lint(options) => return lint::run(options, &socket, json),
         Command::Set(Words { words }) => return foreign(&socket, "set", words, json),
@@ -234,6 +268,9 @@ fn run(arguments: Arguments) -> Result<Outcome, Failure> {
         }
         Command::Ping => Request::Ping,
         Command::Flush => Request::Flush,
+        Command::History(History { network, jail, since, limit }) => {
+            Request::History { network, jail, since, limit }
+        }
         Command::Version => {
             if !json {
                 writeln!(anstream::stdout(), "guardctl {}", env!("CARGO_PKG_VERSION"))?;

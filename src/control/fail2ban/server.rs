@@ -136,7 +136,10 @@ fn words(request: &[u8]) -> Result<Vec<String>, String> {
 async fn ask(words: Vec<String>, requests: &mpsc::Sender<Asked>) -> Vec<u8> {
     let asked = async {
         let (answer, answered) = oneshot::channel();
-        requests.send(Asked { request: Request::Fail2ban { words }, answer }).await.ok()?;
+        requests
+            .send(Asked { request: Request::Fail2ban { words }, answer, progress: None })
+            .await
+            .ok()?;
         answered.await.ok()
     };
     match timeout(ANSWER, asked).await {

@@ -14,7 +14,7 @@ impl World {
         let cancel = CancellationToken::new();
         tokio::spawn(async move {
             let mut kept = Vec::new();
-            while let Some(Asked { request, answer }) = asked.recv().await {
+            while let Some(Asked { request, answer, .. }) = asked.recv().await {
                 match request {
                     Request::Fail2ban { words } if words[0] == "sleep" => kept.push(answer),
                     Request::Fail2ban { words } if words[0] == "status" => {

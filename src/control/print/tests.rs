@@ -377,3 +377,88 @@ proptest! {
         prop_assert_eq!(decode_reply(line.as_bytes()).unwrap(), reply);
     }
 }
+
+#[test]
+fn history_says_how_each_ban_ended() {
+    use crate::control::protocol::Times;
+    use crate::model::{Ban, HistoryEntry, LiftedBy};
+    let entry = |network: &str, until, origin| HistoryEntry {
+        ban: Ban {
+            jail: "web".parse().unwrap(),
+            network: network.parse().unwrap(),
+            since: at("2025-05-26T11:57:27.5Z"),
+            until,
+            origin,
+            failures: 5,
+        },
+        prolonged: false,
+        lines: Vec::new(),
+        lifted: None,
+        lifted_by: None,
+    };
+    let lifted = |by| HistoryEntry {
+        lifted: Some(at("2025-05-26T11:59:00Z")),
+        lifted_by: Some(by),
+        ..entry("192.0.2.2", Until::Forever, BanOrigin::Hand)
+    };
+    let over = HistoryEntry {
+        prolonged: true,
+        ..entry("192.0.2.1", Until::Time(at("2025-05-26T11:58:27.5Z")), BanOrigin::Failures)
+    };
+    let reply = Reply::History {
+        network: None,
+        now: at("2025-05-26T12:00:00Z"),
+        bans: vec![
+            over,
+            lifted(LiftedBy::Hand),
+            lifted(LiftedBy::NeverBan),
+            entry("2001:db8::/64", soon(), BanOrigin::Adopted),
+        ],
+        more: 7,
+        times: vec![Times { network: "192.0.2.1".parse().unwrap(), times: 3 }],
+        problem: Some("full\u{1b}".into()),
+    };
+    let end = [
+        "expired, its end was changed  [banned 3 times]",
+        "unbanned by hand after 1m 32s",
+        "lifted, as it is never banned any more, after 1m 32s",
+        "stands until 2025-05-26 12:07:27 UTC",
+    ];
+    let rows = [
+        ("192.0.2.1    ", "for 1m  ", "5 failures         "),
+        ("192.0.2.2    ", "for ever", "by hand            "),
+        ("192.0.2.2    ", "for ever", "by hand            "),
+        ("2001:db8::/64", "for 10m ", "found in the kernel"),
+    ];
+    let out: String = rows
+        .iter()
+        .zip(end)
+        .map(|((network, length, why), end)| {
+            format!("2025-05-26 11:57:27 UTC  web  {network}  {length}  {why}  {end}\n")
+        })
+        .collect();
+    check(
+        &reply,
+        &out,
+        "7 older bans are left out: --limit, --since\nwarning: the newest bans may be missing: full\\x1b\n",
+    );
+    let shown = |network: Option<&str>| {
+        let lines = vec!["failed\u{1b}[2J".to_owned()];
+        let ban = HistoryEntry { lines, ..entry("192.0.2.1", soon(), BanOrigin::Failures) };
+        let reply = Reply::History {
+            network: network.map(|network| network.parse().unwrap()),
+            now: at("2025-05-26T12:00:00Z"),
+            bans: vec![ban],
+            more: 0,
+            times: Vec::new(),
+            problem: None,
+        };
+        plain(&text(&reply, &TimeZone::UTC).out)
+    };
+    assert!(!shown(None).contains("failed"));
+    assert!(shown(Some("192.0.2.1")).ends_with("\n    | failed\\x1b[2J\n"));
+    let json: serde_json::Value = serde_json::from_str(&json(&reply)).unwrap();
+    assert_eq!(json["bans"][1]["lifted_by"], "hand");
+    assert_eq!(json["bans"][0]["network"], "192.0.2.1");
+    assert_eq!(decode_reply(json.to_string().as_bytes()).unwrap(), reply);
+}

@@ -155,6 +155,11 @@ fn any_request() -> impl Strategy<Value = Request> {
         Just(Request::Watch),
         jail().prop_map(|jail| Request::Status { jail }),
         prop::option::of(any_network()).prop_map(|network| Request::Banned { network }),
+        (prop::option::of(any_network()), jail(), prop::option::of(0..99_i64), any::<u32>())
+            .prop_map(|(network, jail, since, limit)| {
+                let since = since.and_then(|at| Timestamp::from_second(at).ok());
+                Request::History { network, jail, since, limit }
+            }),
         (networks(), jail(), time, any::<bool>())
             .prop_map(|(networks, jail, time, force)| Request::Ban { networks, jail, time, force }),
         (prop::option::of(networks()), jail()).prop_map(|(networks, jail)| {

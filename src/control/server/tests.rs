@@ -29,7 +29,7 @@ impl World {
         let cancel = CancellationToken::new();
         tokio::spawn(async move {
             let mut kept = Vec::new();
-            while let Some(Asked { request, answer }) = asked.recv().await {
+            while let Some(Asked { request, answer, .. }) = asked.recv().await {
                 match request {
                     Request::Flush => kept.push(answer),
                     _ => drop(answer.send(Reply::Version { guard: "test".into() })),
@@ -314,4 +314,42 @@ async fn an_ended_server_leaves_its_successors_socket() {
     let _second = Server::bind(&path).await.unwrap();
     drop(first);
     Blocking::connect(&path).unwrap();
+}
+
+#[tokio::test]
+async fn what_takes_long_shows_signs_of_life_and_ends_with_its_client() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("guard.sock");
+    let mut server = Server::bind(&path).await.unwrap();
+    server.patience.piece = Duration::from_millis(40);
+    let (requests, mut asked) = mpsc::channel::<Asked>(4);
+    let (events, _) = broadcast::channel(8);
+    let cancel = CancellationToken::new();
+    let server = tokio::spawn(server.run(requests, events, cancel.clone()));
+    let request = encode_request(&Request::Try {
+        service: "web".into(),
+        options: vec![("maxretry".into(), "3".into())],
+        since: None,
+    });
+    let mut client = BufReader::new(UnixStream::connect(&path).await.unwrap());
+    say(&mut client, &request).await;
+    let Asked { mut answer, progress, .. } = asked.recv().await.unwrap();
+    progress.unwrap().send(Reply::Trying { lines: 7 }).await.unwrap();
+    assert_eq!(hear(&mut client).await, Some(Reply::Trying { lines: 7 }));
+    let mut line = String::new();
+    client.read_line(&mut line).await.unwrap();
+    assert_eq!(line, "\n", "a sign of life");
+    drop(client);
+    timeout(Duration::from_secs(60), answer.closed()).await.expect("nobody waits any more");
+
+    // An answer is no end: the next request is answered too.
+    let mut client = BufReader::new(UnixStream::connect(&path).await.unwrap());
+    for _ in 0..2 {
+        say(&mut client, &request).await;
+        let Asked { answer, .. } = asked.recv().await.unwrap();
+        answer.send(Reply::Version { guard: "test".into() }).unwrap();
+        assert_eq!(hear(&mut client).await, version());
+    }
+    cancel.cancel();
+    server.await.unwrap();
 }

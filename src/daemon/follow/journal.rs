@@ -118,7 +118,7 @@ mod tests {
         let came = task.await.unwrap();
         let mut failures = Vec::new();
         while let Some(report) = reported.recv().await {
-            if let Report::Failures(found) = report {
+            if let Report::Failures(found, _) = report {
                 failures.extend(found);
             }
         }

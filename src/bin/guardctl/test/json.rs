@@ -19,6 +19,9 @@ impl<W: Write> Sink for JsonLines<W> {
         match told {
             Told::Missed => writeln!(out, r#"{{"line":{number},"verdict":"missed"}}"#),
             Told::Ignored => writeln!(out, r#"{{"line":{number},"verdict":"ignored"}}"#),
+            Told::LoggedIn(network, _) => {
+                writeln!(out, r#"{{"line":{number},"verdict":"login","host":"{network}"}}"#)
+            }
             Told::NoFailure(regex) => {
                 let regex = regex + 1;
                 writeln!(out, r#"{{"line":{number},"verdict":"nofail","regex":{regex}}}"#)

@@ -19,7 +19,8 @@ pub(crate) use options::Options;
 use progress::Progress;
 use report::{Echo, Report};
 use setup::Setup;
-use trial::{Sink, Trial};
+pub(crate) use told::Told;
+pub(crate) use trial::{Sink, Trial};
 
 mod chunks;
 mod header;
@@ -42,7 +43,7 @@ pub(crate) fn run(options: &Options, json: bool) -> Result<Outcome, Failure> {
     let log = Log::open(&options.file)?;
     let mut trial = Trial::new(setup.judge(), Arc::clone(&setup.filter), setup.carrier);
     if json {
-        log.feed(&mut trial, options, &mut JsonLines(out), true)?;
+        log.feed(&mut trial, options.now, &mut JsonLines(out), true)?;
         return Ok(Outcome::Done);
     }
     let echo = Echo { matched: options.print_all_matched, missed: options.print_all_missed };
@@ -50,7 +51,7 @@ pub(crate) fn run(options: &Options, json: bool) -> Result<Outcome, Failure> {
     write!(report.out, "{}", header::text(&setup, log.name, log.size))?;
     report.out.flush()?;
     let started = Instant::now();
-    let bytes = log.feed(&mut trial, options, &mut report, echo.matched || echo.missed)?;
+    let bytes = log.feed(&mut trial, options.now, &mut report, echo.matched || echo.missed)?;
     let passed = started.elapsed();
     report.results(options.verbose)?;
     let rate = progress::rate(bytes, trial.lines, passed);
@@ -65,7 +66,7 @@ pub(crate) fn run(options: &Options, json: bool) -> Result<Outcome, Failure> {
 }
 
 /// A log that is being read.
-struct Log<'o> {
+pub(crate) struct Log<'o> {
     name: &'o Path,
     from: Box<dyn Read>,
     /// Its length in bytes, where that is known.
@@ -73,7 +74,11 @@ struct Log<'o> {
 }
 
 impl Log<'_> {
-    fn open(name: &Path) -> Result<Log<'_>, Failure> {
+    /// Opens a file, or standard input for `-`.
+    ///
+    /// # Errors
+    /// It can't be read.
+    pub(crate) fn open(name: &Path) -> Result<Log<'_>, Failure> {
         if name.as_os_str() == "-" {
             return Ok(Log { name, from: Box::new(io::stdin().lock()), size: None });
         }
@@ -90,11 +95,14 @@ impl Log<'_> {
     }
 
     /// Judges all its lines, and says how many bytes they were. `talks`: `sink` prints
-    /// meanwhile.
-    fn feed(
+    /// meanwhile; `now`: the clock, where it stands still.
+    ///
+    /// # Errors
+    /// It can't be read any more, or those of `sink`.
+    pub(crate) fn feed(
         self,
         trial: &mut Trial,
-        options: &Options,
+        now: Option<Timestamp>,
         sink: &mut impl Sink,
         talks: bool,
     ) -> Result<u64, Failure> {
@@ -102,7 +110,7 @@ impl Log<'_> {
         let mut chunks = Chunks::new(self.from);
         let mut next = || -> Result<bool, Failure> {
             let chunk = chunks.next().map_err(|error| unreadable(self.name, &error))?;
-            trial.chunk(chunk, options.now.unwrap_or_else(Timestamp::now), sink)?;
+            trial.chunk(chunk, now.unwrap_or_else(Timestamp::now), sink)?;
             progress.advance(chunk.len(), trial.lines);
             Ok(!chunk.is_empty())
         };

@@ -64,7 +64,7 @@ impl<W: Write> Sink for Report<'_, W> {
                 self.no_failure += 1;
                 self.hit(*regex);
             }
-            Told::Ignored => self.ignored += 1,
+            Told::Ignored | Told::LoggedIn(..) => self.ignored += 1,
             Told::Missed => {
                 self.missed += 1;
                 self.misses.note(number, text, judge, self.setup);

@@ -4,30 +4,33 @@ use std::collections::HashMap;
 use std::net::ToSocketAddrs;
 
 use guard::filter::{Hit, Judge, Verdict, Who};
+use guard::model::{Network, Timestamp};
 
 /// So many names are remembered.
 const MAX_NAMES: usize = 1000;
 
 /// What a line is.
 #[derive(Debug)]
-pub(super) enum Told {
+pub(crate) enum Told {
     /// A failure.
     Matched(Match),
     /// A part of a connection's story, by this regex.
     NoFailure(usize),
     /// An ignoreregex matched.
     Ignored,
+    /// Somebody logged in: a successregex matched.
+    LoggedIn(Network, Timestamp),
     /// Nothing matched, or nobody was found.
     Missed,
 }
 
 /// A failure.
 #[derive(Debug)]
-pub(super) struct Match {
-    pub(super) hit: Hit,
+pub(crate) struct Match {
+    pub(crate) hit: Hit,
     /// Who failed: its identifier if it has one, else an address, or all addresses of a
     /// name; never empty.
-    pub(super) hosts: Vec<String>,
+    pub(crate) hosts: Vec<String>,
 }
 
 fn is_address(text: &str) -> bool {
@@ -45,6 +48,9 @@ impl Names {
             Verdict::Failure(hit) => hit,
             Verdict::NoFailure(regex) => return Told::NoFailure(regex),
             Verdict::Ignored => return Told::Ignored,
+            Verdict::LoggedIn(Hit { who: Who::Network(network), at, .. }) => {
+                return Told::LoggedIn(network, at);
+            }
             Verdict::Missed | Verdict::TooOld | Verdict::LoggedIn(_) => return Told::Missed,
         };
         let id = judge.groups().iter().find(|(name, _)| name == "fid");

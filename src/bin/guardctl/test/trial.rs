@@ -10,7 +10,7 @@ use super::chunks;
 use super::told::{Names, Told};
 
 /// Where verdicts go.
-pub(super) trait Sink {
+pub(crate) trait Sink {
     /// Line `number`, from 1, is this; `judge` has its groups and what it saw.
     ///
     /// # Errors
@@ -32,18 +32,18 @@ pub(super) trait Sink {
 
 /// A filter at work on a log.
 #[derive(Debug)]
-pub(super) struct Trial {
-    pub(super) judge: Judge,
+pub(crate) struct Trial {
+    pub(crate) judge: Judge,
     filter: Arc<Filter>,
     names: Names,
     carrier: Carrier,
     /// How many lines there were.
-    pub(super) lines: u64,
+    pub(crate) lines: u64,
 }
 
 impl Trial {
     /// `judge` is one of `filter`.
-    pub(super) fn new(judge: Judge, filter: Arc<Filter>, carrier: Carrier) -> Trial {
+    pub(crate) fn new(judge: Judge, filter: Arc<Filter>, carrier: Carrier) -> Trial {
         Trial { judge, filter, names: Names::default(), carrier, lines: 0 }
     }
 
@@ -51,7 +51,7 @@ impl Trial {
     ///
     /// # Errors
     /// Those of `sink`.
-    pub(super) fn chunk(
+    pub(crate) fn chunk(
         &mut self,
         chunk: &[u8],
         now: Timestamp,
