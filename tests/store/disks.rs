@@ -125,3 +125,47 @@ fn on_a_full_disk_what_a_killed_guard_left_is_still_read() {
         assert_eq!(bans(&remembered(directory)), [net("192.0.2.1"), net("192.0.2.2")]);
     });
 }
+
+/// A file with an ext4 in it, mounted; `false`: this machine can't.
+fn mount_ext4(image: &Path, at: &Path) -> bool {
+    let run = |program: &str, arguments: &[&str], last: [&Path; 2]| {
+        let mut command = Command::new(program);
+        let output =
+            command.args(arguments).args(last.iter().filter(|p| p.as_os_str() != "")).output();
+        output.is_ok_and(|output| output.status.success())
+    };
+    let made = image.exists() || {
+        fs::File::create(image).unwrap().set_len(16 << 20).unwrap();
+        run("mkfs.ext4", &["-q"], [image, Path::new("")])
+    };
+    made && run("mount", &["-o", "loop,errors=remount-ro"], [image, at])
+}
+
+#[test]
+fn a_disk_that_the_kernel_takes_away_while_guard_runs_is_survived() {
+    let name = "disks::a_disk_that_the_kernel_takes_away_while_guard_runs_is_survived";
+    in_own_mounts(name, |directory| {
+        let (image, disk) = (directory.join("image"), directory.join("disk"));
+        fs::create_dir(&disk).unwrap();
+        if !mount_ext4(&image, &disk) {
+            return skip("a disk that the kernel takes away", "loop devices and mkfs.ext4");
+        }
+        let data = disk.join("data");
+        let store = open(&data).store;
+        store.write(vec![Record::Ban(ban("web", "192.0.2.1"))]);
+        committed(&store).unwrap();
+        // As after an error of the device: the file system is read-only from now on.
+        let abort = Command::new("mount").args(["-o", "remount,abort"]).arg(&disk).status();
+        assert!(abort.unwrap().success());
+        store.write(vec![Record::Ban(ban("web", "192.0.2.2"))]);
+        let why = committed(&store).unwrap_err();
+        assert!(why.contains("guard.db can't be"), "{why}");
+        let status = wait_for_health(&store, false);
+        assert_eq!(status.notes, Vec::<String>::new(), "nothing is set aside");
+        store.stop().unwrap_err();
+        assert!(Command::new("umount").arg(&disk).status().unwrap().success());
+        assert!(mount_ext4(&image, &disk));
+        assert_eq!(bans(&remembered(&data)), [net("192.0.2.1")]);
+        assert!(Command::new("umount").arg(&disk).status().unwrap().success());
+    });
+}
