@@ -65,8 +65,8 @@ fn memory_of_flood() {
     for number in 0..FAILURES {
         let now = at(i64::from(number / 10_000));
         warden.handle_failure(now, failure(&jail, &source, STUBBORN + number % SPOOFED, now));
-        if number.is_multiple_of(2000) {
-            let real = (number / 2000) % STUBBORN;
+        if number.is_multiple_of(200) {
+            let real = (number / 200) % STUBBORN;
             warden.handle_failure(now, failure(&jail, &source, real, now));
         }
         drain(&mut warden);
