@@ -11,7 +11,7 @@ use guard::model::{
     Address, BanTime, BlockRules, BlockType, Chain, DockerNetwork, Failure, JailName, JailRules,
     Limits, Memory, Network, Policy, Ports, Position, Progress, ServiceId, SourceId, Timestamp,
 };
-use guard::warden::{BanRequest, Settings, Surroundings, Warden};
+use guard::warden::{BanRequest, JailView, Settings, Surroundings, Warden};
 
 const FAILURES: u32 = 1_000_000;
 const BANS: u32 = 100_000;
@@ -51,7 +51,7 @@ fn memory_of_bans() {
             drain(&mut warden);
         }
     }
-    let standing = warden.jails().map(|jail| jail.banned_now()).sum::<usize>();
+    let standing = warden.jails().map(JailView::banned_now).sum::<usize>();
     println!("{standing} bans that stand: {:.1} MiB, {before:.1} MiB before them", resident());
 }
 
@@ -65,8 +65,8 @@ fn memory_of_flood() {
     for number in 0..FAILURES {
         let now = at(i64::from(number / 10_000));
         warden.handle_failure(now, failure(&jail, &source, STUBBORN + number % SPOOFED, now));
-        if number.is_multiple_of(2000) {
-            let real = (number / 2000) % STUBBORN;
+        if number.is_multiple_of(200) {
+            let real = (number / 200) % STUBBORN;
             warden.handle_failure(now, failure(&jail, &source, real, now));
         }
         drain(&mut warden);
@@ -80,7 +80,7 @@ fn memory_of_flood() {
     println!(
         "{FAILURES} failures of {SPOOFED} addresses: {:.0} ns each, {most:.1} MiB at most, {before:.1} MiB before; {} counted, {} evicted; of {STUBBORN} real ones among them {} missed their ban",
         took.as_secs_f64() * 1e9 / f64::from(FAILURES),
-        of_jail().map(|jail| jail.failed_now()).sum::<usize>(),
+        of_jail().map(JailView::failed_now).sum::<usize>(),
         of_jail().map(|jail| jail.dropped().once + jail.dropped().more).sum::<u64>(),
         missed.count(),
     );
