@@ -49,7 +49,7 @@ fn as_it_comes(jails: &[JailRules], lines: &[(i64, usize, Network)]) -> Seen {
                     let (name, since) = (ban.jail.to_string(), ban.since);
                     seen.push((name, ban.network, since, ban.until, ban.failures));
                 }
-                News::Prolonged { ban } => {
+                News::Prolonged { ban, .. } => {
                     let mut known = seen.iter_mut().rev();
                     let same = |row: &&mut (String, Network, Timestamp, Until, u32)| {
                         (row.0.as_str(), row.1) == (ban.jail.as_str(), ban.network)

@@ -13,7 +13,7 @@ use guard::model::{
     Address, Container, ContainerId, IgnoreEntry, LabelSet, ServiceId, Timestamp, Tried,
 };
 use guard::replay::{Replay, overlay};
-use guard::warden::{self, Surroundings};
+use guard::warden::Surroundings;
 use jiff::tz::TimeZone;
 
 use super::Options;
