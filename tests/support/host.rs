@@ -72,6 +72,12 @@ impl Host {
         run(self.docker_command().arg("import").arg(archive).arg(IMAGE));
     }
 
+    /// Imports an image of a program with this source, named as the program.
+    pub fn import_program(&self, program: &str, source: &str) {
+        let archive = image::archive_of(program, source);
+        run(self.docker_command().arg("import").arg(archive).arg(program));
+    }
+
     /// Starts the engine and waits until it answers.
     pub fn start_engine(&mut self) {
         self.start_engine_with("{}");
@@ -137,6 +143,13 @@ impl Host {
             Ok(Some(_)) => Ok(()),
             other => Err(format!("{other:?}")),
         });
+    }
+
+    /// Kills the engine, without a word.
+    pub fn kill_engine(&mut self) {
+        let mut dockerd = self.dockerd.take().expect("the engine runs");
+        signal(&dockerd, Signal::KILL);
+        dockerd.wait().expect("it is our child");
     }
 
     /// The next attacker.

@@ -1,0 +1,182 @@
+//! The host, guard on it, and all that write.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::files::{FileWriter, Method};
+use crate::ledger::{Account, Numbers, Store};
+use crate::outputs::{OutputWriter, PROGRAM, SOURCE};
+use crate::proxy::Proxy;
+use crate::random::Random;
+use crate::support::*;
+
+/// What a failure is, and limits that nobody ever reaches.
+const LABELS: [(&str, &str); 3] =
+    [("failregex", r"soak \d+ .*from <HOST>$"), ("maxretry", "50"), ("findtime", "10d")];
+
+/// A line of a file is written so often.
+const PAUSE: Duration = Duration::from_millis(40);
+
+pub(crate) struct World {
+    // Dropped in this order.
+    pub(crate) guard: Guard,
+    pub(crate) proxy: Proxy,
+    pub(crate) outputs: Vec<OutputWriter>,
+    pub(crate) files: Vec<FileWriter>,
+    pub(crate) host: Host,
+    pub(crate) random: Random,
+    /// How often each thing happened.
+    pub(crate) done: BTreeMap<String, u32>,
+    began: Instant,
+}
+
+impl World {
+    /// Everything runs, and guard has found all of it.
+    pub(crate) fn start(engine: &Engine, seed: u64) -> World {
+        let host = Host::start(engine);
+        host.import_program(PROGRAM, SOURCE);
+        let states = host.folder().join("states");
+        fs::create_dir(&states).expect("the host's folder can be written");
+        let proxy = Proxy::start(host.folder().join("proxy.sock"), host.socket());
+        let outputs = OutputWriter::run_all(&host, &states, &LABELS);
+        let files = Method::ALL.map(|method| run_file_writer(&host, method)).into();
+        let variables =
+            [("DOCKER_HOST", &*proxy.docker_host()), ("GUARD_TRACK_MAX", "5000000"), ("GUARD_LOG", "info")];
+        let guard = Guard::start(&host, &variables);
+        let world = World {
+            guard,
+            proxy,
+            outputs,
+            files,
+            host,
+            random: Random::new(seed),
+            done: BTreeMap::new(),
+            began: Instant::now(),
+        };
+        for jail in world.jails() {
+            world.guard.has_jail(&jail);
+            world.guard.until(&jail, "something found", |status| status.total_failed > 0);
+        }
+        world
+    }
+
+    /// The jails, those of outputs first.
+    pub(crate) fn jails(&self) -> Vec<String> {
+        let outputs = self.outputs.iter().map(OutputWriter::jail);
+        outputs.chain(self.files.iter().map(|writer| World::file_jail(writer.method))).collect()
+    }
+
+    /// The jail of the file that is rotated like this.
+    pub(crate) fn file_jail(method: Method) -> String {
+        format!("file-{}", method.name())
+    }
+
+    /// Says when something happened.
+    pub(crate) fn tell(&self, what: &str) {
+        let at = jiff::Timestamp::now();
+        eprintln!("{:6.1} s  {at:.3}  {what}", self.began.elapsed().as_secs_f32());
+    }
+
+    /// What guard has committed.
+    pub(crate) fn store(&self) -> Store {
+        Store::read(&self.guard.database()).expect("guard's database can be read")
+    }
+
+    /// Nobody writes any more; waits until all of it is judged, and a while longer, in
+    /// which something could be judged once more.
+    pub(crate) fn settle(&mut self) -> Vec<Account> {
+        fs::write(self.host.folder().join("states/stop"), "").expect("it is ours");
+        for writer in &self.files {
+            writer.end();
+        }
+        // A writer that was about to write has written by then.
+        self.wait(1000);
+        self.tell("nobody writes any more");
+        let kept: Vec<Numbers> = self.outputs.iter().map(|writer| writer.kept(&self.host)).collect();
+        self.while_it_moves("all is judged", || {
+            self.accounts(&kept).iter().all(|account| account.lost().is_empty())
+        });
+        self.guard.kill9();
+        self.guard.start_again();
+        for jail in self.jails() {
+            self.guard.until(&jail, "it is known again", |status| status.total_failed > 0);
+        }
+        self.is_level();
+        std::thread::sleep(Duration::from_secs(3));
+        self.accounts(&kept)
+    }
+
+    /// Waits until guard says of every source that nothing is left to be read.
+    fn is_level(&self) {
+        for jail in self.jails() {
+            eventually(&format!("{jail} is level"), || {
+                let status = self.guard.json(&["status", &jail]);
+                let sources = status["sources"].as_array().cloned().unwrap_or_default();
+                let level = |source: &serde_json::Value| {
+                    ["behind_seconds", "behind_bytes"]
+                        .iter()
+                        .all(|key| source[key].as_u64().is_none_or(|behind| behind == 0))
+                };
+                ensure(!sources.is_empty() && sources.iter().all(level), status)
+            });
+        }
+    }
+
+    fn accounts(&self, kept: &[Numbers]) -> Vec<Account> {
+        let store = self.store();
+        let outputs = self.outputs.iter().zip(kept).map(|(writer, kept)| {
+            let (written, unsure) = writer.written();
+            Account {
+                name: writer.name.to_owned(),
+                written,
+                unsure,
+                kept: kept.clone(),
+                judged: store.of(&writer.jail()),
+            }
+        });
+        let files = self.files.iter().map(|writer| {
+            let written: Numbers = (0..writer.next()).collect();
+            let jail = World::file_jail(writer.method);
+            Account {
+                name: jail.clone(),
+                kept: written.clone(),
+                written,
+                unsure: Numbers::new(),
+                judged: store.of(&jail),
+            }
+        });
+        outputs.chain(files).collect()
+    }
+
+    /// How much memory guard has, in KiB.
+    pub(crate) fn memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.guard.pid()));
+        let status = status.unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+    }
+}
+
+/// Runs a container whose volume a thread writes to.
+fn run_file_writer(host: &Host, method: Method) -> FileWriter {
+    let (name, jail) = (method.name(), World::file_jail(method));
+    // One half in volumes, the other in folders of the host.
+    let folder = if method as usize % 2 == 0 {
+        host.docker(&["volume", "create", &jail]);
+        Path::new(&host.docker(&["volume", "inspect", "-f", "{{.Mountpoint}}", &jail])).to_owned()
+    } else {
+        host.folder().join(&jail)
+    };
+    fs::create_dir_all(&folder).expect("the host's folder can be written");
+    let mount = if method as usize % 2 == 0 { jail.clone() } else { folder.display().to_string() };
+    let writer = FileWriter::start(method, &folder, PAUSE);
+    Service::new(&name)
+        .option("--restart", "always")
+        .mount(&format!("{mount}:/logs"))
+        .guarded(&LABELS)
+        .guarded(&[("name", &jail), ("logpath", &method.pattern())])
+        .run(host);
+    writer
+}
