@@ -9,6 +9,10 @@ use crate::world::World;
 /// Without any progress for so long what is awaited will not come.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// So many lines are written at once, which is more than the engine is asked for when
+/// a stream is attached anew.
+const AT_ONCE: u64 = 1000;
+
 /// Something that happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
@@ -36,6 +40,8 @@ pub(crate) enum Action {
     RestartGuard,
     /// guard stands still for a while.
     FreezeGuard,
+    /// All write much at once.
+    Burst,
     /// A file is rotated.
     Rotate(Method),
 }
@@ -59,7 +65,7 @@ impl Action {
         use Action::*;
         let often = [CutAll, CutAll, CutSome, Stall, KillGuard, RestartContainer, Pause];
         let rest = [Recreate, RestartEngine, KillEngine, KillGuardTwice, RestartGuard, FreezeGuard];
-        often.into_iter().chain(rest).chain(Method::ALL.map(Rotate)).collect()
+        often.into_iter().chain(rest).chain([Burst]).chain(Method::ALL.map(Rotate)).collect()
     }
 
     /// Its name, for the list of what was done.
@@ -83,7 +89,7 @@ impl Action {
     fn may_be_hidden(self) -> bool {
         use Action::*;
         match self {
-            RestartContainer | Pause | RestartEngine | KillEngine => true,
+            RestartContainer | Pause | RestartEngine | KillEngine | Burst => true,
             Rotate(method) => {
                 matches!(method, Method::Rename | Method::Copy | Method::Link | Method::Dated)
             }
@@ -170,6 +176,15 @@ impl World {
                 self.guard.freeze();
                 self.wait(2000);
                 self.guard.thaw();
+            }
+            Action::Burst => {
+                for writer in &self.outputs {
+                    writer.burst(AT_ONCE);
+                }
+                for writer in &self.files {
+                    writer.burst(AT_ONCE);
+                }
+                self.wait(500);
             }
             Action::Rotate(method) => {
                 let writer = self.files.iter().find(|writer| writer.method == method);

@@ -115,6 +115,14 @@ impl FileWriter {
         self.page().next
     }
 
+    /// Writes so many lines at once.
+    pub(crate) fn burst(&self, lines: u64) {
+        let mut page = self.page();
+        for _ in 0..lines {
+            page.write(Duration::ZERO);
+        }
+    }
+
     /// Rotates it. `is_level` waits until the lines before a number were judged, for
     /// methods that would take unread ones away.
     pub(crate) fn rotate(&self, is_level: impl Fn(u64)) {

@@ -60,6 +60,13 @@ impl OutputWriter {
         format!("soak-{}", self.name)
     }
 
+    /// Asks for so many lines at once.
+    pub(crate) fn burst(&self, lines: u64) {
+        let file = self.state.with_extension("asked");
+        fs::write(&file, lines.to_string()).expect("it is ours");
+        fs::rename(file, self.state.with_extension("burst")).expect("the same folder");
+    }
+
     /// What Docker has kept of it, of all its containers.
     pub(crate) fn kept(&self, host: &Host) -> Numbers {
         let output = host.docker_command().args(["logs", &self.container]).output();

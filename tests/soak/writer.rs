@@ -14,7 +14,8 @@
 //! The file STATE has two numbers: the line that is being written, and the one that
 //! was written last. If they differ at the start, the former one may have been
 //! written or not; it goes to the list STATE.unsure, and is not written again. While
-//! there is a file `stop` beside STATE nothing is written.
+//! there is a file `stop` beside STATE nothing is written. A file STATE.burst asks for
+//! so many lines at once as it says, and is removed.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -44,6 +45,8 @@ fn main() -> io::Result<()> {
         .open(&writer.state)?;
     let mut number = first(&writer.state, &state)?;
     let stop = writer.state.with_file_name("stop");
+    let burst = writer.state.with_extension("burst");
+    let mut at_once = 0_u64;
     loop {
         while stop.exists() {
             std::thread::sleep(Duration::from_millis(100));
@@ -51,10 +54,16 @@ fn main() -> io::Result<()> {
         state.write_all_at(&number.to_le_bytes(), 0)?;
         writer.write(number)?;
         state.write_all_at(&number.to_le_bytes(), 8)?;
-        if number % 200 >= 40 {
-            std::thread::sleep(writer.pause);
-        }
         number += 1;
+        at_once = at_once.saturating_sub(1);
+        if at_once > 0 || number % 200 < 40 {
+            continue;
+        }
+        std::thread::sleep(writer.pause);
+        if let Ok(count) = std::fs::read_to_string(&burst) {
+            at_once = count.parse().unwrap_or(0);
+            std::fs::remove_file(&burst)?;
+        }
     }
 }
 
