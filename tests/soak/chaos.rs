@@ -9,10 +9,6 @@ use crate::world::World;
 /// Without any progress for so long what is awaited will not come.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// So many lines are written at once, which is more than the engine is asked for when
-/// a stream is attached anew.
-const AT_ONCE: u64 = 1000;
-
 /// Something that happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
@@ -36,6 +32,8 @@ pub(crate) enum Action {
     KillGuard,
     /// guard is killed again as soon as it runs.
     KillGuardTwice,
+    /// guard is killed several times while it has much to read.
+    KillGuardInBurst,
     /// guard is stopped and started.
     RestartGuard,
     /// guard stands still for a while.
@@ -65,7 +63,12 @@ impl Action {
         use Action::*;
         let often = [CutAll, CutAll, CutSome, Stall, KillGuard, RestartContainer, Pause];
         let rest = [Recreate, RestartEngine, KillEngine, KillGuardTwice, RestartGuard, FreezeGuard];
-        often.into_iter().chain(rest).chain([Burst]).chain(Method::ALL.map(Rotate)).collect()
+        often
+            .into_iter()
+            .chain(rest)
+            .chain([Burst, KillGuardInBurst])
+            .chain(Method::ALL.map(Rotate))
+            .collect()
     }
 
     /// Its name, for the list of what was done.
@@ -94,7 +97,7 @@ impl Action {
                 matches!(method, Method::Rename | Method::Copy | Method::Link | Method::Dated)
             }
             CutAll | CutSome | Stall | Recreate | KillGuard | KillGuardTwice | RestartGuard
-            | FreezeGuard => false,
+            | KillGuardInBurst | FreezeGuard => false,
         }
     }
 }
@@ -142,11 +145,13 @@ impl World {
                 self.proxy.stall(false);
             }
             Action::RestartContainer => {
-                let container = self.outputs[self.random.below(self.outputs.len())].container.clone();
+                let container =
+                    self.outputs[self.random.below(self.outputs.len())].container.clone();
                 self.host.docker(&["restart", "--time", "0", &container]);
             }
             Action::Pause => {
-                let container = self.outputs[self.random.below(self.outputs.len())].container.clone();
+                let container =
+                    self.outputs[self.random.below(self.outputs.len())].container.clone();
                 self.host.docker(&["pause", &container]);
                 self.wait(1000);
                 self.host.docker(&["unpause", &container]);
@@ -177,21 +182,32 @@ impl World {
                 self.wait(2000);
                 self.guard.thaw();
             }
+            Action::KillGuardInBurst => {
+                self.burst();
+                for _ in 0..3 {
+                    self.wait(300);
+                    self.guard.kill9();
+                    self.guard.start_again();
+                }
+            }
             Action::Burst => {
-                for writer in &self.outputs {
-                    writer.burst(AT_ONCE);
-                }
-                for writer in &self.files {
-                    writer.burst(AT_ONCE);
-                }
+                self.burst();
                 self.wait(500);
             }
             Action::Rotate(method) => {
                 let writer = self.files.iter().find(|writer| writer.method == method);
-                let jail = World::file_jail(method);
                 let writer = writer.expect("there is one of each");
-                writer.rotate(|next| self.file_is_level(&jail, next));
+                writer.rotate(|next| self.file_is_level(&method.jail(), next));
             }
+        }
+    }
+
+    fn burst(&self) {
+        for writer in &self.outputs {
+            writer.burst();
+        }
+        for writer in &self.files {
+            writer.burst();
         }
     }
 
@@ -211,17 +227,13 @@ impl World {
     /// What a container wrote is gone with it, so guard must have read it before.
     fn recreate(&mut self) {
         let place = self.random.below(self.outputs.len());
-        let (container, jail) = {
-            let writer = &self.outputs[place];
-            (writer.container.clone(), writer.jail())
-        };
-        self.host.docker(&["stop", "--time", "0", &container]);
-        let kept = self.outputs[place].kept(&self.host);
+        let jail = self.outputs[place].jail();
+        let kept = self.outputs[place].replace(&self.host).clone();
         self.while_it_moves(&format!("{jail} is level"), || {
             let judged = self.store().of(&jail);
             kept.iter().all(|line| judged.contains_key(line))
         });
-        self.outputs[place].recreate(&self.host);
+        self.outputs[place].remove_former(&self.host);
     }
 
     fn file_is_level(&self, jail: &str, next: u64) {

@@ -20,6 +20,9 @@ const KEPT: u32 = 7;
 /// So many lines still go to a file that was renamed before its writer notices.
 const LATE: u32 = 5;
 
+/// So many lines make a burst.
+const BURST: u64 = 1000;
+
 /// How a file is rotated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Method {
@@ -50,15 +53,20 @@ impl Method {
         Method::Dated,
     ];
 
-    /// Its name, and that of its jail.
+    /// Its name.
     pub(crate) fn name(self) -> String {
         format!("{self:?}").to_lowercase()
     }
 
-    /// The pattern of its files, as its container names them.
-    pub(crate) fn pattern(self) -> String {
-        let name = self.name();
-        if self == Method::Dated { format!("/logs/{name}-*.log") } else { format!("/logs/{name}.log") }
+    /// Its jail.
+    pub(crate) fn jail(self) -> String {
+        format!("file-{}", self.name())
+    }
+
+    /// Its file, or the pattern of its files, in this folder.
+    pub(crate) fn pattern(self, folder: &str) -> String {
+        let days = if self == Method::Dated { "-*" } else { "" };
+        format!("{folder}/{}{days}.log", self.name())
     }
 }
 
@@ -115,10 +123,10 @@ impl FileWriter {
         self.page().next
     }
 
-    /// Writes so many lines at once.
-    pub(crate) fn burst(&self, lines: u64) {
+    /// Writes many lines at once.
+    pub(crate) fn burst(&self) {
         let mut page = self.page();
-        for _ in 0..lines {
+        for _ in 0..BURST {
             page.write(Duration::ZERO);
         }
     }

@@ -19,29 +19,77 @@ pub(crate) struct OutputWriter {
     state: PathBuf,
     /// What Docker had kept of its former containers.
     kept_before: Numbers,
+    /// A former container that has stopped, and what Docker had of it.
+    former: Option<(String, Numbers)>,
+    burst: u64,
 }
 
-/// How the writers differ: name, options of `docker run`, arguments of the program.
-const KINDS: [(&str, &[&str], &[&str]); 5] = [
-    ("plain", &[], &[]),
-    ("long", &[], &["--long", "6", "--pause", "60", "--v6"]),
-    ("tty", &["--tty"], &["--long", "40"]),
-    ("local", &["--log-driver=local"], &["--long", "50", "--v6"]),
-    ("rotated", &["--log-opt=max-size=40k", "--log-opt=max-file=500"], &[]),
+/// How a writer differs from the others.
+struct Kind {
+    name: &'static str,
+    /// Options of `docker run`.
+    options: &'static [&'static str],
+    /// Arguments of the program.
+    arguments: &'static [&'static str],
+    /// So many lines make a burst.
+    burst: u64,
+}
+
+/// More than the engine is asked for when a stream is attached anew.
+const BURST: u64 = 1000;
+
+/// A log that is rotated while it is followed is not to be rotated twice before the
+/// engine itself has noticed, or the engine skips what lies between: so its bursts are
+/// small.
+const KINDS: [Kind; 6] = [
+    Kind { name: "plain", options: &[], arguments: &[], burst: BURST },
+    Kind {
+        name: "long",
+        options: &[],
+        arguments: &["--long", "6", "--pause", "60", "--v6"],
+        burst: BURST,
+    },
+    Kind { name: "tty", options: &["--tty"], arguments: &["--long", "40"], burst: BURST },
+    Kind {
+        name: "local",
+        options: &["--log-driver=local"],
+        arguments: &["--long", "50", "--v6"],
+        burst: BURST,
+    },
+    Kind {
+        name: "rotated",
+        options: &["--log-opt=max-size=100k", "--log-opt=max-file=500"],
+        arguments: &[],
+        burst: BURST / 10,
+    },
+    Kind {
+        name: SCARCE,
+        options: &["--log-opt=max-size=40k", "--log-opt=max-file=2"],
+        arguments: &[],
+        burst: BURST,
+    },
 ];
+
+/// The writer whose log Docker keeps a few hundred lines of.
+pub(crate) const SCARCE: &str = "scarce";
 
 impl OutputWriter {
     /// Runs one of each kind, with their states in `folder`.
-    pub(crate) fn run_all(host: &Host, folder: &Path, labels: &[(&str, &str)]) -> Vec<OutputWriter> {
-        let writers = KINDS.iter().map(|(name, options, arguments)| {
+    pub(crate) fn run_all(
+        host: &Host,
+        folder: &Path,
+        labels: &[(&str, &str)],
+    ) -> Vec<OutputWriter> {
+        let writers = KINDS.iter().map(|kind| {
+            let name = kind.name;
             let mut service = Service::compose("soak", name, 1)
                 .program(PROGRAM)
                 .option("--restart", "always")
                 .mount(&format!("{}:/state", folder.display()))
                 .guarded(labels)
                 .arguments(&[&format!("/state/{name}")])
-                .arguments(arguments);
-            for option in *options {
+                .arguments(kind.arguments);
+            for option in kind.options {
                 service = service.flag(option);
             }
             OutputWriter {
@@ -50,6 +98,8 @@ impl OutputWriter {
                 service,
                 state: folder.join(name),
                 kept_before: Numbers::new(),
+                former: None,
+                burst: kind.burst,
             }
         });
         writers.collect()
@@ -60,30 +110,38 @@ impl OutputWriter {
         format!("soak-{}", self.name)
     }
 
-    /// Asks for so many lines at once.
-    pub(crate) fn burst(&self, lines: u64) {
+    /// Asks for many lines at once.
+    pub(crate) fn burst(&self) {
         let file = self.state.with_extension("asked");
-        fs::write(&file, lines.to_string()).expect("it is ours");
+        fs::write(&file, self.burst.to_string()).expect("it is ours");
         fs::rename(file, self.state.with_extension("burst")).expect("the same folder");
     }
 
     /// What Docker has kept of it, of all its containers.
     pub(crate) fn kept(&self, host: &Host) -> Numbers {
-        let output = host.docker_command().args(["logs", &self.container]).output();
-        let output = output.expect("docker starts");
-        assert!(output.status.success(), "docker logs {}: {output:?}", self.container);
-        let mut kept = self.kept_before.clone();
-        for log in [output.stdout, output.stderr] {
-            kept.append(&mut numbers_in(&String::from_utf8_lossy(&log)));
-        }
+        let mut kept = logs(host, &self.container);
+        kept.extend(&self.kept_before);
+        kept.extend(self.former.iter().flat_map(|(_, kept)| kept));
         kept
     }
 
-    /// Removes its container, which has stopped, and runs another one.
-    pub(crate) fn recreate(&mut self, host: &Host) {
-        self.kept_before = self.kept(host);
-        host.docker(&["rm", &self.container]);
+    /// Stops its container and runs another one; the former is still there. What Docker
+    /// had of it.
+    pub(crate) fn replace(&mut self, host: &Host) -> &Numbers {
+        let former = format!("{}-former", self.container);
+        host.docker(&["stop", "--time", "0", &self.container]);
+        host.docker(&["rename", &self.container, &former]);
         self.service.run(host);
+        let kept = logs(host, &former);
+        &self.former.insert((former, kept)).1
+    }
+
+    /// Removes the former container.
+    pub(crate) fn remove_former(&mut self, host: &Host) {
+        if let Some((former, kept)) = self.former.take() {
+            self.kept_before.extend(kept);
+            host.docker(&["rm", &former]);
+        }
     }
 
     /// What it wrote for sure, and what it may have written.
@@ -100,4 +158,15 @@ impl OutputWriter {
         let written = (1..=done).filter(|number| !unsure.contains(number)).collect();
         (written, unsure)
     }
+}
+
+/// The lines that Docker has of a container.
+fn logs(host: &Host, container: &str) -> Numbers {
+    let output = host.docker_command().args(["logs", container]).output();
+    let output = output.expect("docker starts");
+    assert!(output.status.success(), "docker logs {container}: {output:?}");
+    let read = |log: &[u8]| numbers_in(&String::from_utf8_lossy(log));
+    let mut numbers = read(&output.stdout);
+    numbers.append(&mut read(&output.stderr));
+    numbers
 }

@@ -7,14 +7,15 @@ use std::time::{Duration, Instant};
 
 use crate::files::{FileWriter, Method};
 use crate::ledger::{Account, Numbers, Store};
-use crate::outputs::{OutputWriter, PROGRAM, SOURCE};
+use crate::outputs::{OutputWriter, PROGRAM, SCARCE, SOURCE};
 use crate::proxy::Proxy;
 use crate::random::Random;
 use crate::support::*;
 
-/// What a failure is, and limits that nobody ever reaches.
-const LABELS: [(&str, &str); 3] =
-    [("failregex", r"soak \d+ .*from <HOST>$"), ("maxretry", "50"), ("findtime", "10d")];
+/// What a failure is.
+const FAILREGEX: &str = r"soak \d+ .*from <HOST>$";
+/// Limits that nobody ever reaches.
+const LIMITS: [(&str, &str); 2] = [("maxretry", "50"), ("findtime", "10d")];
 
 /// A line of a file is written so often.
 const PAUSE: Duration = Duration::from_millis(40);
@@ -40,10 +41,17 @@ impl World {
         let states = host.folder().join("states");
         fs::create_dir(&states).expect("the host's folder can be written");
         let proxy = Proxy::start(host.folder().join("proxy.sock"), host.socket());
-        let outputs = OutputWriter::run_all(&host, &states, &LABELS);
-        let files = Method::ALL.map(|method| run_file_writer(&host, method)).into();
-        let variables =
-            [("DOCKER_HOST", &*proxy.docker_host()), ("GUARD_TRACK_MAX", "5000000"), ("GUARD_LOG", "info")];
+        let outputs = OutputWriter::run_all(
+            &host,
+            &states,
+            &[LIMITS[0], LIMITS[1], ("failregex", FAILREGEX)],
+        );
+        let files = run_file_writers(&host);
+        let variables = [
+            ("DOCKER_HOST", &*proxy.docker_host()),
+            ("GUARD_TRACK_MAX", "5000000"),
+            ("GUARD_LOG", "info"),
+        ];
         let guard = Guard::start(&host, &variables);
         let world = World {
             guard,
@@ -65,12 +73,7 @@ impl World {
     /// The jails, those of outputs first.
     pub(crate) fn jails(&self) -> Vec<String> {
         let outputs = self.outputs.iter().map(OutputWriter::jail);
-        outputs.chain(self.files.iter().map(|writer| World::file_jail(writer.method))).collect()
-    }
-
-    /// The jail of the file that is rotated like this.
-    pub(crate) fn file_jail(method: Method) -> String {
-        format!("file-{}", method.name())
+        outputs.chain(self.files.iter().map(|writer| writer.method.jail())).collect()
     }
 
     /// Says when something happened.
@@ -94,7 +97,8 @@ impl World {
         // A writer that was about to write has written by then.
         self.wait(1000);
         self.tell("nobody writes any more");
-        let kept: Vec<Numbers> = self.outputs.iter().map(|writer| writer.kept(&self.host)).collect();
+        let kept: Vec<Numbers> =
+            self.outputs.iter().map(|writer| writer.kept(&self.host)).collect();
         self.while_it_moves("all is judged", || {
             self.accounts(&kept).iter().all(|account| account.lost().is_empty())
         });
@@ -128,17 +132,17 @@ impl World {
         let store = self.store();
         let outputs = self.outputs.iter().zip(kept).map(|(writer, kept)| {
             let (written, unsure) = writer.written();
-            Account {
-                name: writer.name.to_owned(),
-                written,
-                unsure,
-                kept: kept.clone(),
-                judged: store.of(&writer.jail()),
+            let (mut kept, judged) = (kept.clone(), store.of(&writer.jail()));
+            if writer.name == SCARCE {
+                // A following engine skips what it has rotated away meanwhile, even where a
+                // part of that is still there; and says so only in its own log.
+                kept.retain(|line| judged.contains_key(line));
             }
+            Account { name: writer.name.to_owned(), written, unsure, kept, judged }
         });
         let files = self.files.iter().map(|writer| {
             let written: Numbers = (0..writer.next()).collect();
-            let jail = World::file_jail(writer.method);
+            let jail = writer.method.jail();
             Account {
                 name: jail.clone(),
                 kept: written.clone(),
@@ -159,24 +163,31 @@ impl World {
     }
 }
 
-/// Runs a container whose volume a thread writes to.
-fn run_file_writer(host: &Host, method: Method) -> FileWriter {
-    let (name, jail) = (method.name(), World::file_jail(method));
-    // One half in volumes, the other in folders of the host.
-    let folder = if method as usize % 2 == 0 {
-        host.docker(&["volume", "create", &jail]);
-        Path::new(&host.docker(&["volume", "inspect", "-f", "{{.Mountpoint}}", &jail])).to_owned()
-    } else {
-        host.folder().join(&jail)
-    };
-    fs::create_dir_all(&folder).expect("the host's folder can be written");
-    let mount = if method as usize % 2 == 0 { jail.clone() } else { folder.display().to_string() };
-    let writer = FileWriter::start(method, &folder, PAUSE);
-    Service::new(&name)
+/// Runs a container to whose volumes threads write: one half of the files lies in a
+/// volume, the other in a folder of the host.
+fn run_file_writers(host: &Host) -> Vec<FileWriter> {
+    host.docker(&["volume", "create", "logs"]);
+    let volume = host.docker(&["volume", "inspect", "-f", "{{.Mountpoint}}", "logs"]);
+    let folder = host.folder().join("files");
+    fs::create_dir(&folder).expect("the host's folder can be written");
+    let (mut service, mut writers) = (Service::new("files").guarded(&LIMITS), Vec::new());
+    for (number, method) in Method::ALL.into_iter().enumerate() {
+        let (on_host, in_container) = match number % 2 {
+            0 => (Path::new(&volume), "/volume"),
+            _ => (folder.as_path(), "/folder"),
+        };
+        writers.push(FileWriter::start(method, on_host, PAUSE));
+        let label = |option: &str| format!("jails.{}.{option}", method.name());
+        service = service.guarded(&[
+            (&label("name"), &method.jail()),
+            (&label("failregex"), FAILREGEX),
+            (&label("logpath"), &method.pattern(in_container)),
+        ]);
+    }
+    service
         .option("--restart", "always")
-        .mount(&format!("{mount}:/logs"))
-        .guarded(&LABELS)
-        .guarded(&[("name", &jail), ("logpath", &method.pattern())])
+        .mount("logs:/volume")
+        .mount(&format!("{}:/folder", folder.display()))
         .run(host);
-    writer
+    writers
 }

@@ -154,9 +154,7 @@ impl Host {
         // has buried it, and would wait for it in vain.
         let file = self.folder.join("exec/containerd/containerd.pid");
         let pid = fs::read_to_string(&file).ok().and_then(|pid| pid.trim().parse().ok());
-        eventually("containerd is dead", || {
-            ensure(pid.is_none_or(leftovers::is_dead), pid)
-        });
+        eventually("containerd is dead", || ensure(pid.is_none_or(leftovers::is_dead), pid));
         let _ = fs::remove_file(file);
     }
 
