@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::files::Method;
-use crate::ledger::judged_in_all;
+use crate::ledger::found_in_all;
 use crate::world::World;
 
 /// Without any progress for so long what is awaited will not come.
@@ -245,11 +245,11 @@ impl World {
     /// Waits until it is so, or nothing more is judged. Whatever is lost by then is
     /// told in the end.
     pub(crate) fn while_it_moves(&self, what: &str, is_so: impl Fn() -> bool) {
-        let (mut judged, mut moved) = (0, Instant::now());
+        let (mut found, mut moved) = (0, Instant::now());
         while !is_so() {
-            let now = judged_in_all(&self.guard.database());
-            if now != judged {
-                (judged, moved) = (now, Instant::now());
+            let now = found_in_all(&self.guard.database());
+            if now != found {
+                (found, moved) = (now, Instant::now());
             }
             if moved.elapsed() > PATIENCE {
                 return self.tell(&format!("    not reached: {what}"));

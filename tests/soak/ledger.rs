@@ -101,12 +101,12 @@ fn open(database: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// How many different lines all jails have judged.
-pub(crate) fn judged_in_all(database: &Path) -> u64 {
-    let count = |connection: Connection| {
-        connection.query_row("SELECT count(*) FROM failures", [], |row| row.get::<_, i64>(0))
+/// How many failures all jails have found.
+pub(crate) fn found_in_all(database: &Path) -> u64 {
+    let sum = |connection: Connection| {
+        connection.query_row("SELECT sum(found) FROM jails", [], |row| row.get::<_, i64>(0))
     };
-    open(database).and_then(count).ok().and_then(|count| count.try_into().ok()).unwrap_or(0)
+    open(database).and_then(sum).ok().and_then(|sum| sum.try_into().ok()).unwrap_or(0)
 }
 
 /// One writer's account.

@@ -104,28 +104,23 @@ impl World {
         });
         self.guard.kill9();
         self.guard.start_again();
-        for jail in self.jails() {
-            self.guard.until(&jail, "it is known again", |status| status.total_failed > 0);
-        }
-        self.is_level();
+        let jails = self.jails();
+        self.while_it_moves("all is level", || jails.iter().all(|jail| self.is_level(jail)));
         std::thread::sleep(Duration::from_secs(3));
         self.accounts(&kept)
     }
 
-    /// Waits until guard says of every source that nothing is left to be read.
-    fn is_level(&self) {
-        for jail in self.jails() {
-            eventually(&format!("{jail} is level"), || {
-                let status = self.guard.json(&["status", &jail]);
-                let sources = status["sources"].as_array().cloned().unwrap_or_default();
-                let level = |source: &serde_json::Value| {
-                    ["behind_seconds", "behind_bytes"]
-                        .iter()
-                        .all(|key| source[key].as_u64().is_none_or(|behind| behind == 0))
-                };
-                ensure(!sources.is_empty() && sources.iter().all(level), status)
-            });
-        }
+    /// Does guard say of all the jail's sources that nothing is left to be read?
+    fn is_level(&self, jail: &str) -> bool {
+        let status = self.guard.ctl(&["status", jail, "--json"]).out;
+        let status: serde_json::Value = serde_json::from_str(&status).unwrap_or_default();
+        let sources = status["sources"].as_array().cloned().unwrap_or_default();
+        let is_level = |source: &serde_json::Value| {
+            ["behind_seconds", "behind"]
+                .iter()
+                .all(|key| source[key].as_u64().is_none_or(|behind| behind == 0))
+        };
+        !sources.is_empty() && sources.iter().all(is_level)
     }
 
     fn accounts(&self, kept: &[Numbers]) -> Vec<Account> {
