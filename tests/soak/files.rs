@@ -134,6 +134,10 @@ impl FileWriter {
     /// Rotates it. `is_level` waits until the lines before a number were judged, for
     /// methods that would take unread ones away.
     pub(crate) fn rotate(&self, is_level: impl Fn(u64)) {
+        if self.method == Method::Delete {
+            // guard must have opened the file, but need not have read all of it.
+            is_level(self.next());
+        }
         let mut page = self.page();
         match self.method {
             Method::Truncate => is_level(page.next),
