@@ -9,6 +9,9 @@ use crate::world::World;
 /// Without any progress for so long what is awaited will not come.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// What comes in pieces of this size is a part of a long line.
+const LONG: usize = 16 * 1024;
+
 /// Something that happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
@@ -16,6 +19,10 @@ pub(crate) enum Action {
     CutAll,
     /// Every other connection is cut.
     CutSome,
+    /// Connections are cut in the middle of what comes on them.
+    CutMidway,
+    /// Connections are cut in the middle of long lines.
+    CutLongLines,
     /// What the engine says is held back for a while.
     Stall,
     /// A container is restarted.
@@ -61,7 +68,8 @@ impl Action {
     /// Everything that can happen, what guard must stand most often more than once.
     pub(crate) fn deck() -> Vec<Action> {
         use Action::*;
-        let often = [CutAll, CutAll, CutSome, Stall, KillGuard, RestartContainer, Pause];
+        let often =
+            [CutAll, CutSome, CutMidway, CutLongLines, Stall, KillGuard, RestartContainer, Pause];
         let rest = [Recreate, RestartEngine, KillEngine, KillGuardTwice, RestartGuard, FreezeGuard];
         often
             .into_iter()
@@ -96,8 +104,8 @@ impl Action {
             Rotate(method) => {
                 matches!(method, Method::Rename | Method::Copy | Method::Link | Method::Dated)
             }
-            CutAll | CutSome | Stall | Recreate | KillGuard | KillGuardTwice | RestartGuard
-            | KillGuardInBurst | FreezeGuard => false,
+            CutAll | CutSome | CutMidway | CutLongLines | Stall | Recreate | KillGuard
+            | KillGuardTwice | RestartGuard | KillGuardInBurst | FreezeGuard => false,
         }
     }
 }
@@ -139,6 +147,8 @@ impl World {
         match action {
             Action::CutAll => self.proxy.cut(true),
             Action::CutSome => self.proxy.cut(false),
+            Action::CutMidway => self.cut_midway(1),
+            Action::CutLongLines => self.cut_midway(LONG),
             Action::Stall => {
                 self.proxy.stall(true);
                 self.wait(1500);
@@ -199,6 +209,14 @@ impl World {
                 let writer = writer.expect("there is one of each");
                 writer.rotate(|next| self.file_is_level(&method.jail(), next));
             }
+        }
+    }
+
+    /// Several times, as long lines are rare.
+    fn cut_midway(&mut self, piece: usize) {
+        for _ in 0..4 {
+            self.proxy.cut_midway(piece);
+            self.wait(700);
         }
     }
 

@@ -6,7 +6,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
 /// Longest head of a request.
@@ -25,6 +25,10 @@ struct Shared {
     count: AtomicU64,
     stalled: Mutex<bool>,
     goes_on: Condvar,
+    /// Counts the orders to cut in the middle of something; the latest is for pieces of
+    /// this many bytes or more.
+    midway: AtomicU64,
+    piece: AtomicUsize,
     refused: AtomicU64,
     over: AtomicBool,
 }
@@ -39,6 +43,8 @@ impl Proxy {
             count: AtomicU64::new(0),
             stalled: Mutex::new(false),
             goes_on: Condvar::new(),
+            midway: AtomicU64::new(0),
+            piece: AtomicUsize::new(0),
             refused: AtomicU64::new(0),
             over: AtomicBool::new(false),
         });
@@ -67,6 +73,13 @@ impl Proxy {
             let _ = client.shutdown(Shutdown::Both);
             let _ = engine.shutdown(Shutdown::Both);
         }
+    }
+
+    /// Cuts each connection in the middle of what comes next on it, or of the next but one,
+    /// and so on; what is shorter than `piece` bytes does not count.
+    pub(crate) fn cut_midway(&self, piece: usize) {
+        self.shared.piece.store(piece, Ordering::Relaxed);
+        self.shared.midway.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Holds back, or lets go on, what the engine says.
@@ -107,15 +120,25 @@ fn serve(shared: &Arc<Shared>, client: UnixStream) {
         pump(from_client, to_engine, |bytes| {
             let fine = requests.only_ask(bytes);
             asking.refused.fetch_add(u64::from(!fine), Ordering::Relaxed);
-            fine
+            if fine { bytes.len() } else { 0 }
         });
         asking.open.lock().expect("no holder panics").remove(&id);
     });
     std::thread::spawn(move || {
-        pump(from_engine, to_client, |_| {
+        let orders = answering.midway.load(Ordering::Relaxed);
+        let mut left = id % 3;
+        pump(from_engine, to_client, |bytes| {
             let stalled = answering.stalled.lock().expect("no holder panics");
             let _going_on = answering.goes_on.wait_while(stalled, |stalled| *stalled);
-            true
+            let ordered = answering.midway.load(Ordering::Relaxed) != orders;
+            if !ordered || bytes.len() < answering.piece.load(Ordering::Relaxed) {
+                return bytes.len();
+            }
+            if left == 0 {
+                return bytes.len() / 2;
+            }
+            left -= 1;
+            bytes.len()
         });
     });
 }
@@ -124,14 +147,15 @@ fn connect(engine: &Path) -> Option<UnixStream> {
     UnixStream::connect(engine).ok()
 }
 
-/// Copies until one side ends or `pass` says no.
-fn pump(mut from: UnixStream, mut to: UnixStream, mut pass: impl FnMut(&[u8]) -> bool) {
+/// Copies until one side ends or `pass` wants only a part of something.
+fn pump(mut from: UnixStream, mut to: UnixStream, mut pass: impl FnMut(&[u8]) -> usize) {
     let mut bytes = vec![0; 32 * 1024];
     loop {
         match from.read(&mut bytes) {
             Ok(0) => break,
             Ok(count) => {
-                if !pass(&bytes[..count]) || to.write_all(&bytes[..count]).is_err() {
+                let passed = pass(&bytes[..count]);
+                if to.write_all(&bytes[..passed]).is_err() || passed < count {
                     break;
                 }
             }
