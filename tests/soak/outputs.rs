@@ -148,10 +148,8 @@ impl OutputWriter {
     pub(crate) fn written(&self) -> (Numbers, Numbers) {
         let state = fs::read(&self.state).unwrap_or_default();
         let number = |half: &[u8]| u64::from_le_bytes(half.try_into().unwrap_or_default());
-        let (begun, done) = match state.as_slice() {
-            [state @ ..] if state.len() == 16 => (number(&state[..8]), number(&state[8..])),
-            _ => (0, 0),
-        };
+        let (begun, done) = state.split_at_checked(8).unwrap_or_default();
+        let (begun, done) = (number(begun), number(done));
         let list = fs::read_to_string(self.state.with_extension("unsure")).unwrap_or_default();
         let mut unsure: Numbers = list.lines().filter_map(|line| line.parse().ok()).collect();
         unsure.extend((begun != done).then_some(begun));

@@ -54,7 +54,7 @@ impl Proxy {
                 if serving.over.load(Ordering::Relaxed) {
                     return;
                 }
-                serve(&serving, client);
+                serve(&serving, &client);
             }
         });
         Proxy { socket, shared }
@@ -103,7 +103,7 @@ impl Drop for Proxy {
     }
 }
 
-fn serve(shared: &Arc<Shared>, client: UnixStream) {
+fn serve(shared: &Arc<Shared>, client: &UnixStream) {
     // An engine that is down: the client sees its connection closed.
     let Some(engine) = connect(&shared.engine) else { return };
     let both = || Some([client.try_clone().ok()?, engine.try_clone().ok()?]);
