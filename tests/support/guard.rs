@@ -144,6 +144,21 @@ impl Guard {
         daemon.wait().expect("it is our child");
     }
 
+    /// Lets it stand still.
+    pub fn freeze(&self) {
+        signal(self.daemon.as_ref().expect("guard runs"), Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        signal(self.daemon.as_ref().expect("guard runs"), Signal::CONT);
+    }
+
+    /// Its database.
+    pub fn database(&self) -> PathBuf {
+        self.folder.join("data/guard.db")
+    }
+
     /// SIGTERM, and a new start on the same data.
     pub fn restart(&mut self) {
         self.sigterm();

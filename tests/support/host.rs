@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::image::{self, IMAGE};
 use super::leftovers;
-use super::{Attacker, Engine, Namespace, eventually, run, try_run};
+use super::{Attacker, Engine, Namespace, ensure, eventually, run, try_run};
 
 /// A network namespace with a Docker engine in it; removed when dropped, with its
 /// containers and all.
@@ -70,6 +70,12 @@ impl Host {
     pub fn import(&self) {
         let archive = image::archive();
         run(self.docker_command().arg("import").arg(archive).arg(IMAGE));
+    }
+
+    /// Imports an image of a program with this source, named as the program.
+    pub fn import_program(&self, program: &str, source: &str) {
+        let archive = image::archive_of(program, source);
+        run(self.docker_command().arg("import").arg(archive).arg(program));
     }
 
     /// Starts the engine and waits until it answers.
@@ -137,6 +143,19 @@ impl Host {
             Ok(Some(_)) => Ok(()),
             other => Err(format!("{other:?}")),
         });
+    }
+
+    /// Kills the engine, without a word. Its containers go on.
+    pub fn kill_engine(&mut self) {
+        let mut dockerd = self.dockerd.take().expect("the engine runs");
+        signal(&dockerd, Signal::KILL);
+        dockerd.wait().expect("it is our child");
+        // containerd dies with it. A new engine would take it for alive as long as nobody
+        // has buried it, and would wait for it in vain.
+        let file = self.folder.join("exec/containerd/containerd.pid");
+        let pid = fs::read_to_string(&file).ok().and_then(|pid| pid.trim().parse().ok());
+        eventually("containerd is dead", || ensure(pid.is_none_or(leftovers::is_dead), pid));
+        let _ = fs::remove_file(file);
     }
 
     /// The next attacker.

@@ -1,4 +1,5 @@
-//! The image of the login service: one static program, and nothing else.
+//! Images of one static program each, and nothing else: the login service, and what
+//! else a test program brings along.
 
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -11,15 +12,20 @@ use super::{leftovers, run};
 /// The image's name in every host.
 pub const IMAGE: &str = "login-service";
 
-/// The image as a tar archive for `docker import`; compiled when its source or the
-/// compiler has changed.
+/// The login service's image as a tar archive for `docker import`.
 pub fn archive() -> PathBuf {
+    archive_of(IMAGE, "tests/login-service/service.rs")
+}
+
+/// The image of a program with this source as a tar archive for `docker import`;
+/// compiled when its source or the compiler has changed.
+pub fn archive_of(program: &str, source: &str) -> PathBuf {
     static BUILDING: Mutex<()> = Mutex::new(());
     let _one_at_a_time = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/login-service/service.rs");
-    let archive = leftovers::testbed().join(format!("login-service-{:016x}.tar", key(&source)));
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(source);
+    let archive = leftovers::testbed().join(format!("{program}-{:016x}.tar", key(&source)));
     if !archive.exists() {
-        build(&source, &archive);
+        build(program, &source, &archive);
     }
     archive
 }
@@ -37,7 +43,7 @@ fn rustc() -> String {
 }
 
 /// Compiles and packs beside the target, then moves: another test program may look on.
-fn build(source: &Path, archive: &Path) {
+fn build(program: &str, source: &Path, archive: &Path) {
     let folder = archive.with_extension(std::process::id().to_string());
     let root = folder.join("root");
     fs::create_dir_all(&root).expect("the target folder can be written");
@@ -45,7 +51,7 @@ fn build(source: &Path, archive: &Path) {
     run(Command::new(rustc())
         .args(options.split(' '))
         .arg("-o")
-        .arg(root.join("login-service"))
+        .arg(root.join(program))
         .arg(source));
     let packed = folder.join("image.tar");
     run(Command::new("tar").arg("-C").arg(&root).arg("-cf").arg(&packed).arg("."));

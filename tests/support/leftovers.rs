@@ -121,7 +121,7 @@ fn living_in(host: &str, networks: &[u64]) -> Vec<Pid> {
 }
 
 /// Dead, and only waiting for its parent to notice?
-fn is_dead(pid: i32) -> bool {
+pub fn is_dead(pid: i32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('Z'))
 }

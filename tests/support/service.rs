@@ -16,6 +16,7 @@ pub const OWNCLOUD_REGEX: &str = r#""message":"Login failed: '.*' \(Remote IP: '
 #[derive(Clone, Debug)]
 pub struct Service {
     name: String,
+    program: String,
     options: Vec<String>,
     arguments: Vec<String>,
 }
@@ -23,7 +24,12 @@ pub struct Service {
 impl Service {
     /// A container of this name. SIGKILL stops it: nothing in it hears SIGTERM.
     pub fn new(name: &str) -> Service {
-        let service = Service { name: name.to_owned(), options: Vec::new(), arguments: Vec::new() };
+        let service = Service {
+            name: name.to_owned(),
+            program: IMAGE.to_owned(),
+            options: Vec::new(),
+            arguments: Vec::new(),
+        };
         service.option("--name", name).option("--stop-signal", "KILL")
     }
 
@@ -39,6 +45,12 @@ impl Service {
     /// An option of `docker run`.
     pub fn option(mut self, option: &str, value: &str) -> Service {
         self.options.extend([option.to_owned(), value.to_owned()]);
+        self
+    }
+
+    /// An option of `docker run` that has no value.
+    pub fn flag(mut self, option: &str) -> Service {
+        self.options.push(option.to_owned());
         self
     }
 
@@ -69,7 +81,13 @@ impl Service {
         self.option("--volume", mount)
     }
 
-    /// Arguments of the login service.
+    /// Runs this program, which was imported, instead of the login service.
+    pub fn program(mut self, program: &str) -> Service {
+        self.program = program.to_owned();
+        self
+    }
+
+    /// Arguments of the program.
     pub fn arguments(mut self, arguments: &[&str]) -> Service {
         self.arguments.extend(arguments.iter().map(|&argument| argument.to_owned()));
         self
@@ -82,7 +100,7 @@ impl Service {
             .docker_command()
             .args(["run", "--detach"])
             .args(&self.options)
-            .args([IMAGE, "/login-service"])
+            .args([&self.program, &format!("/{}", self.program)])
             .args(&self.arguments));
         self.name.clone()
     }
