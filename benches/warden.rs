@@ -42,6 +42,7 @@ fn failures(addresses: u32) {
     for number in 0..FAILURES {
         let now = at(i64::from(number / 10_000));
         let failure = Failure {
+            forwarded: Vec::new(),
             jail: jail.clone(),
             network: network(number % addresses),
             at: now,

@@ -4,7 +4,8 @@
 //! A step happens at a second (`at`). What it does (`do`) is one of
 //!
 //! ```text
-//!  fail NETWORK [xN] [line SECOND] [jail JAIL]   a line, N times; its own time if it is not now
+//!  fail NETWORK [xN] [line SECOND] [for LIST] [jail JAIL]   a line, N times; its own time if it
+//!                  is not now; `for` what proxies passed on, such as 203.0.113.9,10.0.0.1
 //!  ban NETWORK [for SECONDS|ever] [jail JAIL] [force]
 //!  unban NETWORK|all [jail JAIL]
 //!  jail KEY        the jail of [jails.KEY] comes, or changes (that of `web` is there at 0)
@@ -34,8 +35,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use guard::model::{
-    BanTime, BlockRules, BlockType, Chain, DockerNetwork, IgnoreEntry, JailName, JailRules, Limits,
-    Network, News, Ports, ServiceId, Until,
+    BanTime, BlockRules, BlockType, Chain, DockerNetwork, Hop, IgnoreEntry, JailName, JailRules,
+    Limits, Network, News, Ports, ServiceId, Until,
 };
 use guard::warden::{
     BanRequest, Effect, FoundBan, Outcome, Settings, Surroundings, UnbanRequest, UnbanWhich,
@@ -63,6 +64,8 @@ struct SettingsText {
     track_max: Option<usize>,
     #[serde(default)]
     ignore: Vec<String>,
+    #[serde(default)]
+    trusted_proxies: Vec<String>,
     ignore_docker: Option<bool>,
 }
 
@@ -72,6 +75,8 @@ struct SurroundingsText {
     own: Vec<String>,
     networks: Vec<NetworkText>,
     names: BTreeMap<String, Vec<String>>,
+    /// Container names by address.
+    containers: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Deserialize)]
@@ -137,6 +142,7 @@ fn play(scenario: &Scenario) -> Result<(), String> {
     let settings = Settings {
         track_max: scenario.settings.track_max.unwrap_or(default.track_max),
         ignore: entries(&scenario.settings.ignore),
+        trusted_proxies: entries(&scenario.settings.trusted_proxies),
         ignore_docker: scenario.settings.ignore_docker.unwrap_or(default.ignore_docker),
     };
     let start = scenario.surroundings.get("start").cloned().unwrap_or_default();
@@ -235,9 +241,10 @@ fn fail(world: &mut World, now: i64, words: &[&str], jail: Option<JailName>) {
     let line = option(words, "line").map_or(now, |text| text.parse().unwrap());
     let times = words.iter().find_map(|word| word.strip_prefix('x')?.parse().ok()).unwrap_or(1);
     let jail = jail.unwrap_or_else(|| jail_name("web"));
+    let forwarded = option(words, "for").map(Hop::read_list).unwrap_or_default();
     let (mut orders, mut told) = (Vec::new(), Vec::new());
     for _ in 0..times {
-        world.fail(now, &jail, net(words[0]), line);
+        world.fail(now, &jail, (net(words[0]), &forwarded), line);
         orders.append(&mut world.orders);
         told.append(&mut world.told);
     }
@@ -312,7 +319,13 @@ fn surroundings(text: &SurroundingsText) -> Surroundings {
     Surroundings {
         own: addresses(&text.own),
         networks: text.networks.iter().map(network).collect(),
+        containers: text
+            .containers
+            .iter()
+            .map(|(address, name)| (address.parse().unwrap(), name.as_str().into()))
+            .collect(),
         names: text.names.iter().map(|(name, list)| (name.clone(), addresses(list))).collect(),
+        ..Surroundings::default()
     }
 }
 

@@ -317,6 +317,7 @@ impl Follower {
                 let failure = Failure {
                     jail: self.jail.clone(),
                     network,
+                    forwarded: hit.forwarded.clone(),
                     at: hit.at,
                     source: source.clone(),
                     progress: came(track.position.clone()),

@@ -16,6 +16,8 @@
 
 mod follow;
 mod jails;
+mod lists;
+mod names;
 mod operator;
 mod pump;
 mod resolver;
@@ -155,6 +157,7 @@ impl Core {
             warden::Settings {
                 track_max: settings.track_max,
                 ignore: settings.ignore.clone(),
+                trusted_proxies: settings.trusted_proxies.clone(),
                 ignore_docker: settings.ignore_docker,
             },
         );
@@ -204,7 +207,7 @@ impl Edges {
             defaults: settings.defaults,
             filters: Catalog::new(&settings.filter_path),
             zone: TimeZone::system(),
-            ignore: settings.ignore,
+            ignore: [settings.ignore, settings.trusted_proxies].concat(),
             commands: outboxes.commands,
             reports: outboxes.reports,
             firewall: Arc::clone(&core.firewall),

@@ -33,6 +33,8 @@ pub struct Settings {
     pub firewall: firewall::Settings,
     /// Addresses that no jail bans.
     pub ignore: Vec<IgnoreEntry>,
+    /// Proxies whose word is taken for their clients' addresses.
+    pub trusted_proxies: Vec<IgnoreEntry>,
     /// Leave the addresses of containers alone?
     pub ignore_docker: bool,
     /// How many addresses a jail counts at once.
@@ -79,6 +81,7 @@ struct Raw {
     on_stop: Option<String>,
     ignoreip: Option<String>,
     ignoredocker: Option<String>,
+    trusted_proxies: Option<String>,
     track_max: Option<String>,
     log: Option<String>,
     log_format: Option<String>,
@@ -88,7 +91,7 @@ struct Raw {
 
 /// All variables of guard itself, without their prefix; besides them, each label that
 /// limits or acts has one for its default.
-pub const NAMES: [&str; 12] = [
+pub const NAMES: [&str; 13] = [
     "DATA",
     "SOCKET",
     "LABEL_PREFIX",
@@ -98,6 +101,7 @@ pub const NAMES: [&str; 12] = [
     "ON_STOP",
     "IGNOREIP",
     "IGNOREDOCKER",
+    "TRUSTED_PROXIES",
     "TRACK_MAX",
     "LOG",
     "LOG_FORMAT",
@@ -163,7 +167,8 @@ impl Reader {
             defaults: self.defaults(&prefix, raw.rest),
             filter_path: self.filter_path(raw.filter_path),
             firewall,
-            ignore: self.ignore(raw.ignoreip),
+            ignore: self.entries("IGNOREIP", raw.ignoreip),
+            trusted_proxies: self.entries("TRUSTED_PROXIES", raw.trusted_proxies),
             ignore_docker: self.choice("IGNOREDOCKER", raw.ignoredocker.as_deref(), &SWITCH),
             track_max: self.track_max(raw.track_max),
             log: raw.log.unwrap_or_else(|| "info".to_owned()),
@@ -209,12 +214,12 @@ impl Reader {
         value
     }
 
-    fn ignore(&mut self, value: Option<String>) -> Vec<IgnoreEntry> {
+    fn entries(&mut self, name: &str, value: Option<String>) -> Vec<IgnoreEntry> {
         let Some(value) = value else { return Vec::new() };
         labels::parse_ignore(&value).unwrap_or_else(|flaws| {
             for flaw in flaws {
                 let remedy = flaw.remedy.map(|remedy| format!("; {remedy}")).unwrap_or_default();
-                self.wrong("IGNOREIP", flaw.what + &remedy);
+                self.wrong(name, flaw.what + &remedy);
             }
             Vec::new()
         })
@@ -303,7 +308,8 @@ mod tests {
             ("GUARD_FIREWALL", "iptables"),
             ("GUARD_IPV6", "off"),
             ("GUARD_ON_STOP", "keep"),
-            ("GUARD_IGNOREIP", "192.168.1.0/24, 10.0.0.1 home.example"),
+            ("GUARD_IGNOREIP", "192.168.1.0/24, 10.0.0.1 home.example file:/etc/guard/ignore"),
+            ("GUARD_TRUSTED_PROXIES", "198.51.100.0/24"),
             ("GUARD_IGNOREDOCKER", "false"),
             ("GUARD_TRACK_MAX", "1000"),
             ("GUARD_LOG", "debug"),
@@ -315,7 +321,8 @@ mod tests {
         assert_eq!(settings.firewall.backend, BackendChoice::Iptables);
         assert_eq!(settings.firewall.ipv6, Ipv6::Off);
         assert_eq!(settings.firewall.on_stop, OnStop::Keep);
-        assert_eq!(settings.ignore.len(), 3);
+        assert_eq!(settings.ignore.len(), 4);
+        assert_eq!(settings.trusted_proxies.len(), 1);
         assert!(!settings.ignore_docker);
         assert_eq!(settings.track_max, 1000);
         assert_eq!(settings.log_format, LogFormat::Json);
@@ -328,6 +335,7 @@ mod tests {
             ("GUARD_FIREWALL", "pf"),
             ("GUARD_FILTER_PATH", "/etc/guard/filter.d:filters"),
             ("GUARD_IGNOREIP", "192.0.2.300"),
+            ("GUARD_TRUSTED_PROXIES", "file:ignore"),
             ("GUARD_TRACK_MAX", "many"),
             ("GUARD_MAXRETRI", "3"),
             ("GUARD_BANTIME", "1dw"),
@@ -344,7 +352,8 @@ mod tests {
                 "GUARD_FIREWALL",
                 "GUARD_IGNOREIP",
                 "GUARD_MAXRETRI",
-                "GUARD_TRACK_MAX"
+                "GUARD_TRACK_MAX",
+                "GUARD_TRUSTED_PROXIES"
             ]
         );
         let typo = mistakes.iter().find(|m| m.variable == "GUARD_MAXRETRI").unwrap();

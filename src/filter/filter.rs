@@ -200,7 +200,8 @@ impl Filter {
     fn own_identity(&self, regex: usize, captures: &Captures<'_>) -> Option<Identity> {
         let layout = self.layouts.get(regex)?;
         let get = |group| layout.get(captures, group);
-        let address = get(fields::IP4).is_some() || get(fields::IP6).is_some();
+        let address =
+            [fields::IP4, fields::IP6, fields::FORWARDED].into_iter().any(|g| get(g).is_some());
         address.then(|| fields::identity(get)).flatten()
     }
 

@@ -27,6 +27,7 @@ fn container(labels: &[(&str, &str)]) -> Container {
         tty: false,
         log_driver: "json-file".to_owned(),
         network_mode: "shop_default".to_owned(),
+        addresses: Vec::new(),
         ports: Vec::new(),
         mounts: Vec::new(),
         timezone: None,

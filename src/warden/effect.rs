@@ -15,13 +15,20 @@ pub struct Settings {
     pub track_max: usize,
     /// Whom no jail bans (`GUARD_IGNOREIP`).
     pub ignore: Vec<IgnoreEntry>,
+    /// Proxies whose word is taken for their clients' addresses (`GUARD_TRUSTED_PROXIES`).
+    pub trusted_proxies: Vec<IgnoreEntry>,
     /// Are the subnets of Docker's networks never banned? Their gateways never are.
     pub ignore_docker: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { track_max: 200_000, ignore: Vec::new(), ignore_docker: true }
+        Settings {
+            track_max: 200_000,
+            ignore: Vec::new(),
+            trusted_proxies: Vec::new(),
+            ignore_docker: true,
+        }
     }
 }
 

@@ -16,11 +16,18 @@ impl Jail {
         never: &NeverBan,
         out: &mut Effects,
     ) {
-        let Failure { network, source, progress, .. } = failure;
+        let Failure { network, forwarded, source, progress, .. } = failure;
         let at = failure.at.min(now);
         out.remember(Record::Progress(self.name(), source, progress));
+        let client = never.client(network, &forwarded);
+        let network = client.network;
         if let Some(exempt) = self.exempt_failure(never, network) {
             self.ignore_failure(now, network, &exempt, out);
+            return;
+        }
+        if let Some(proxy) = client.behind {
+            let exempt = Exempt { entry: network, why: Why::Behind(proxy) };
+            self.ignore_failure(now, proxy, &exempt, out);
             return;
         }
         let limits = self.rules.limits;
@@ -59,6 +66,7 @@ impl Jail {
     ) {
         let tally = if exempt.why.hides_clients() { &mut self.hidden } else { &mut self.ignored };
         if tally.note(now, network, exempt.clone()) {
+            let network = if matches!(exempt.why, Why::Behind(_)) { exempt.entry } else { network };
             let reason = exempt.to_string();
             out.tell(now, News::Ignored { jail: self.name(), network, reason });
         }

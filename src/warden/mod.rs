@@ -11,6 +11,7 @@
 //! ```
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod around;
 mod bans;
 mod counts;
 mod effect;
@@ -21,6 +22,7 @@ mod jail;
 mod judge;
 mod memory;
 mod netmap;
+mod proxies;
 mod requests;
 mod view;
 mod window;
@@ -29,6 +31,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
+pub use around::{EngineTraits, Passed, Surroundings};
 pub use bans::{BanState, Standing};
 pub use counts::Dropped;
 pub use effect::{
@@ -36,7 +39,7 @@ pub use effect::{
     UnbanWhich, Unbanned,
 };
 pub use hidden::HiddenClients;
-pub use ignore::{Exempt, Surroundings, Why};
+pub use ignore::{Exempt, Why};
 pub use view::JailView;
 
 use effect::Effects;

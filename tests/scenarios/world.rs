@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use guard::model::{
-    Ban, BanOrigin, Event, Failure, JailMemory, JailName, JailRules, Memory, Network, Position,
-    Progress, Record, SourceId, Timestamp, Until,
+    Ban, BanOrigin, Event, Failure, Hop, JailMemory, JailName, JailRules, Memory, Network,
+    Position, Progress, Record, SourceId, Timestamp, Until,
 };
 use guard::warden::{Effect, Settings, Surroundings, Warden};
 
@@ -164,10 +164,17 @@ impl World {
     }
 
     /// A line at `line` says that `network` failed.
-    pub(crate) fn fail(&mut self, second: i64, jail: &JailName, network: Network, line: i64) {
+    pub(crate) fn fail(
+        &mut self,
+        second: i64,
+        jail: &JailName,
+        (network, forwarded): (Network, &[Hop]),
+        line: i64,
+    ) {
         let failure = Failure {
             jail: jail.clone(),
             network,
+            forwarded: forwarded.to_vec(),
             at: at(line),
             source: SourceId::File("/log".into()),
             progress: Progress { resume: Position::File(None), judged: Position::File(None) },
