@@ -11,6 +11,7 @@
 //!  jail KEY        the jail of [jails.KEY] comes, or changes (that of `web` is there at 0)
 //!  left JAIL       its last container is gone
 //!  look KEY        [surroundings.KEY] from now on (`start` is there at 0)
+//!  ssh [LIST]      those have had an SSH connection for long
 //!  found JAIL NETWORK SECOND      a ban in the kernel that nobody ordered
 //!  in-force|held-back JAIL NETWORK
 //!  restart         guard stops and starts with what the store has
@@ -35,8 +36,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use guard::model::{
-    BanTime, BlockRules, BlockType, Chain, DockerNetwork, Hop, IgnoreEntry, JailName, JailRules,
-    Limits, Network, News, Ports, ServiceId, Until,
+    Address, BanTime, BlockRules, BlockType, Chain, DockerNetwork, Hop, IgnoreEntry, JailName,
+    JailRules, Limits, Network, News, Ports, ServiceId, Until,
 };
 use guard::warden::{
     BanRequest, Effect, FoundBan, Outcome, Settings, Surroundings, UnbanRequest, UnbanWhich,
@@ -100,6 +101,9 @@ struct JailText {
     ignoreip: Vec<String>,
     #[serde(default)]
     dryrun: bool,
+    /// Is the chain INPUT?
+    #[serde(default)]
+    input: bool,
 }
 
 #[derive(Deserialize)]
@@ -143,6 +147,7 @@ fn play(scenario: &Scenario) -> Result<(), String> {
         track_max: scenario.settings.track_max.unwrap_or(default.track_max),
         ignore: entries(&scenario.settings.ignore),
         trusted_proxies: entries(&scenario.settings.trusted_proxies),
+        ssh_ports: default.ssh_ports,
         ignore_docker: scenario.settings.ignore_docker.unwrap_or(default.ignore_docker),
     };
     let start = scenario.surroundings.get("start").cloned().unwrap_or_default();
@@ -179,7 +184,7 @@ fn compare(world: &World, step: &Step, answer: &Result<String, String>) -> Resul
         (found, ..) => return Err(format!("answers {found:?}")),
     }
     if let Some(hidden) = &step.hidden {
-        let all = world.warden.jails().flat_map(guard::warden::JailView::hidden);
+        let all = world.warden.jails().flat_map(|jail| jail.hidden().chain(jail.held()));
         let found: Vec<String> = all
             .map(|h| format!("{} x{} last {}: {}", h.network, h.count, second(h.last), h.exempt))
             .collect();
@@ -214,6 +219,11 @@ fn act(world: &mut World, scenario: &Scenario, step: &Step) -> Result<String, St
             world.surroundings = surroundings(&scenario.surroundings[words[0]]);
             let seen = world.surroundings.clone();
             world.input(now, |warden, t| warden.handle_surroundings(t, seen));
+        }
+        "ssh" => {
+            let list = words.first().into_iter().flat_map(|list| list.split(','));
+            let peers: Vec<Address> = list.map(|peer| peer.parse().unwrap()).collect();
+            world.input(now, |warden, t| warden.handle_ssh_peers(t, peers));
         }
         "found" => {
             let until = Until::Time(world::at(words[2].parse().unwrap()));
@@ -342,7 +352,7 @@ fn rules(key: &str, text: &JailText) -> JailRules {
         },
         ignore: entries(&text.ignoreip),
         block: BlockRules {
-            chains: BTreeSet::from([Chain::DockerUser]),
+            chains: BTreeSet::from([if text.input { Chain::Input } else { Chain::DockerUser }]),
             ports: Ports::All,
             block_type: BlockType::Reject,
         },

@@ -170,7 +170,7 @@ pub(crate) fn prepare(parameters: Parameters, memory: &Memory) -> (Task, AskJail
         tasks: JoinSet::new(),
         owners: HashMap::new(),
         came,
-        surroundings: Parts::default(),
+        surroundings: Parts::beginning_with(memory.names.clone()),
         names: watch::Sender::new(BTreeSet::new()),
         lists: watch::Sender::new(BTreeSet::new()),
         networks_known: false,
@@ -206,7 +206,7 @@ impl Task {
         while jails.awaits_names() {
             tokio::select! {
                 () = &mut wait => break,
-                Some(names) = names_found.recv() => jails.surroundings.names = names,
+                Some(names) = names_found.recv() => jails.names_found(names).await,
                 Some(lists) = lists_found.recv() => {
                     jails.surroundings.lists = lists;
                     jails.tell_names();
@@ -357,6 +357,9 @@ impl Jails {
     }
 
     async fn names_found(&mut self, names: Names) {
+        if names.addresses != self.surroundings.names.addresses {
+            self.command(Command::Names(names.addresses.clone())).await;
+        }
         self.surroundings.names = names;
         self.look_around().await;
     }

@@ -9,6 +9,7 @@
 //! | warden ([`pump`]) | counts and bans | all followers ended, all reports judged |
 //! | firewall (thread) | the kernel's rules | stopped by [`run`], after the warden |
 //! | store (thread) | the database | stopped by [`run`], after the warden |
+//! | ssh ([`ssh`]) | who is logged in on the host | cancelled |
 //! | control, operator ([`operator`]) | the socket | cancelled |
 //!
 //! Every channel is bounded, and no reader of a log ever waits for the kernel
@@ -22,6 +23,7 @@ mod operator;
 mod pump;
 mod resolver;
 pub mod settings;
+mod ssh;
 mod start;
 mod surroundings;
 mod wanted;
@@ -158,6 +160,7 @@ impl Core {
                 track_max: settings.track_max,
                 ignore: settings.ignore.clone(),
                 trusted_proxies: settings.trusted_proxies.clone(),
+                ssh_ports: settings.protect_ssh.ports.clone(),
                 ignore_docker: settings.ignore_docker,
             },
         );
@@ -192,6 +195,7 @@ struct Edges {
     control: JoinHandle<()>,
     operator: JoinHandle<()>,
     trouble: JoinHandle<()>,
+    ssh: JoinHandle<()>,
 }
 
 impl Edges {
@@ -214,6 +218,7 @@ impl Edges {
             events: core.events.clone(),
             cancel: cancel.child_token(),
         };
+        let peers = parameters.commands.clone();
         let (jails, ask_jails) = jails::prepare(parameters, memory);
         let operator = operator::Operator {
             warden: outboxes.ask,
@@ -233,6 +238,7 @@ impl Edges {
             discovery: tokio::spawn(docker::discover(discovery, changes, cancel.child_token())),
             trouble: tokio::spawn(tell_trouble(status, core.events.clone(), cancel.child_token())),
             jails: tokio::spawn(jails.run(changes_in)),
+            ssh: tokio::spawn(ssh::watch(settings.protect_ssh, peers, cancel.child_token())),
         }
     }
 }
@@ -247,6 +253,7 @@ async fn stop(core: Core, edges: Edges) {
         {
             ended(name, task).await;
         }
+        edges.ssh.abort();
         edges.operator.abort();
         edges.trouble.abort();
         ended("warden", pump).await;

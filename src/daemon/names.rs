@@ -21,6 +21,8 @@ const REFRESH: Duration = Duration::from_secs(60);
 const LOOK_UP: Duration = Duration::from_secs(10);
 /// A name may have so many addresses.
 const MOST_ADDRESSES: usize = 64;
+/// More names than these are forgotten where nobody wants them.
+const MOST_KEPT: usize = 2000;
 /// So many names are looked up at once, each on a thread of its own.
 const AT_ONCE: usize = 16;
 
@@ -81,7 +83,10 @@ pub(crate) async fn resolve(
 ) {
     loop {
         let names = wanted.borrow_and_update().clone();
-        known.addresses.retain(|name, _| names.contains(name));
+        // Which jails there are is known a while after the start: their names are kept.
+        if known.addresses.len() > MOST_KEPT {
+            known.addresses.retain(|name, _| names.contains(name));
+        }
         known.failing.retain(|name, _| names.contains(name));
         // Side by side, each told as it comes: one that hangs holds up few others.
         let mut waiting = names.into_iter();

@@ -428,6 +428,7 @@ fn judged(jail: JailView<'_>) -> Judged {
         options: Options::from(rules.as_ref()),
         warnings: jail
             .hidden()
+            .chain(jail.held())
             .map(|hidden| format!("{} ({} times). {}", hidden.what(), hidden.count, hidden.cure()))
             .collect(),
         dropped: [

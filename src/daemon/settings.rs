@@ -1,18 +1,25 @@
 //! (pure) guard's settings: environment strings → [`Settings`], all mistakes at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::Deserialize;
 
 use crate::filters;
 use crate::firewall::{self, BackendChoice, Ipv6, OnStop};
-use crate::labels::{self, Defaults};
+use crate::labels::{self, Defaults, duration};
 use crate::model::IgnoreEntry;
 
 /// What all of guard's variables begin with.
 const PREFIX: &str = "GUARD_";
+/// sshd's usual port.
+const SSH: u16 = 22;
+/// So many ports of sshd are taken.
+const MOST_SSH_PORTS: usize = 16;
+/// sshd ends a connection without a login after 120 s, unless told otherwise.
+const SSH_GRACE: Duration = Duration::from_secs(150);
 /// A jail remembers at most so many addresses: with five failures each, some 40 MB.
 const TRACK_MAX: usize = 200_000;
 /// No setting raises the bound beyond this: the machine has other things to do.
@@ -35,6 +42,8 @@ pub struct Settings {
     pub ignore: Vec<IgnoreEntry>,
     /// Proxies whose word is taken for their clients' addresses.
     pub trusted_proxies: Vec<IgnoreEntry>,
+    /// Whom no ban may cut off from sshd.
+    pub protect_ssh: ProtectSsh,
     /// Leave the addresses of containers alone?
     pub ignore_docker: bool,
     /// How many addresses a jail counts at once.
@@ -43,6 +52,15 @@ pub struct Settings {
     pub log: String,
     /// How the log is written.
     pub log_format: LogFormat,
+}
+
+/// Those with an SSH connection to the host are not banned in INPUT.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProtectSsh {
+    /// The ports of sshd; none: nobody is protected.
+    pub ports: BTreeSet<u16>,
+    /// A connection counts once it is so old: longer than a login may take.
+    pub grace: Duration,
 }
 
 /// How the log is written.
@@ -82,6 +100,8 @@ struct Raw {
     ignoreip: Option<String>,
     ignoredocker: Option<String>,
     trusted_proxies: Option<String>,
+    protect_ssh: Option<String>,
+    ssh_grace: Option<String>,
     track_max: Option<String>,
     log: Option<String>,
     log_format: Option<String>,
@@ -91,7 +111,7 @@ struct Raw {
 
 /// All variables of guard itself, without their prefix; besides them, each label that
 /// limits or acts has one for its default.
-pub const NAMES: [&str; 13] = [
+pub const NAMES: [&str; 15] = [
     "DATA",
     "SOCKET",
     "LABEL_PREFIX",
@@ -102,6 +122,8 @@ pub const NAMES: [&str; 13] = [
     "IGNOREIP",
     "IGNOREDOCKER",
     "TRUSTED_PROXIES",
+    "PROTECT_SSH",
+    "SSH_GRACE",
     "TRACK_MAX",
     "LOG",
     "LOG_FORMAT",
@@ -169,6 +191,10 @@ impl Reader {
             firewall,
             ignore: self.entries("IGNOREIP", raw.ignoreip),
             trusted_proxies: self.entries("TRUSTED_PROXIES", raw.trusted_proxies),
+            protect_ssh: ProtectSsh {
+                ports: self.ssh_ports(raw.protect_ssh),
+                grace: self.ssh_grace(raw.ssh_grace),
+            },
             ignore_docker: self.choice("IGNOREDOCKER", raw.ignoredocker.as_deref(), &SWITCH),
             track_max: self.track_max(raw.track_max),
             log: raw.log.unwrap_or_else(|| "info".to_owned()),
@@ -222,6 +248,36 @@ impl Reader {
                 self.wrong(name, flaw.what + &remedy);
             }
             Vec::new()
+        })
+    }
+
+    /// `on` is sshd's usual port, `off` none; else its ports.
+    fn ssh_ports(&mut self, value: Option<String>) -> BTreeSet<u16> {
+        let Some(value) = value else { return BTreeSet::from([SSH]) };
+        let word = SWITCH.iter().find(|(word, _)| word.eq_ignore_ascii_case(value.trim()));
+        if let Some((_, on)) = word.filter(|(word, _)| !matches!(*word, "0" | "1")) {
+            return on.then_some(SSH).into_iter().collect();
+        }
+        let mut ports = BTreeSet::new();
+        for text in value.split([',', ' ']).filter(|text| !text.is_empty()).take(MOST_SSH_PORTS) {
+            match text.parse::<u16>() {
+                Ok(port @ 1..) => {
+                    ports.insert(port);
+                }
+                _ => {
+                    let what = format!("`{}` is neither on, off nor a port of sshd", shown(text));
+                    self.wrong("PROTECT_SSH", what);
+                }
+            }
+        }
+        ports
+    }
+
+    fn ssh_grace(&mut self, value: Option<String>) -> Duration {
+        let Some(value) = value else { return SSH_GRACE };
+        duration::parse_finite(value.trim()).unwrap_or_else(|flaw| {
+            self.wrong("SSH_GRACE", flaw.what);
+            SSH_GRACE
         })
     }
 
@@ -296,6 +352,8 @@ mod tests {
         assert_eq!(settings.track_max, TRACK_MAX);
         assert!(settings.ignore_docker);
         assert!(settings.ignore.is_empty());
+        assert_eq!(settings.protect_ssh.ports, BTreeSet::from([22]));
+        assert_eq!(settings.protect_ssh.grace, SSH_GRACE);
         assert_eq!(settings.log_format, LogFormat::Text);
     }
 
@@ -310,6 +368,8 @@ mod tests {
             ("GUARD_ON_STOP", "keep"),
             ("GUARD_IGNOREIP", "192.168.1.0/24, 10.0.0.1 home.example file:/etc/guard/ignore"),
             ("GUARD_TRUSTED_PROXIES", "198.51.100.0/24"),
+            ("GUARD_PROTECT_SSH", "22, 2222"),
+            ("GUARD_SSH_GRACE", "11m"),
             ("GUARD_IGNOREDOCKER", "false"),
             ("GUARD_TRACK_MAX", "1000"),
             ("GUARD_LOG", "debug"),
@@ -323,6 +383,10 @@ mod tests {
         assert_eq!(settings.firewall.on_stop, OnStop::Keep);
         assert_eq!(settings.ignore.len(), 4);
         assert_eq!(settings.trusted_proxies.len(), 1);
+        assert_eq!(settings.protect_ssh.ports, BTreeSet::from([22, 2222]));
+        assert_eq!(settings.protect_ssh.grace, Duration::from_secs(660));
+        let off = read(&[("GUARD_PROTECT_SSH", "Off")]).unwrap();
+        assert!(off.protect_ssh.ports.is_empty());
         assert!(!settings.ignore_docker);
         assert_eq!(settings.track_max, 1000);
         assert_eq!(settings.log_format, LogFormat::Json);
@@ -336,6 +400,8 @@ mod tests {
             ("GUARD_FILTER_PATH", "/etc/guard/filter.d:filters"),
             ("GUARD_IGNOREIP", "192.0.2.300"),
             ("GUARD_TRUSTED_PROXIES", "file:ignore"),
+            ("GUARD_PROTECT_SSH", "ssh"),
+            ("GUARD_SSH_GRACE", "-1"),
             ("GUARD_TRACK_MAX", "many"),
             ("GUARD_MAXRETRI", "3"),
             ("GUARD_BANTIME", "1dw"),
@@ -352,6 +418,8 @@ mod tests {
                 "GUARD_FIREWALL",
                 "GUARD_IGNOREIP",
                 "GUARD_MAXRETRI",
+                "GUARD_PROTECT_SSH",
+                "GUARD_SSH_GRACE",
                 "GUARD_TRACK_MAX",
                 "GUARD_TRUSTED_PROXIES"
             ]

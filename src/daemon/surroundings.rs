@@ -20,6 +20,12 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
+    /// What is known at first: the addresses that names had before.
+    pub(crate) fn beginning_with(names: BTreeMap<String, Vec<Address>>) -> Parts {
+        let names = Names { addresses: names, ..Names::default() };
+        Parts { names, ..Parts::default() }
+    }
+
     /// The surroundings as they are now, if they are not what was last told.
     pub(crate) fn changed<'c>(
         &mut self,

@@ -12,7 +12,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use crate::model::{
-    Ban, JailMemory, JailName, Memory, Network, Progress, Record, SourceId, Timestamp,
+    Address, Ban, JailMemory, JailName, Memory, Network, Progress, Record, SourceId, Timestamp,
 };
 
 /// Most lines of history that wait for the disk; of more, the oldest are dropped and counted.
@@ -25,6 +25,8 @@ pub(super) struct Batch {
     pub(super) anew: bool,
     /// Changes, by jail.
     pub(super) jails: BTreeMap<JailName, Changes>,
+    /// The addresses of names, all of them, if they changed.
+    pub(super) names: Option<BTreeMap<String, Vec<Address>>>,
     /// Bans that began, oldest first.
     pub(super) history: VecDeque<Ban>,
     /// Lines of history dropped because too many waited.
@@ -51,7 +53,7 @@ pub(super) struct Changes {
 impl Batch {
     /// Is there nothing to write?
     pub(super) fn is_empty(&self) -> bool {
-        !self.anew && self.jails.is_empty() && self.history.is_empty()
+        !self.anew && self.jails.is_empty() && self.history.is_empty() && self.names.is_none()
     }
 
     /// Adds a record; an older one about the same thing is replaced.
@@ -86,6 +88,7 @@ impl Batch {
             Record::SourceGone(name, source) => {
                 self.of(name).progress.insert(source, None);
             }
+            Record::Names(names) => self.names = Some(names),
         }
     }
 
@@ -103,7 +106,8 @@ impl Batch {
 
     /// Adds what came later.
     pub(super) fn absorb(&mut self, newer: Batch) {
-        let Batch { anew, jails, history, dropped } = newer;
+        let Batch { anew, jails, names, history, dropped } = newer;
+        self.names = names.or(self.names.take());
         if anew {
             self.anew = true;
             self.jails.clear();
@@ -168,6 +172,7 @@ impl Changes {
 #[derive(Debug, Default)]
 pub(super) struct Mirror {
     jails: BTreeMap<JailName, Changes>,
+    names: BTreeMap<String, Vec<Address>>,
 }
 
 impl Mirror {
@@ -185,13 +190,16 @@ impl Mirror {
         for (jail, source, progress) in &memory.progress {
             all.add(Record::Progress(jail.clone(), source.clone(), progress.clone()));
         }
-        Mirror { jails: all.jails }
+        Mirror { jails: all.jails, names: memory.names.clone() }
     }
 
     /// Notes that the batch was written.
     pub(super) fn apply(&mut self, batch: Batch) {
         if batch.anew {
             self.jails.clear();
+        }
+        if let Some(names) = batch.names {
+            self.names = names;
         }
         for (name, changes) in batch.jails {
             if changes.gone {
@@ -207,7 +215,7 @@ impl Mirror {
 
     /// Everything, to be written into a database that holds none of it.
     pub(super) fn into_batch(self) -> Batch {
-        Batch { anew: true, jails: self.jails, ..Batch::default() }
+        Batch { anew: true, jails: self.jails, names: Some(self.names), ..Batch::default() }
     }
 }
 

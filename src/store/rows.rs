@@ -8,8 +8,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::model::{
-    Ban, BanOrigin, JailMemory, JailName, JailRules, Memory, Network, PortRange, Ports, Position,
-    Progress, SourceId, Timestamp, Until,
+    Address, Ban, BanOrigin, JailMemory, JailName, JailRules, Memory, Network, PortRange, Ports,
+    Position, Progress, SourceId, Timestamp, Until,
 };
 
 /// Most notes about rows of one table; the rest is counted.
@@ -81,6 +81,10 @@ pub(super) fn load(connection: &Connection) -> rusqlite::Result<(Memory, Vec<Str
             "SELECT jail, source, resume, judged FROM progress",
             progress,
         )?,
+        names: read
+            .table("names", "SELECT name, addresses FROM names", name)?
+            .into_iter()
+            .collect(),
     };
     Ok((memory, notes))
 }
@@ -201,6 +205,10 @@ fn failures(row: &Row<'_>) -> Result<(JailName, Network, Vec<Timestamp>), Nonsen
     }
     times.sort_unstable();
     Ok((jail, network, times.into_iter().map(time).collect()))
+}
+
+fn name(row: &Row<'_>) -> Result<(String, Vec<Address>), Nonsense> {
+    Ok((column(row, "name")?, json(row, "addresses")?))
 }
 
 fn floor(row: &Row<'_>) -> Result<(JailName, Network, Timestamp), Nonsense> {

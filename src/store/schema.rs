@@ -14,7 +14,7 @@ use rusqlite::{Connection, TransactionBehavior};
 const APPLICATION: i64 = 0x6775_6172;
 
 /// What brings a database from version N to N + 1, in order.
-const MIGRATIONS: &[&str] = &[VERSION_1];
+const MIGRATIONS: &[&str] = &[VERSION_1, NAMES];
 
 /// The version that this guard writes and reads.
 pub(super) const CURRENT: i64 = MIGRATIONS.len() as i64;
@@ -48,6 +48,11 @@ CREATE TABLE progress (
     jail TEXT NOT NULL, source TEXT NOT NULL, resume TEXT NOT NULL, judged TEXT NOT NULL,
     PRIMARY KEY (jail, source)
 ) STRICT, WITHOUT ROWID;
+";
+
+/// The addresses of DNS names, as they were last found.
+const NAMES: &str = "
+CREATE TABLE names (name TEXT PRIMARY KEY, addresses TEXT NOT NULL) STRICT, WITHOUT ROWID;
 ";
 
 /// The version of the database.

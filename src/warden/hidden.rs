@@ -28,6 +28,12 @@ pub struct HiddenClients {
 impl HiddenClients {
     /// What is wrong, in a sentence for people.
     pub fn what(&self) -> String {
+        if self.exempt.why == Why::LiveSsh {
+            return format!(
+                "{} has failed often enough, but {} has a live SSH connection to this host and is not banned in INPUT",
+                self.network, self.exempt.entry
+            );
+        }
         if let Why::Behind(proxy) = &self.exempt.why {
             let client = self.exempt.entry;
             return format!(
@@ -63,6 +69,9 @@ impl HiddenClients {
             }
             Why::Proxy => format!("it is a proxy that guard was told to trust: {LIST}"),
             Why::Behind(_) => "Ban at the proxy or CDN, or let it pass the connections on as they are".to_owned(),
+            Why::LiveSsh => "It is banned when the connection ends, if the failures still count then; to ban at \
+                             once, set GUARD_PROTECT_SSH=off"
+                .to_owned(),
             Why::Ingress => "Swarm's routing mesh replaces the client's address. Publish the port with mode: host, or \
                              put a load balancer in front that speaks PROXY protocol to the service"
                 .to_owned(),

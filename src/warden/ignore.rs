@@ -5,6 +5,7 @@
 //! exempt as soon as it shares one address with an entry: a ban of a prefix
 //! would hit that address as well.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -68,6 +69,8 @@ pub enum Why {
     Proxy,
     /// A client whose packets come from this proxy, which is not on this host.
     Behind(Network),
+    /// It has a live SSH connection to the host.
+    LiveSsh,
     /// A prefix too wide to be one client's.
     TooWide,
 }
@@ -81,7 +84,12 @@ impl Why {
             | Why::Ingress
             | Why::Proxy
             | Why::Behind(_) => true,
-            Why::Special | Why::Own | Why::Settings(_) | Why::Jail(_) | Why::TooWide => false,
+            Why::Special
+            | Why::Own
+            | Why::Settings(_)
+            | Why::Jail(_)
+            | Why::LiveSsh
+            | Why::TooWide => false,
         }
     }
 }
@@ -120,6 +128,7 @@ impl fmt::Display for Exempt {
             Why::Behind(proxy) => {
                 write!(f, "a client behind the proxy {proxy}, out of the firewall's reach")
             }
+            Why::LiveSsh => write!(f, "the peer of a live SSH connection to this host ({entry})"),
             Why::TooWide => f.write_str("a prefix too wide to be one client's"),
         }
     }
@@ -141,15 +150,23 @@ pub(super) struct NeverBan {
     surroundings: Surroundings,
     entries: NetMap<Why>,
     proxies: Proxies,
+    /// Who is logged in by SSH.
+    pub(super) ssh_peers: BTreeSet<Address>,
 }
 
 impl NeverBan {
     pub(super) fn new(settings: Settings) -> Self {
         let surroundings = Surroundings::default();
         let (entries, proxies) = (NetMap::default(), Proxies::default());
-        let mut never = NeverBan { settings, surroundings, entries, proxies };
+        let ssh_peers = BTreeSet::new();
+        let mut never = NeverBan { settings, surroundings, entries, proxies, ssh_peers };
         never.rebuild();
         never
+    }
+
+    /// The ports of sshd.
+    pub(super) fn ssh_ports(&self) -> &BTreeSet<u16> {
+        &self.settings.ssh_ports
     }
 
     pub(super) fn track_max(&self) -> usize {

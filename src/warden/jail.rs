@@ -39,6 +39,8 @@ pub(super) struct Jail {
     /// Failures that hide their clients, and others that do not count.
     pub(super) hidden: Tally,
     pub(super) ignored: Tally,
+    /// Bans that wait for the end of an SSH connection.
+    pub(super) held: Tally,
     ignore: NetMap<Why>,
 }
 
@@ -55,6 +57,7 @@ impl Jail {
             banned: 0,
             hidden: Tally::default(),
             ignored: Tally::default(),
+            held: Tally::default(),
         }
     }
 

@@ -84,6 +84,9 @@ impl Jail {
         out: &mut Effects,
     ) {
         let Some(last) = times.last().copied() else { return };
+        if self.holds(now, (network, &times), never, out) {
+            return;
+        }
         let since = last.min(now);
         self.forgot(network, out);
         self.set_floor(now, network, since, out);

@@ -24,6 +24,7 @@ mod memory;
 mod netmap;
 mod proxies;
 mod requests;
+mod ssh;
 mod view;
 mod window;
 

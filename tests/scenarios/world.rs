@@ -81,6 +81,7 @@ impl Disk {
             Record::SourceGone(jail, source) => {
                 self.progress.remove(&(jail, source));
             }
+            Record::Names(_) => panic!("the warden looks up no names"),
         }
     }
 
@@ -92,6 +93,7 @@ impl Disk {
             failures: self.failures.iter().map(|(k, t)| (key(k).0, k.1, t.clone())).collect(),
             floors: self.floors.iter().map(|(k, t)| (key(k).0, k.1, *t)).collect(),
             progress: Vec::new(),
+            names: BTreeMap::new(),
         }
     }
 }

@@ -2,6 +2,7 @@
 //! there after any end, and whatever the disk does, guard goes on.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "in a test a panic is the report")]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{FileExt, PermissionsExt};
@@ -114,6 +115,8 @@ fn everything_is_there_after_a_restart() {
     let in_file = Progress { resume: Position::File(None), judged: Position::File(Some(mark)) };
     let forever =
         Ban { until: Until::Forever, origin: BanOrigin::Hand, ..ban("web", "2001:db8::/64") };
+    let names: BTreeMap<_, _> =
+        [("home.example".to_owned(), vec!["2001:db8::7".parse().unwrap()])].into();
     let times = vec![nano(5), nano(6), nano(6)];
     store.write(vec![
         Record::Jail(memory_of("web", 12)),
@@ -123,6 +126,8 @@ fn everything_is_there_after_a_restart() {
         Record::Floor(jail("web"), net("192.0.2.0/24"), nano(-1)),
         Record::Progress(jail("web"), output.clone(), at_output.clone()),
         Record::Progress(jail("web"), file.clone(), in_file.clone()),
+        Record::Names([("gone.example".to_owned(), Vec::new())].into()),
+        Record::Names(names.clone()),
     ]);
     store.stop().unwrap();
 
@@ -136,6 +141,7 @@ fn everything_is_there_after_a_restart() {
             failures: vec![(jail("web"), net("192.0.2.7"), times)],
             floors: vec![(jail("web"), net("192.0.2.0/24"), nano(-1))],
             progress: vec![(jail("web"), output, at_output), (jail("web"), file, in_file)],
+            names,
         }
     );
 }
