@@ -50,24 +50,24 @@ impl Names {
     }
 
     /// Takes an answer in; says whether it changes anything.
-    fn take(&mut self, name: String, answer: Result<Vec<Address>, String>) -> bool {
+    fn take(&mut self, name: &str, answer: Result<Vec<Address>, String>) -> bool {
         match answer {
             Ok(addresses) => {
-                let was_failing = self.failing.remove(&name).is_some();
+                let was_failing = self.failing.remove(name).is_some();
                 if was_failing {
                     tracing::info!("well again: the name {name} is found");
                 }
-                let before = self.addresses.insert(name.clone(), addresses);
-                was_failing || before.as_ref() != self.addresses.get(&name)
+                let before = self.addresses.insert(name.to_owned(), addresses);
+                was_failing || before.as_ref() != self.addresses.get(name)
             }
             Err(why) => {
-                let before = self.failing.insert(name.clone(), why);
+                let before = self.failing.insert(name.to_owned(), why);
                 if before.is_none() {
-                    for trouble in self.troubles().filter(|told| told.contains(&name)) {
+                    for trouble in self.troubles().filter(|told| told.contains(name)) {
                         tracing::warn!("{trouble}");
                     }
                 }
-                before.as_ref() != self.failing.get(&name)
+                before.as_ref() != self.failing.get(name)
             }
         }
     }
@@ -94,7 +94,7 @@ pub(crate) async fn resolve(
         let mut answers: FuturesUnordered<_> = waiting.by_ref().take(AT_ONCE).map(ask).collect();
         while let Some((answer, name)) = answers.next().await {
             answers.extend(waiting.next().map(ask));
-            if known.take(name, answer) && found.send(known.clone()).await.is_err() {
+            if known.take(&name, answer) && found.send(known.clone()).await.is_err() {
                 return;
             }
         }
@@ -128,16 +128,16 @@ mod tests {
     #[test]
     fn the_last_good_answer_stays() {
         let mut names = Names::default();
-        let home = || "home.example".to_owned();
+        let home = "home.example";
         let address: Address = "192.0.2.1".parse().unwrap();
-        assert!(names.take(home(), Err("no answer".into())));
+        assert!(names.take(home, Err("no answer".into())));
         assert!(names.troubles().next().unwrap().contains("nobody is spared"));
-        assert!(names.take(home(), Ok(vec![address])));
-        assert!(!names.take(home(), Ok(vec![address])), "nothing is new");
+        assert!(names.take(home, Ok(vec![address])));
+        assert!(!names.take(home, Ok(vec![address])), "nothing is new");
         assert_eq!(names.troubles().count(), 0);
-        assert!(names.take(home(), Err("no answer".into())));
-        assert!(!names.take(home(), Err("no answer".into())));
-        assert_eq!(names.addresses[&home()], [address]);
+        assert!(names.take(home, Err("no answer".into())));
+        assert!(!names.take(home, Err("no answer".into())));
+        assert_eq!(names.addresses[home], [address]);
         let told: Vec<_> = names.troubles().collect();
         assert!(told[0].contains("home.example") && told[0].contains("192.0.2.1"), "{told:?}");
     }
