@@ -125,6 +125,19 @@ impl Tally {
         self.seen.values().rev()
     }
 
+    /// What the addresses are now; those that are nothing any more are forgotten. A
+    /// container's name may be known only after its first failure.
+    pub(super) fn refresh(&mut self, now: impl Fn(Network) -> Option<Exempt>) {
+        self.seen.retain(|network, hidden| {
+            let exempt = now(*network);
+            let is_there = exempt.is_some();
+            if let (Some(exempt), false) = (exempt, matches!(hidden.exempt.why, Why::Behind(_))) {
+                hidden.exempt = exempt;
+            }
+            is_there
+        });
+    }
+
     /// Forgets the addresses of which `keep` says no.
     pub(super) fn retain(&mut self, keep: impl Fn(Network) -> bool) {
         self.seen.retain(|network, _| keep(*network));

@@ -186,7 +186,9 @@ impl Jail {
         }
         let ignore = &self.ignore;
         let why = |network| never.exempt(ignore, network).map(|exempt| exempt.why);
-        self.hidden.retain(|network| why(network).is_some_and(|why| why.hides_clients()));
+        self.hidden.refresh(|network| {
+            never.exempt(ignore, network).filter(|exempt| exempt.why.hides_clients())
+        });
         self.ignored.retain(|network| why(network).is_some_and(|why| !why.hides_clients()));
     }
 
