@@ -4,13 +4,15 @@
 //! A step happens at a second (`at`). What it does (`do`) is one of
 //!
 //! ```text
-//!  fail NETWORK [xN] [line SECOND] [jail JAIL]   a line, N times; its own time if it is not now
+//!  fail NETWORK [xN] [line SECOND] [for LIST] [jail JAIL]   a line, N times; its own time if it
+//!                  is not now; `for` what proxies passed on, such as 203.0.113.9,10.0.0.1
 //!  login NETWORK [line SECOND] [jail JAIL]       a line says that it logged in
 //!  ban NETWORK [for SECONDS|ever] [jail JAIL] [force]
 //!  unban NETWORK|all [jail JAIL]
 //!  jail KEY        the jail of [jails.KEY] comes, or changes (that of `web` is there at 0)
 //!  left JAIL       its last container is gone
 //!  look KEY        [surroundings.KEY] from now on (`start` is there at 0)
+//!  ssh [LIST]      those have had an SSH connection for long
 //!  found JAIL NETWORK SECOND      a ban in the kernel that nobody ordered
 //!  in-force|held-back JAIL NETWORK
 //!  restart         guard stops and starts with what the store has
@@ -40,8 +42,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use guard::model::{
-    BanTime, BlockRules, BlockType, Chain, DockerNetwork, Growth, IgnoreEntry, JailName, JailRules,
-    Limits, Network, News, Policy, Ports, Prefixes, ServiceId, Until,
+    Address, BanTime, BlockRules, BlockType, Chain, DockerNetwork, Growth, Hop, IgnoreEntry,
+    JailName, JailRules, Limits, Network, News, Policy, Ports, Prefixes, ServiceId, Until,
 };
 use guard::warden::{
     BanRequest, Effect, FoundBan, Outcome, Settings, Surroundings, UnbanRequest, UnbanWhich,
@@ -69,6 +71,8 @@ struct SettingsText {
     track_max: Option<usize>,
     #[serde(default)]
     ignore: Vec<String>,
+    #[serde(default)]
+    trusted_proxies: Vec<String>,
     ignore_docker: Option<bool>,
     pardon: Option<u64>,
     ban_burst: Option<u32>,
@@ -83,6 +87,8 @@ struct SurroundingsText {
     own: Vec<String>,
     networks: Vec<NetworkText>,
     names: BTreeMap<String, Vec<String>>,
+    /// Container names by address.
+    containers: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Deserialize)]
@@ -117,6 +123,9 @@ struct JailText {
     prefix: Option<(u8, u8)>,
     #[serde(default)]
     recidive: bool,
+    /// Is the chain INPUT?
+    #[serde(default)]
+    input: bool,
 }
 
 #[derive(Deserialize)]
@@ -159,6 +168,8 @@ fn play(scenario: &Scenario) -> Result<(), String> {
     let settings = Settings {
         track_max: scenario.settings.track_max.unwrap_or(default.track_max),
         ignore: entries(&scenario.settings.ignore),
+        trusted_proxies: entries(&scenario.settings.trusted_proxies),
+        ssh_ports: default.ssh_ports,
         ignore_docker: scenario.settings.ignore_docker.unwrap_or(default.ignore_docker),
         pardon: scenario.settings.pardon.map_or(default.pardon, Duration::from_secs),
         ban_burst: scenario.settings.ban_burst.unwrap_or(default.ban_burst),
@@ -203,7 +214,7 @@ fn compare(world: &World, step: &Step, answer: &Result<String, String>) -> Resul
         (found, ..) => return Err(format!("answers {found:?}")),
     }
     if let Some(hidden) = &step.hidden {
-        let all = world.warden.jails().flat_map(guard::warden::JailView::hidden);
+        let all = world.warden.jails().flat_map(|jail| jail.hidden().chain(jail.awaits_ssh()));
         let found: Vec<String> = all
             .map(|h| format!("{} x{} last {}: {}", h.network, h.count, second(h.last), h.exempt))
             .collect();
@@ -243,6 +254,11 @@ fn act(world: &mut World, scenario: &Scenario, step: &Step) -> Result<String, St
             let seen = world.surroundings.clone();
             world.input(now, |warden, t| warden.handle_surroundings(t, seen));
         }
+        "ssh" => {
+            let list = words.first().into_iter().flat_map(|list| list.split(','));
+            let peers: Vec<Address> = list.map(|peer| peer.parse().unwrap()).collect();
+            world.input(now, |warden, t| warden.handle_ssh_peers(t, peers));
+        }
         "found" => {
             let until = Until::Time(world::at(words[2].parse().unwrap()));
             let (jail, network) = (jail_name(words[0]), net(words[1]));
@@ -269,9 +285,10 @@ fn fail(world: &mut World, now: i64, words: &[&str], jail: Option<JailName>) {
     let line = option(words, "line").map_or(now, |text| text.parse().unwrap());
     let times = words.iter().find_map(|word| word.strip_prefix('x')?.parse().ok()).unwrap_or(1);
     let jail = jail.unwrap_or_else(|| jail_name("web"));
+    let forwarded = option(words, "for").map(Hop::read_list).unwrap_or_default();
     let (mut orders, mut told) = (Vec::new(), Vec::new());
     for _ in 0..times {
-        world.fail(now, &jail, net(words[0]), line);
+        world.fail(now, &jail, (net(words[0]), &forwarded), line);
         orders.append(&mut world.orders);
         told.append(&mut world.told);
     }
@@ -346,7 +363,13 @@ fn surroundings(text: &SurroundingsText) -> Surroundings {
     Surroundings {
         own: addresses(&text.own),
         networks: text.networks.iter().map(network).collect(),
+        containers: text
+            .containers
+            .iter()
+            .map(|(address, name)| (address.parse().unwrap(), name.as_str().into()))
+            .collect(),
         names: text.names.iter().map(|(name, list)| (name.clone(), addresses(list))).collect(),
+        ..Surroundings::default()
     }
 }
 
@@ -363,7 +386,7 @@ fn rules(key: &str, text: &JailText) -> JailRules {
         },
         ignore: entries(&text.ignoreip),
         block: BlockRules {
-            chains: BTreeSet::from([Chain::DockerUser]),
+            chains: BTreeSet::from([if text.input { Chain::Input } else { Chain::DockerUser }]),
             ports: Ports::All,
             block_type: BlockType::Reject,
         },

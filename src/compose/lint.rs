@@ -326,6 +326,7 @@ fn container(service: &Service, own: bool) -> Container {
         log_driver: service.log_driver.as_ref().map_or("json-file", |(name, _)| name).to_owned(),
         network_mode: service.network_mode.clone(),
         ports: Vec::new(),
+        addresses: Vec::new(),
         mounts: Vec::new(),
         timezone: None,
         one_off: false,

@@ -356,6 +356,7 @@ impl Follower {
             let failures = networks.into_iter().map(|network| Failure {
                 jail: self.jail.clone(),
                 network,
+                forwarded: hit.forwarded.clone(),
                 at: hit.at,
                 source: source.clone(),
                 progress: progress.clone(),

@@ -14,9 +14,11 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::follow::{Came, FollowerState};
+use super::lists::{self, Lists};
+use super::names::{self, Names};
 use super::pump::{self, Command, Report};
 use super::start::{Start, located, path_space};
-use super::surroundings::{self, Parts};
+use super::surroundings::Parts;
 use super::trial::Ground;
 use super::wanted::{
     Before, FollowerKey, FollowerSpec, Known, Target, Wanted, What, counts, wanted,
@@ -27,13 +29,12 @@ use crate::filters::Catalog;
 use crate::firewall;
 use crate::labels::{self, Complaint, Defaults, Severity};
 use crate::model::{
-    Address, Container, ContainerId, Event, IgnoreEntry, JailName, Memory, News, SourceId,
-    Timestamp,
+    Container, ContainerId, Event, IgnoreEntry, JailName, Memory, News, SourceId, Timestamp,
 };
 
 /// The host's own addresses are read again so often.
-const LOOK_AROUND: Duration = Duration::from_secs(30);
-/// The first look-up of names delays the first follower so long at most.
+const LOOK_AROUND: Duration = Duration::from_secs(5);
+/// The first look-up of names and lists delays the first follower so long at most.
 const NAMES_WAIT: Duration = Duration::from_secs(2);
 /// So many changes are taken together.
 const CHANGES_AT_ONCE: usize = 64;
@@ -94,6 +95,7 @@ pub(crate) struct Jails {
     came: HashMap<JailName, Came>,
     surroundings: Parts,
     names: watch::Sender<BTreeSet<String>>,
+    lists: watch::Sender<BTreeSet<String>>,
     /// Docker's networks are known: without them a gateway could be banned.
     networks_known: bool,
     /// All containers were told once, guard's own among them: only its mounts say
@@ -169,8 +171,9 @@ pub(crate) fn prepare(parameters: Parameters, memory: &Memory) -> (Task, AskJail
         tasks: JoinSet::new(),
         owners: HashMap::new(),
         came,
-        surroundings: Parts::default(),
+        surroundings: Parts::beginning_with(memory.names.clone()),
         names: watch::Sender::new(BTreeSet::new()),
+        lists: watch::Sender::new(BTreeSet::new()),
         networks_known: false,
         listed: false,
         all_told: false,
@@ -189,21 +192,26 @@ impl Task {
     pub(crate) async fn run(self, mut changes: mpsc::Receiver<Change>) {
         let Task { mut jails, mut looks } = self;
         let (found, mut names_found) = mpsc::channel(4);
-        let resolver = surroundings::resolve(
-            jails.names.subscribe(),
-            found,
-            jails.parameters.cancel.child_token(),
-        );
+        let known = jails.surroundings.names.clone();
+        let cancel = || jails.parameters.cancel.child_token();
+        let resolver = names::resolve(jails.names.subscribe(), known, found, cancel());
+        let (found, mut lists_found) = mpsc::channel(4);
+        let reader = lists::watch(jails.lists.subscribe(), found, cancel());
+        jails.tell_names();
         let resolver = tokio::spawn(resolver);
+        let reader = tokio::spawn(reader);
         // Who is to be left alone by name is known before the first failure counts,
         // unless DNS is slow.
-        jails.tell_names();
         let wait = tokio::time::sleep(NAMES_WAIT);
         tokio::pin!(wait);
-        while jails.names.borrow().len() > jails.surroundings.names.len() {
+        while jails.awaits_names() {
             tokio::select! {
                 () = &mut wait => break,
-                Some(names) = names_found.recv() => jails.surroundings.names = names,
+                Some(names) = names_found.recv() => jails.names_found(names).await,
+                Some(lists) = lists_found.recv() => {
+                    jails.surroundings.lists = lists;
+                    jails.tell_names();
+                }
                 () = jails.parameters.cancel.cancelled() => break,
             }
         }
@@ -220,6 +228,7 @@ impl Task {
                     jails.changes(batch.drain(..)).await;
                 }
                 Some(names) = names_found.recv() => jails.names_found(names).await,
+                Some(lists) = lists_found.recv() => jails.lists_found(lists).await,
                 Some(ended) = jails.tasks.join_next_with_id() => jails.follower_ended(ended).await,
                 Some(look) = looks.recv() => look(&jails),
                 _ = look_around.tick() => jails.look_around().await,
@@ -227,6 +236,7 @@ impl Task {
         }
         jails.stop().await;
         resolver.abort();
+        reader.abort();
     }
 }
 
@@ -379,14 +389,40 @@ impl Jails {
         self.containers.insert(container.id.clone(), Known { container, reading });
     }
 
-    async fn names_found(&mut self, names: BTreeMap<String, Vec<Address>>) {
+    async fn names_found(&mut self, names: Names) {
+        if names.addresses != self.surroundings.names.addresses {
+            self.command(Command::Names(names.addresses.clone())).await;
+        }
         self.surroundings.names = names;
         self.look_around().await;
     }
 
+    async fn lists_found(&mut self, lists: Lists) {
+        self.surroundings.lists = lists;
+        self.tell_names();
+        self.look_around().await;
+    }
+
+    /// Are there names or lists of which nothing is known, not even that they fail?
+    fn awaits_names(&self) -> bool {
+        let Parts { names, lists, .. } = &self.surroundings;
+        let known =
+            |name: &String| names.addresses.contains_key(name) || names.failing.contains_key(name);
+        let read =
+            |path: &String| lists.entries.contains_key(path) || lists.troubles.contains_key(path);
+        !self.names.borrow().iter().all(known) || !self.lists.borrow().iter().all(read)
+    }
+
+    /// What is wrong with names and lists of addresses, a sentence each.
+    pub(crate) fn list_troubles(&self) -> Vec<String> {
+        self.surroundings.troubles()
+    }
+
     /// Tells the warden who must never be banned, if that changed.
     async fn look_around(&mut self) {
-        if let Some(surroundings) = self.surroundings.changed() {
+        let containers = self.containers.values().map(|known| &known.container);
+        let engine = self.engine.engine().map(Engine::info);
+        if let Some(surroundings) = self.surroundings.changed(containers, engine) {
             self.command(Command::Surroundings(surroundings)).await;
         }
     }
@@ -447,21 +483,25 @@ impl Jails {
         }
     }
 
-    /// The resolver looks up the names of all ignore lists.
+    /// The resolver looks up the names of all ignore lists, and their files are read.
     fn tell_names(&self) {
+        let (mut names, mut lists) = (BTreeSet::new(), BTreeSet::new());
         let jails = self.before.jails.values().flat_map(|rules| &rules.ignore);
-        let names: BTreeSet<String> = jails
-            .chain(&self.parameters.ignore)
-            .filter_map(|entry| match entry {
-                IgnoreEntry::Name(name) => Some(name.clone()),
-                IgnoreEntry::Network(_) => None,
-            })
-            .collect();
-        self.names.send_if_modified(|known| {
-            let changed = *known != names;
-            *known = names;
-            changed
-        });
+        let listed = self.surroundings.listed_names();
+        for entry in jails.chain(&self.parameters.ignore).chain(listed) {
+            match entry {
+                IgnoreEntry::Name(name) => names.insert(name.clone()),
+                IgnoreEntry::File(path) => lists.insert(path.clone()),
+                IgnoreEntry::Network(_) => false,
+            };
+        }
+        for (known, now) in [(&self.names, names), (&self.lists, lists)] {
+            known.send_if_modified(|known| {
+                let changed = *known != now;
+                *known = now;
+                changed
+            });
+        }
     }
 
     /// Stops the followers that nobody wants, or wants otherwise.

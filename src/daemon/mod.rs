@@ -9,6 +9,7 @@
 //! | warden ([`pump`]) | counts and bans | all followers ended, all reports judged |
 //! | firewall (thread) | the kernel's rules | stopped by [`run`], after the warden |
 //! | store (thread) | the database | stopped by [`run`], after the warden |
+//! | ssh ([`ssh`]) | who is logged in on the host | cancelled |
 //! | control, operator ([`operator`]) | the socket | cancelled |
 //!
 //! Every channel is bounded, and no reader of a log ever waits for the kernel
@@ -17,11 +18,14 @@
 mod evidence;
 mod follow;
 mod jails;
+mod lists;
 pub mod log;
+mod names;
 mod operator;
 mod pump;
 mod resolver;
 pub mod settings;
+mod ssh;
 mod start;
 mod surroundings;
 mod trial;
@@ -201,6 +205,7 @@ struct Edges {
     control: JoinHandle<()>,
     operator: JoinHandle<()>,
     trouble: JoinHandle<()>,
+    ssh: JoinHandle<()>,
 }
 
 impl Edges {
@@ -216,13 +221,14 @@ impl Edges {
             defaults: settings.defaults,
             filters: Catalog::new(&settings.filter_path),
             zone: TimeZone::system(),
-            ignore: settings.ignore,
+            ignore: [settings.ignore, settings.trusted_proxies].concat(),
             commands: outboxes.commands,
             reports: outboxes.reports,
             firewall: Arc::clone(&core.firewall),
             events: core.events.clone(),
             cancel: cancel.child_token(),
         };
+        let peers = parameters.commands.clone();
         let (jails, ask_jails) = jails::prepare(parameters, memory);
         let operator = operator::Operator {
             warden: outboxes.ask,
@@ -248,6 +254,7 @@ impl Edges {
             discovery: tokio::spawn(docker::discover(discovery, changes, cancel.child_token())),
             trouble: tokio::spawn(tell_trouble(status, core.events.clone(), cancel.child_token())),
             jails: tokio::spawn(jails.run(changes_in)),
+            ssh: tokio::spawn(ssh::watch(settings.protect_ssh, peers, cancel.child_token())),
         }
     }
 }
@@ -262,6 +269,7 @@ async fn stop(core: Core, edges: Edges) {
         {
             ended(name, task).await;
         }
+        edges.ssh.abort();
         edges.operator.abort();
         edges.trouble.abort();
         ended("warden", pump).await;

@@ -152,7 +152,7 @@ impl Operator {
             summaries.push(self.summary(jail, &watched));
         }
         let complaints = self.jails.look(|jails| jails.complaints().to_vec());
-        let limits = self.jails.look(super::jails::Jails::limits);
+        let limits = self.jails.look(|jails| [jails.limits(), jails.list_troubles()].concat());
         let firewall = self.firewall.status().borrow().clone();
         let store = self.store.status().borrow().clone();
         let uptime = Timestamp::now().duration_since(self.started).as_secs();
@@ -454,6 +454,7 @@ fn judged(jail: JailView<'_>) -> Judged {
         options: Options::from(rules.as_ref()),
         warnings: jail
             .hidden()
+            .chain(jail.awaits_ssh())
             .map(|hidden| format!("{} ({} times). {}", hidden.what(), hidden.count, hidden.cure()))
             .chain(held(jail.held()))
             .collect(),

@@ -4,6 +4,7 @@
 //! on: orders to the firewall, records to the store in one write (and so in one
 //! transaction), events to the log and to watchers. Neither hand-over waits.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,8 +13,8 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use super::evidence::Evidence;
 use crate::firewall::{self, Order, Told};
 use crate::model::{
-    Ban, Event, Failure, JailName, JailRules, Login, Memory, News, Progress, Record, SourceId,
-    Timestamp,
+    Address, Ban, Event, Failure, JailName, JailRules, Login, Memory, News, Progress, Record,
+    SourceId, Timestamp,
 };
 use crate::store::Store;
 use crate::warden::{
@@ -49,6 +50,10 @@ pub(crate) enum Command {
     JailLeft(JailName),
     /// The host's addresses, Docker's networks or DNS names changed.
     Surroundings(Surroundings),
+    /// Others have had an SSH connection to the host for longer than a login takes.
+    SshPeers(BTreeSet<Address>),
+    /// The names that are left alone have these addresses.
+    Names(BTreeMap<String, Vec<Address>>),
     /// All jails that there are have been told: what is left of others may go.
     AllTold,
 }
@@ -257,6 +262,8 @@ impl Pump {
             Command::Jail(rules) => self.warden.handle_jail(now, rules),
             Command::JailLeft(jail) => self.warden.handle_jail_left(now, &jail),
             Command::Surroundings(all) => self.warden.handle_surroundings(now, all),
+            Command::Names(names) => self.store.write(vec![Record::Names(names)]),
+            Command::SshPeers(peers) => self.warden.handle_ssh_peers(now, peers),
             Command::AllTold => {
                 self.all_told = true;
                 self.let_go(now);

@@ -1,6 +1,6 @@
 //! (pure) guard's settings: environment strings → [`Settings`], all mistakes at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,13 +10,19 @@ use serde::Deserialize;
 
 use crate::filters;
 use crate::firewall::{self, BackendChoice, Ipv6, OnStop};
-use crate::labels::{self, Defaults};
+use crate::labels::{self, Defaults, duration};
 use crate::model::IgnoreEntry;
 use crate::store::KEEP_HISTORY as HISTORY;
 use crate::warden;
 
 /// What all of guard's variables begin with.
 const PREFIX: &str = "GUARD_";
+/// sshd's usual port.
+const SSH: u16 = 22;
+/// So many ports of sshd are taken.
+const MOST_SSH_PORTS: usize = 16;
+/// sshd ends a connection without a login after 120 s, unless told otherwise.
+const SSH_GRACE: Duration = Duration::from_secs(150);
 /// A jail remembers at most so many addresses: with five failures each, some 40 MB.
 const TRACK_MAX: usize = 200_000;
 /// Somebody who logged in is left alone for so long.
@@ -45,6 +51,10 @@ pub struct Settings {
     pub firewall: firewall::Settings,
     /// Addresses that no jail bans.
     pub ignore: Vec<IgnoreEntry>,
+    /// Proxies whose word is taken for their clients' addresses.
+    pub trusted_proxies: Vec<IgnoreEntry>,
+    /// Whom no ban may cut off from sshd.
+    pub protect_ssh: ProtectSsh,
     /// Leave the addresses of containers alone?
     pub ignore_docker: bool,
     /// How many addresses a jail counts at once.
@@ -61,6 +71,15 @@ pub struct Settings {
     pub log: String,
     /// How the log is written.
     pub log_format: LogFormat,
+}
+
+/// Those with an SSH connection to the host are not banned in INPUT.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProtectSsh {
+    /// The ports of sshd; none: nobody is protected.
+    pub ports: BTreeSet<u16>,
+    /// A connection counts once it is so old: longer than a login may take.
+    pub grace: Duration,
 }
 
 /// How the log is written.
@@ -102,6 +121,9 @@ struct Raw {
     on_stop: Option<String>,
     ignoreip: Option<String>,
     ignoredocker: Option<String>,
+    trusted_proxies: Option<String>,
+    protect_ssh: Option<String>,
+    ssh_grace: Option<String>,
     track_max: Option<String>,
     pardon: Option<String>,
     ban_burst: Option<String>,
@@ -115,7 +137,7 @@ struct Raw {
 
 /// All variables of guard itself, without their prefix; besides them, each label that
 /// limits or acts has one for its default.
-pub const NAMES: [&str; 17] = [
+pub const NAMES: [&str; 20] = [
     "PARDON",
     "BAN_BURST",
     "HISTORY",
@@ -130,6 +152,9 @@ pub const NAMES: [&str; 17] = [
     "ON_STOP",
     "IGNOREIP",
     "IGNOREDOCKER",
+    "TRUSTED_PROXIES",
+    "PROTECT_SSH",
+    "SSH_GRACE",
     "TRACK_MAX",
     "LOG",
     "LOG_FORMAT",
@@ -157,6 +182,8 @@ impl Settings {
         warden::Settings {
             track_max: self.track_max,
             ignore: self.ignore.clone(),
+            trusted_proxies: self.trusted_proxies.clone(),
+            ssh_ports: self.protect_ssh.ports.clone(),
             ignore_docker: self.ignore_docker,
             pardon: self.pardon,
             ban_burst: self.ban_burst,
@@ -210,7 +237,12 @@ impl Reader {
             defaults: self.defaults(&prefix, raw.rest),
             filter_path: self.filter_path(raw.filter_path),
             firewall,
-            ignore: self.ignore(raw.ignoreip),
+            ignore: self.entries("IGNOREIP", raw.ignoreip),
+            trusted_proxies: self.entries("TRUSTED_PROXIES", raw.trusted_proxies),
+            protect_ssh: ProtectSsh {
+                ports: self.ssh_ports(raw.protect_ssh),
+                grace: self.ssh_grace(raw.ssh_grace),
+            },
             ignore_docker: self.choice("IGNOREDOCKER", raw.ignoredocker.as_deref(), &SWITCH),
             track_max: self.track_max(raw.track_max),
             pardon: self.pardon(raw.pardon.as_deref()),
@@ -275,14 +307,44 @@ impl Reader {
         value
     }
 
-    fn ignore(&mut self, value: Option<String>) -> Vec<IgnoreEntry> {
+    fn entries(&mut self, name: &str, value: Option<String>) -> Vec<IgnoreEntry> {
         let Some(value) = value else { return Vec::new() };
         labels::parse_ignore(&value).unwrap_or_else(|flaws| {
             for flaw in flaws {
                 let remedy = flaw.remedy.map(|remedy| format!("; {remedy}")).unwrap_or_default();
-                self.wrong("IGNOREIP", flaw.what + &remedy);
+                self.wrong(name, flaw.what + &remedy);
             }
             Vec::new()
+        })
+    }
+
+    /// `on` is sshd's usual port, `off` none; else its ports.
+    fn ssh_ports(&mut self, value: Option<String>) -> BTreeSet<u16> {
+        let Some(value) = value else { return BTreeSet::from([SSH]) };
+        let word = SWITCH.iter().find(|(word, _)| word.eq_ignore_ascii_case(value.trim()));
+        if let Some((_, on)) = word.filter(|(word, _)| !matches!(*word, "0" | "1")) {
+            return on.then_some(SSH).into_iter().collect();
+        }
+        let mut ports = BTreeSet::new();
+        for text in value.split([',', ' ']).filter(|text| !text.is_empty()).take(MOST_SSH_PORTS) {
+            match text.parse::<u16>() {
+                Ok(port @ 1..) => {
+                    ports.insert(port);
+                }
+                _ => {
+                    let what = format!("`{}` is neither on, off nor a port of sshd", shown(text));
+                    self.wrong("PROTECT_SSH", what);
+                }
+            }
+        }
+        ports
+    }
+
+    fn ssh_grace(&mut self, value: Option<String>) -> Duration {
+        let Some(value) = value else { return SSH_GRACE };
+        duration::parse_finite(value.trim()).unwrap_or_else(|flaw| {
+            self.wrong("SSH_GRACE", flaw.what);
+            SSH_GRACE
         })
     }
 
@@ -420,6 +482,8 @@ mod tests {
         assert_eq!(settings.track_max, TRACK_MAX);
         assert!(settings.ignore_docker);
         assert!(settings.ignore.is_empty());
+        assert_eq!(settings.protect_ssh.ports, BTreeSet::from([22]));
+        assert_eq!(settings.protect_ssh.grace, SSH_GRACE);
         assert_eq!(settings.log_format, LogFormat::Text);
         assert_eq!((settings.pardon, settings.ban_burst), (Duration::from_secs(600), 200));
         assert_eq!((settings.history, settings.recidive), (90 * DAY, false));
@@ -435,7 +499,10 @@ mod tests {
             ("GUARD_FIREWALL", "iptables"),
             ("GUARD_IPV6", "off"),
             ("GUARD_ON_STOP", "keep"),
-            ("GUARD_IGNOREIP", "192.168.1.0/24, 10.0.0.1 home.example"),
+            ("GUARD_IGNOREIP", "192.168.1.0/24, 10.0.0.1 home.example file:/etc/guard/ignore"),
+            ("GUARD_TRUSTED_PROXIES", "198.51.100.0/24"),
+            ("GUARD_PROTECT_SSH", "22, 2222"),
+            ("GUARD_SSH_GRACE", "11m"),
             ("GUARD_IGNOREDOCKER", "false"),
             ("GUARD_TRACK_MAX", "1000"),
             ("GUARD_PARDON", "0"),
@@ -453,7 +520,12 @@ mod tests {
         assert_eq!(settings.firewall.backend, BackendChoice::Iptables);
         assert_eq!(settings.firewall.ipv6, Ipv6::Off);
         assert_eq!(settings.firewall.on_stop, OnStop::Keep);
-        assert_eq!(settings.ignore.len(), 3);
+        assert_eq!(settings.ignore.len(), 4);
+        assert_eq!(settings.trusted_proxies.len(), 1);
+        assert_eq!(settings.protect_ssh.ports, BTreeSet::from([22, 2222]));
+        assert_eq!(settings.protect_ssh.grace, Duration::from_secs(660));
+        let off = read(&[("GUARD_PROTECT_SSH", "Off")]).unwrap();
+        assert!(off.protect_ssh.ports.is_empty());
         assert!(!settings.ignore_docker);
         assert_eq!(settings.track_max, 1000);
         assert_eq!(settings.history, Duration::from_secs(7 * 24 * 3600));
@@ -470,6 +542,9 @@ mod tests {
             ("GUARD_FIREWALL", "pf"),
             ("GUARD_FILTER_PATH", "/etc/guard/filter.d:filters"),
             ("GUARD_IGNOREIP", "192.0.2.300"),
+            ("GUARD_TRUSTED_PROXIES", "file:ignore"),
+            ("GUARD_PROTECT_SSH", "ssh"),
+            ("GUARD_SSH_GRACE", "-1"),
             ("GUARD_TRACK_MAX", "many"),
             ("GUARD_HISTORY", "-1"),
             ("GUARD_MAXRETRI", "3"),
@@ -499,8 +574,11 @@ mod tests {
                 "GUARD_MAXRETRI",
                 "GUARD_PARDON",
                 "GUARD_PREFIX_V6",
+                "GUARD_PROTECT_SSH",
                 "GUARD_RECIDIVE",
-                "GUARD_TRACK_MAX"
+                "GUARD_SSH_GRACE",
+                "GUARD_TRACK_MAX",
+                "GUARD_TRUSTED_PROXIES"
             ]
         );
         let typo = mistakes.iter().find(|m| m.variable == "GUARD_MAXRETRI").unwrap();

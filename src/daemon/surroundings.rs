@@ -1,38 +1,45 @@
-//! Who must never be banned, as far as the host, Docker and DNS say it.
+//! Who must never be banned, as far as the host, Docker, DNS and files say it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::sync::Arc;
 
-use futures::StreamExt;
-use futures::stream::FuturesUnordered;
-use tokio::sync::{mpsc, watch};
-use tokio_util::sync::CancellationToken;
-
-use crate::model::{Address, DockerNetwork};
-use crate::warden::Surroundings;
-
-/// A DNS name is looked up again so often.
-const REFRESH: Duration = Duration::from_secs(300);
-/// One look-up may take so long.
-const LOOK_UP: Duration = Duration::from_secs(10);
-/// A name may have so many addresses.
-const MOST_ADDRESSES: usize = 64;
+use super::lists::Lists;
+use super::names::Names;
+use crate::docker::EngineInfo;
+use crate::model::{Address, Container, DockerNetwork, IgnoreEntry};
+use crate::warden::{EngineTraits, Surroundings};
 
 /// The parts of [`Surroundings`], each from its own teller.
 #[derive(Default)]
 pub(crate) struct Parts {
     pub(crate) networks: Vec<DockerNetwork>,
-    pub(crate) names: BTreeMap<String, Vec<Address>>,
+    pub(crate) names: Names,
+    pub(crate) lists: Lists,
+    own: Vec<Address>,
     told: Option<Surroundings>,
 }
 
 impl Parts {
+    /// What is known at first: the addresses that names had before.
+    pub(crate) fn beginning_with(names: BTreeMap<String, Vec<Address>>) -> Parts {
+        let names = Names { addresses: names, ..Names::default() };
+        Parts { names, ..Parts::default() }
+    }
+
     /// The surroundings as they are now, if they are not what was last told.
-    pub(crate) fn changed(&mut self) -> Option<Surroundings> {
+    pub(crate) fn changed<'c>(
+        &mut self,
+        containers: impl Iterator<Item = &'c Container>,
+        engine: Option<&EngineInfo>,
+    ) -> Option<Surroundings> {
+        self.look_at_own();
         let now = Surroundings {
-            own: own_addresses(),
+            own: self.own.clone(),
             networks: self.networks.clone(),
-            names: self.names.clone(),
+            containers: by_address(containers),
+            engine: engine.map(traits).unwrap_or_default(),
+            names: self.names.addresses.clone(),
+            lists: self.lists.entries.clone(),
         };
         if self.told.as_ref() == Some(&now) {
             return None;
@@ -40,71 +47,52 @@ impl Parts {
         self.told = Some(now.clone());
         Some(now)
     }
-}
 
-impl Parts {
     /// The surroundings as they were last told.
     pub(crate) fn told(&self) -> Surroundings {
         self.told.clone().unwrap_or_default()
     }
-}
 
-/// The addresses of all of the host's interfaces.
-fn own_addresses() -> Vec<Address> {
-    match if_addrs::get_if_addrs() {
-        Ok(interfaces) => {
-            let own: BTreeSet<_> =
-                interfaces.iter().map(|interface| Address::new(interface.ip())).collect();
-            own.into_iter().collect()
-        }
-        Err(error) => {
-            tracing::warn!("can't read the host's own addresses: {error}");
-            Vec::new()
+    /// The names in lists; those elsewhere are known to who wrote them.
+    pub(crate) fn listed_names(&self) -> impl Iterator<Item = &IgnoreEntry> {
+        self.lists.entries.values().flatten()
+    }
+
+    /// What is wrong with names and lists, a sentence each.
+    pub(crate) fn troubles(&self) -> Vec<String> {
+        self.names.troubles().chain(self.lists.troubles.values().flatten().cloned()).collect()
+    }
+
+    /// The addresses of all of the host's interfaces. If they can't be read, the host
+    /// has those that it had.
+    fn look_at_own(&mut self) {
+        match if_addrs::get_if_addrs() {
+            Ok(interfaces) => {
+                let own: BTreeSet<_> =
+                    interfaces.iter().map(|interface| Address::new(interface.ip())).collect();
+                self.own = own.into_iter().collect();
+            }
+            Err(error) => tracing::warn!("can't read the host's own addresses: {error}"),
         }
     }
 }
 
-/// Looks up the names in `wanted` now and every five minutes, and tells all that
-/// is known. A name that has no answer keeps its last good one.
-pub(crate) async fn resolve(
-    mut wanted: watch::Receiver<BTreeSet<String>>,
-    found: mpsc::Sender<BTreeMap<String, Vec<Address>>>,
-    cancel: CancellationToken,
-) {
-    let mut known: BTreeMap<String, Vec<Address>> = BTreeMap::new();
-    loop {
-        let names = wanted.borrow_and_update().clone();
-        known.retain(|name, _| names.contains(name));
-        // Side by side, each told as it comes: one that hangs holds up no other.
-        let mut answers: FuturesUnordered<_> =
-            names.into_iter().map(|name| async { (look_up(&name).await, name) }).collect();
-        while let Some((answer, name)) = answers.next().await {
-            match answer {
-                Ok(addresses) => {
-                    known.insert(name, addresses);
-                }
-                Err(why) => tracing::warn!("ignoreip: {name} has no address now: {why}"),
-            }
-            if found.send(known.clone()).await.is_err() {
-                return;
-            }
-        }
-        tokio::select! {
-            () = cancel.cancelled() => return,
-            () = tokio::time::sleep(REFRESH) => {}
-            changed = wanted.changed() => if changed.is_err() { return },
-        }
-    }
+/// Which running container has an address.
+fn by_address<'c>(containers: impl Iterator<Item = &'c Container>) -> BTreeMap<Address, Arc<str>> {
+    containers
+        .filter(|container| container.running)
+        .flat_map(|container| {
+            container.addresses.iter().map(|address| (*address, Arc::clone(&container.name)))
+        })
+        .collect()
 }
 
-async fn look_up(name: &str) -> Result<Vec<Address>, String> {
-    match tokio::time::timeout(LOOK_UP, tokio::net::lookup_host((name, 0))).await {
-        Ok(Ok(all)) => {
-            let addresses: BTreeSet<_> =
-                all.take(MOST_ADDRESSES).map(|socket| Address::new(socket.ip())).collect();
-            Ok(addresses.into_iter().collect())
-        }
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err(format!("no answer within {} s", LOOK_UP.as_secs())),
+fn traits(engine: &EngineInfo) -> EngineTraits {
+    let firewall = engine.firewall_backend.as_deref().unwrap_or_default();
+    EngineTraits {
+        rootless: engine.rootless,
+        desktop: engine.desktop,
+        userland_proxy: engine.userland_proxy,
+        firewalld: firewall.contains("firewalld"),
     }
 }

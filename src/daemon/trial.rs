@@ -242,11 +242,11 @@ impl Trial {
             };
             match hit.who {
                 Who::Network(network) => {
-                    self.replay.failure(jail, (network, hit.at), &line.text);
+                    self.replay.failure(jail, (network, &hit.forwarded, hit.at), &line.text);
                 }
                 Who::Name(name) => {
                     for network in self.resolver.addresses(&name).await {
-                        self.replay.failure(jail, (network, hit.at), &line.text);
+                        self.replay.failure(jail, (network, &hit.forwarded, hit.at), &line.text);
                     }
                 }
                 Who::Text(_) => self.replay.nobody(jail),

@@ -35,7 +35,9 @@ pub(super) fn container(told: models::ContainerInspectResponse, prefix: &str) ->
     let labels = bounded(config.labels.unwrap_or_default(), prefix);
     let name = bounded_name(&told.name.unwrap_or_default());
     let running = state.running.unwrap_or(false) && !state.restarting.unwrap_or(false);
-    let published = told.network_settings.and_then(|settings| settings.ports).unwrap_or_default();
+    let settings = told.network_settings.unwrap_or_default();
+    let addresses = addresses(settings.networks.as_ref());
+    let published = settings.ports.unwrap_or_default();
     // A stopped container has no ports, but will have these again.
     let wanted = host.port_bindings.unwrap_or_default();
     let ports = ports_of(if published.is_empty() && !running { &wanted } else { &published });
@@ -53,6 +55,7 @@ pub(super) fn container(told: models::ContainerInspectResponse, prefix: &str) ->
             .map(|typ| cut(&typ, MAX_NAME))
             .unwrap_or_default(),
         network_mode: cut(&host.network_mode.unwrap_or_default(), MAX_NAME),
+        addresses,
         ports,
         mounts: told
             .mounts
@@ -77,6 +80,7 @@ pub(super) fn container(told: models::ContainerInspectResponse, prefix: &str) ->
 pub(super) fn listed(told: models::ContainerSummary, prefix: &str) -> Option<Container> {
     let labels = bounded(told.labels.unwrap_or_default(), prefix);
     let name = bounded_name(told.names.unwrap_or_default().first().map_or("", String::as_str));
+    let addresses = addresses(told.network_settings.and_then(|s| s.networks).as_ref());
     let ports = told.ports.unwrap_or_default();
     let ports = ports.iter().filter_map(|port| {
         let protocol = match port.typ? {
@@ -102,6 +106,7 @@ pub(super) fn listed(told: models::ContainerSummary, prefix: &str) -> Option<Con
             &told.host_config.and_then(|host| host.network_mode).unwrap_or_default(),
             MAX_NAME,
         ),
+        addresses,
         ports: joined(ports.collect()),
         mounts: Vec::new(),
         timezone: None,
@@ -109,6 +114,18 @@ pub(super) fn listed(told: models::ContainerSummary, prefix: &str) -> Option<Con
         own: false,
         labels,
     })
+}
+
+/// A container's addresses in all of its networks.
+fn addresses(networks: Option<&HashMap<String, models::EndpointSettings>>) -> Vec<Address> {
+    let addresses: BTreeSet<Address> = networks
+        .into_iter()
+        .flatten()
+        .take(MAX_NETWORKS)
+        .flat_map(|(_, endpoint)| [&endpoint.ip_address, &endpoint.global_ipv6_address])
+        .filter_map(|text| text.as_deref()?.parse().ok())
+        .collect();
+    addresses.into_iter().collect()
 }
 
 /// Does it run? A container between two tries of its restart policy does not.

@@ -70,6 +70,10 @@ pub struct EngineInfo {
     pub firewall_backend: Option<String>,
     /// Does it run without root? Then its networks are not the host's.
     pub rootless: bool,
+    /// Does it run in Docker Desktop's machine?
+    pub desktop: bool,
+    /// Is docker-proxy used? Only engines since 29.5 say it.
+    pub userland_proxy: Option<bool>,
     /// Why `/info` can't be read, if so: a socket proxy without `INFO=1`.
     pub info_refused: Option<String>,
 }
@@ -138,7 +142,11 @@ impl Engine {
         match self.ask("/info", self.docker.info()).await {
             Ok(told) => {
                 info.name = told.name.as_deref().map(error::shorten);
-                info.firewall_backend = told.firewall_backend.and_then(|firewall| firewall.driver);
+                let firewall = told.firewall_backend.unwrap_or_default();
+                info.userland_proxy = userland_proxy(&firewall.info.unwrap_or_default());
+                info.firewall_backend = firewall.driver;
+                let system = told.operating_system.unwrap_or_default();
+                info.desktop = system.contains("Docker Desktop");
                 info.rootless = told
                     .security_options
                     .unwrap_or_default()
@@ -178,6 +186,14 @@ impl Engine {
             item.map_err(|error| DockerError::from_bollard(&error, "/containers/logs", &host))
         }))
     }
+}
+
+/// What the engine says of docker-proxy among its pairs of words.
+fn userland_proxy(told: &[Vec<String>]) -> Option<bool> {
+    told.iter().find_map(|pair| match pair.as_slice() {
+        [key, value] if key == "EnableUserlandProxy" => value.parse().ok(),
+        _ => None,
+    })
 }
 
 /// A client for `host`; nothing is asked yet.

@@ -177,6 +177,7 @@ pub(super) mod tests {
             tty: false,
             log_driver: String::new(),
             network_mode: String::new(),
+            addresses: Vec::new(),
             ports: Vec::new(),
             mounts: mounts
                 .iter()

@@ -166,7 +166,7 @@ fn is_address(group: &Group) -> bool {
 
 /// Does the group name somebody, or the connection of somebody?
 fn names_somebody(group: &Group) -> bool {
-    ["ip4", "ip6", "dns", "fid", "mlfid"].contains(&group.name.as_str())
+    ["ip4", "ip6", "dns", "fid", "mlfid", "forwarded"].contains(&group.name.as_str())
 }
 
 fn check_groups(groups: &[Group]) -> Result<(), Fault> {

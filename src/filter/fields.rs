@@ -5,7 +5,7 @@
 //! `tuple_NAME` makes `NAME` a tuple, and a failregex's groups replace prefregex's.
 
 use super::engine::{Captures, Engine};
-use crate::model::{Address, Network};
+use crate::model::{Address, Hop, Network};
 
 /// The numbers of the groups that mean something to the filter.
 pub(super) const IP4: usize = 0;
@@ -19,8 +19,9 @@ pub(super) const FORGET: usize = 7;
 pub(super) const GAINED: usize = 8;
 pub(super) const USER: usize = 9;
 pub(super) const CONTENT: usize = 10;
+pub(super) const FORWARDED: usize = 11;
 
-const SPECIAL: [&str; 11] = [
+const SPECIAL: [&str; 12] = [
     "ip4",
     "ip6",
     "dns",
@@ -32,6 +33,7 @@ const SPECIAL: [&str; 11] = [
     "mlfgained",
     "user",
     "content",
+    "forwarded",
 ];
 
 /// The names of a filter's groups, by their numbers.
@@ -251,6 +253,8 @@ impl Fields {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Identity {
     Network(Network),
+    /// An address with what proxies passed on to it.
+    Forwarded(Network, Vec<Hop>),
     /// Looks like an address, and is none: `999.1.1.1`.
     Unreal(String),
     /// A host's name.
@@ -265,15 +269,36 @@ pub(super) fn identity<'t>(get: impl Fn(usize) -> Option<&'t str>) -> Option<Ide
     let text = |group: usize| get(group).filter(|text| !text.is_empty());
     if let Some(address) = text(IP4).or_else(|| text(IP6)) {
         return Some(match network(address, text(CIDR)) {
-            Some(network) => Identity::Network(network),
+            Some(network) => {
+                let hops = text(FORWARDED).map(Hop::read_list).unwrap_or_default();
+                if hops.is_empty() || !network.is_single() {
+                    Identity::Network(network)
+                } else {
+                    Identity::Forwarded(network, hops)
+                }
+            }
             None => Identity::Unreal(address.to_owned()),
         });
+    }
+    if let (None, Some(list)) = (text(DNS), text(FORWARDED)) {
+        return Some(last_hop(list));
     }
     let (name, kind): (_, fn(String) -> Identity) = match text(DNS) {
         Some(name) => (name, Identity::Name),
         None => (text(FID)?, Identity::Id),
     };
     Some(address_in(name).map_or_else(|| kind(name.to_owned()), Identity::Network))
+}
+
+/// Where the list is all that the regex has, its last entry is who spoke to the proxy
+/// that the service trusts.
+fn last_hop(list: &str) -> Identity {
+    let mut hops = Hop::read_list(list);
+    match hops.pop() {
+        Some(Hop::Address(address)) if hops.is_empty() => Identity::Network(address.into()),
+        Some(Hop::Address(address)) => Identity::Forwarded(address.into(), hops),
+        Some(Hop::Unknown) | None => Identity::Unreal(list.to_owned()),
+    }
 }
 
 /// The address that an identifier is, perhaps in brackets or with a prefix's length.
@@ -346,5 +371,17 @@ mod tests {
         assert_eq!(who(&[(IP4, "999.1.1.1")]), Some(Identity::Unreal("999.1.1.1".into())));
         assert_eq!(who(&[(IP4, "192.0.2.7"), (CIDR, "24")]), network("192.0.2.0/24"));
         assert_eq!(who(&[]), None);
+        let chain = |peer: &str, list: &str| {
+            Some(Identity::Forwarded(peer.parse().unwrap(), Hop::read_list(list)))
+        };
+        let list = "192.0.2.8, 192.0.2.9";
+        assert_eq!(who(&[(FORWARDED, list), (IP4, "10.0.0.1")]), chain("10.0.0.1", list));
+        assert_eq!(who(&[(FORWARDED, list)]), chain("192.0.2.9", "192.0.2.8"));
+        assert_eq!(who(&[(FORWARDED, "192.0.2.9")]), network("192.0.2.9"));
+        assert_eq!(who(&[(FORWARDED, "-"), (IP4, "10.0.0.1")]), network("10.0.0.1"));
+        assert_eq!(who(&[(FORWARDED, "-")]), Some(Identity::Unreal("-".into())));
+        let unknown = "192.0.2.9, unknown";
+        assert_eq!(who(&[(FORWARDED, unknown)]), Some(Identity::Unreal(unknown.into())));
+        assert_eq!(who(&[(FORWARDED, list), (DNS, "a.b")]), Some(Identity::Name("a.b".into())));
     }
 }

@@ -210,7 +210,11 @@ impl Filter {
             let layout = self.success_layouts.get(regex)?;
             match fields::identity(|group| layout.get(&captures, group))? {
                 Identity::Network(network) => Some((regex, network)),
-                Identity::Unreal(_) | Identity::Name(_) | Identity::Id(_) => None,
+                // Whose word a list is, is not known here.
+                Identity::Forwarded(..)
+                | Identity::Unreal(_)
+                | Identity::Name(_)
+                | Identity::Id(_) => None,
             }
         })
     }
@@ -224,7 +228,8 @@ impl Filter {
     fn own_identity(&self, regex: usize, captures: &Captures<'_>) -> Option<Identity> {
         let layout = self.layouts.get(regex)?;
         let get = |group| layout.get(captures, group);
-        let address = get(fields::IP4).is_some() || get(fields::IP6).is_some();
+        let address =
+            [fields::IP4, fields::IP6, fields::FORWARDED].into_iter().any(|g| get(g).is_some());
         address.then(|| fields::identity(get)).flatten()
     }
 

@@ -15,7 +15,7 @@ use super::filter::{Begun, Filter, Found};
 use super::spec::UseDns;
 use super::time::{Clock, Phase, ZoneHint};
 use super::tracking::{Connections, Told};
-use crate::model::{Line, MAX_LINE, Network};
+use crate::model::{Hop, Line, MAX_LINE, Network};
 
 /// A [`Filter`] with its state on one source: what its dates look like and when the
 /// last one was, the lines that are matched together, the connections that are open.
@@ -78,6 +78,8 @@ pub enum Verdict {
 pub struct Hit {
     /// Who failed.
     pub who: Who,
+    /// What proxies passed on to whoever that is (`<FORWARDED>`), the first one's first.
+    pub forwarded: Vec<Hop>,
     /// When; never after the `now` that was given, but in [`Phase::Replay`].
     pub at: Timestamp,
     /// The failregex that matched, by its index in the spec.
@@ -102,7 +104,7 @@ pub enum Who {
 enum Judged {
     Ignored,
     NoFailure(usize),
-    Failed { who: Who, regex: usize, lines: u32 },
+    Failed { who: Who, forwarded: Vec<Hop>, regex: usize, lines: u32 },
     LoggedIn { network: Network, regex: usize },
 }
 
@@ -239,15 +241,17 @@ impl Judge {
             None => Verdict::Missed,
             Some(Judged::Ignored) => Verdict::Ignored,
             Some(Judged::NoFailure(regex)) => Verdict::NoFailure(regex),
-            Some(Judged::Failed { who, regex, lines }) => self
-                .clock
-                .judge(at, date, now, phase)
-                .map_or(Verdict::TooOld, |at| Verdict::Failure(Hit { who, at, regex, lines })),
+            Some(Judged::Failed { who, forwarded, regex, lines }) => {
+                self.clock.judge(at, date, now, phase).map_or(Verdict::TooOld, |at| {
+                    Verdict::Failure(Hit { who, forwarded, at, regex, lines })
+                })
+            }
             Some(Judged::LoggedIn { network, regex }) => {
                 let (who, lines) = (Who::Network(network), 1);
-                self.clock
-                    .judge(at, date, now, phase)
-                    .map_or(Verdict::TooOld, |at| Verdict::LoggedIn(Hit { who, at, regex, lines }))
+                let forwarded = Vec::new();
+                self.clock.judge(at, date, now, phase).map_or(Verdict::TooOld, |at| {
+                    Verdict::LoggedIn(Hit { who, forwarded, at, regex, lines })
+                })
             }
         };
         if let Some(date) = date {
@@ -464,14 +468,19 @@ impl Judge {
     }
 
     fn failed(&self, identity: Identity, regex: usize, lines: u32) -> Option<Judged> {
+        let mut forwarded = Vec::new();
         let who = match (identity, self.filter.use_dns()) {
             (Identity::Network(network), _) => Who::Network(network),
+            (Identity::Forwarded(network, hops), _) => {
+                forwarded = hops;
+                Who::Network(network)
+            }
             (Identity::Unreal(text) | Identity::Id(text), _) => Who::Text(text),
             (Identity::Name(name), UseDns::Raw) => Who::Text(name),
             (Identity::Name(name), UseDns::Yes | UseDns::Warn) => Who::Name(name),
             (Identity::Name(_), UseDns::No) => return None,
         };
-        Some(Judged::Failed { who, regex, lines })
+        Some(Judged::Failed { who, forwarded, regex, lines })
     }
 }
 

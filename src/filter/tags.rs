@@ -20,6 +20,16 @@ const IP6: &str = concat!(
 
 const DNS: &str = r"(?P<dns>[\w\-.^_]*\w)";
 
+/// A list of addresses as proxies pass it on, where quotes surround it: all between
+/// them, so that nothing a client puts into it makes the line unseen.
+const IN_DOUBLE_QUOTES: &str = r#"(?P<forwarded>(?:[^"\\\n]|\\.)*)"#;
+const IN_QUOTES: &str = r"(?P<forwarded>(?:[^'\\\n]|\\.)*)";
+
+/// The same where nothing surrounds it. Entries have no blanks and no quotes in them, or
+/// what a client calls itself elsewhere in the line could be taken for an entry.
+const BARE: &str =
+    concat!(r"(?P<forwarded>[0-9A-Za-z._:%\-\[\]]+", r"(?:[ \t]*,[ \t]*[0-9A-Za-z._:%\-\[\]]+)*)");
+
 const CIDR: &str = r"(?P<cidr>[0-9]+)";
 
 /// `user` with all its tags expanded, in Python's dialect. `dns` says whether `<HOST>`
@@ -37,7 +47,8 @@ pub(super) fn expand(user: &str, dns: UseDns) -> Pattern {
             continue;
         };
         let span = start..start + name.len() + 2;
-        match state.expansion(name) {
+        let around = (&user[..start], &user[span.end..]);
+        match state.expansion(name, around) {
             Some(regex) => out.push(&regex, span.clone()),
             None => out.push_user(&user[span.clone()], start),
         }
@@ -70,7 +81,8 @@ struct State {
 
 impl State {
     /// What the tag `name` stands for; `None`: for itself.
-    fn expansion(&mut self, name: &str) -> Option<String> {
+    /// `around` is the text before and behind it.
+    fn expansion(&mut self, name: &str, around: (&str, &str)) -> Option<String> {
         Some(match name {
             "HOST" if self.dns != UseDns::No => format!(r"(?:\[?(?:{IP4}|{IP6})\]?|{DNS})"),
             "HOST" | "ADDR" | "F-ADDR/" => format!(r"\[?(?:{IP4}|{IP6})\]?"),
@@ -79,6 +91,7 @@ impl State {
             "DNS" | "F-DNS/" => DNS.to_owned(),
             "CIDR" | "F-CIDR/" => CIDR.to_owned(),
             "SUBNET" | "F-SUBNET/" => format!(r"\[?(?:{IP4}|{IP6})(?:/{CIDR})?\]?"),
+            "FORWARDED" | "F-FORWARDED/" => list(around).to_owned(),
             "F-ID/" => r"(?P<fid>\S+)".to_owned(),
             "F-PORT/" => r"(?P<fport>\w+)".to_owned(),
             "SKIPLINES" => {
@@ -104,6 +117,18 @@ impl State {
         }
         self.open.push(name.to_owned());
         Some(format!("(?P<{}>", group_name(name)))
+    }
+}
+
+/// The list of addresses, in its surroundings.
+fn list((before, behind): (&str, &str)) -> &'static str {
+    let is_between = |quote: char| before.ends_with(quote) && behind.starts_with(quote);
+    if is_between('"') {
+        IN_DOUBLE_QUOTES
+    } else if is_between('\'') {
+        IN_QUOTES
+    } else {
+        BARE
     }
 }
 
@@ -137,6 +162,16 @@ mod tests {
         check("<F-USER>.*</F-USER>", "(?P<user>.*)");
         check("<F-ALT_USER1>a</F-ALT_USER1>", "(?P<alt_user1>a)");
         check("<F-ID>a</F-ID><F-PORT/>", r"(?P<fid>a)(?P<fport>\w+)");
+    }
+
+    #[test]
+    fn a_list_of_addresses_is_all_between_its_quotes() {
+        for tag in ["<FORWARDED>", "<F-FORWARDED/>"] {
+            check(&format!("for {tag}$"), &format!("for {BARE}$"));
+            check(&format!("\"{tag}\""), &format!("\"{IN_DOUBLE_QUOTES}\""));
+            check(&format!("'{tag}'"), &format!("'{IN_QUOTES}'"));
+            check(&format!("\"a {tag}\""), &format!("\"a {BARE}\""));
+        }
     }
 
     #[test]

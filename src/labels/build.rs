@@ -12,7 +12,9 @@ use super::table::Reach;
 use super::values::{MAX_PATHS, MAX_VALUE};
 use super::{Flaw, Severity};
 use crate::filter::{Filter, FilterSpec, Library};
-use crate::model::{BanTime, BlockType, Chain, Container, JailName, Limits, MANUAL_JAIL, Protocol};
+use crate::model::{
+    BanTime, BlockType, Chain, Container, IgnoreEntry, JailName, Limits, MANUAL_JAIL, Protocol,
+};
 
 /// Labels that are about a log.
 const OF_A_LOG: [&str; 9] = [
@@ -133,6 +135,7 @@ impl<'a> Draft<'a> {
             (filter, self.sources(setting.container))
         };
         self.warn(&options, setting.container);
+        self.refuse_lists(&options, setting.container);
         self.refuse_spoilt(setting.spoilt);
         if self.findings.iter().any(|finding| finding.severity == Severity::Error) {
             return None;
@@ -170,6 +173,19 @@ impl<'a> Draft<'a> {
             log_zone: options.log_zone,
             asked: asked.unwrap_or_default(),
         })
+    }
+
+    /// Files are guard's own: whoever may label some container must not have them read.
+    fn refuse_lists(&mut self, options: &Options, container: &Container) {
+        let lists = options.ignore.iter().flatten();
+        let has_list = lists.into_iter().any(|entry| matches!(entry, IgnoreEntry::File(_)));
+        if container.own || !has_list {
+            return;
+        }
+        self.about_whole(|span| {
+            Flaw::new(span, "`ignoreip` names a file, and files are read for guard itself only")
+                .mend("put the list into GUARD_IGNOREIP, or write the addresses here")
+        });
     }
 
     /// A jail can't take an option from `guard.<option>` where that is wrong.

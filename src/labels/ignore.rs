@@ -10,8 +10,13 @@ use crate::model::{IgnoreEntry, InvalidAddress, Network};
 /// Most entries of one list.
 const MAX_IGNORE: usize = 1000;
 
-/// Addresses, prefixes and DNS names, with blanks, commas or line ends between
-/// them: the syntax of `ignoreip` and of `GUARD_IGNOREIP`.
+/// Most entries of a list in a file.
+const MAX_LIST: usize = 10_000;
+
+const MAX_PATH: usize = 4096;
+
+/// Addresses, prefixes, DNS names and lists in files (`file:/etc/guard/ignore`), with
+/// blanks, commas or line ends between them: the syntax of `ignoreip` and of `GUARD_IGNOREIP`.
 pub fn parse_ignore(value: &str) -> Result<Vec<IgnoreEntry>, Vec<Flaw>> {
     let mut entries: Vec<IgnoreEntry> = Vec::new();
     let mut flaws: Vec<Flaw> = Vec::new();
@@ -33,6 +38,9 @@ pub fn parse_ignore(value: &str) -> Result<Vec<IgnoreEntry>, Vec<Flaw>> {
 }
 
 fn ignore_entry(text: &str) -> Result<IgnoreEntry, Flaw> {
+    if let Some(path) = text.strip_prefix("file:") {
+        return file(path).map(IgnoreEntry::File).map_err(|flaw| flaw.shifted("file:".len()));
+    }
     let masked = with_length(text);
     match Network::from_str(masked.as_deref().unwrap_or(text)) {
         Ok(network) => return Ok(IgnoreEntry::Network(network)),
@@ -50,6 +58,42 @@ fn ignore_entry(text: &str) -> Result<IgnoreEntry, Flaw> {
             format!("{} is no address, prefix or DNS name", quoted(text)),
         )),
     }
+}
+
+/// The path of a list, without detours.
+fn file(path: &str) -> Result<String, Flaw> {
+    let is_plain = |part: &str| !matches!(part, "" | "." | "..");
+    let good = path.strip_prefix('/').is_some_and(|rest| rest.split('/').all(is_plain));
+    if good && path.len() <= MAX_PATH && !path.contains(char::is_control) {
+        return Ok(path.to_owned());
+    }
+    let what = format!("{} is no absolute path", quoted(path));
+    Err(Flaw::new(0..path.len(), what).mend("write it as `file:/etc/guard/ignore.txt`"))
+}
+
+/// Reads a list as a file has it: an entry a line, `#` before a comment. What is wrong
+/// is left out, and told with the number of its line.
+pub fn parse_ignore_list(text: &str) -> (Vec<IgnoreEntry>, Vec<(usize, String)>) {
+    let (mut entries, mut wrong) = (Vec::new(), Vec::new());
+    for (number, line) in (1..).zip(text.lines()) {
+        let entry = line.split('#').next().unwrap_or_default().trim();
+        if entry.is_empty() {
+            continue;
+        }
+        if entries.len() == MAX_LIST {
+            wrong.push((number, format!("more than {MAX_LIST} entries: write prefixes")));
+            break;
+        }
+        match ignore_entry(entry) {
+            Ok(IgnoreEntry::File(_)) => wrong.push((number, "no list in a list".to_owned())),
+            Ok(entry) => entries.push(entry),
+            Err(flaw) => {
+                let remedy = flaw.remedy.map(|remedy| format!("; {remedy}")).unwrap_or_default();
+                wrong.push((number, flaw.what + &remedy));
+            }
+        }
+    }
+    (entries, wrong)
 }
 
 /// `192.0.2.0/255.255.255.0` as `192.0.2.0/24`; `None` for anything else.
@@ -89,6 +133,7 @@ mod tests {
                 .map(|entry| match entry {
                     IgnoreEntry::Network(network) => network.to_string(),
                     IgnoreEntry::Name(name) => format!("name {name}"),
+                    IgnoreEntry::File(path) => format!("file {path}"),
                 })
                 .collect();
             assert_eq!(entries, shown, "{text}");
@@ -103,6 +148,7 @@ mod tests {
             "Router.lan home.example.org. proxy_1",
             &["name router.lan", "name home.example.org", "name proxy_1"],
         );
+        check("file:/etc/guard/ignore.txt", &["file /etc/guard/ignore.txt"]);
         for bad in [
             "999.1.1.1",
             "192.0.2",
@@ -115,7 +161,9 @@ mod tests {
             "a..b",
             "-x",
             "x-",
-            "file:/etc/hosts",
+            "file:",
+            "file:hosts",
+            "file:/etc/../hosts",
             "*.lan",
             "0x7f",
             "",
@@ -123,5 +171,17 @@ mod tests {
             assert!(parse_ignore(bad).is_err(), "{bad}");
         }
         assert!(parse_ignore(&"192.0.2.1 ".repeat(1001)).is_err());
+    }
+
+    #[test]
+    fn a_bad_line_of_a_list_does_not_stop_the_others() {
+        let text = "# office\n192.0.2.1 # door\n\n999.1.1.1\r\nfile:/x\n10.0.0.0/8 # lan\nhome.example\n0.0.0.0/0";
+        let (entries, wrong) = parse_ignore_list(text);
+        assert_eq!(entries.len(), 3, "{entries:?}");
+        assert_eq!(entries[2], IgnoreEntry::Name("home.example".into()));
+        let lines: Vec<usize> = wrong.iter().map(|(line, _)| *line).collect();
+        assert_eq!(lines, [4, 5, 8], "{wrong:?}");
+        let (entries, wrong) = parse_ignore_list(&"192.0.2.1\n".repeat(10_005));
+        assert_eq!((entries.len(), wrong.len()), (10_000, 1));
     }
 }

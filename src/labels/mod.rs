@@ -34,7 +34,7 @@ pub use complaint::{Complaint, Flaw, Severity};
 pub(crate) use complaint::{line_and_column, render};
 pub use defaults::Defaults;
 pub use hint::nearest;
-pub use ignore::parse_ignore;
+pub use ignore::{parse_ignore, parse_ignore_list};
 pub use jail::{Jail, PortsWanted, Sources, StreamChoice};
 pub use table::{Kind, LABELS, Label, Reach, markdown_table};
 

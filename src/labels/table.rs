@@ -415,7 +415,7 @@ pub static LABELS: &[Label] = &[
         kind: Kind::Addresses,
         default: "",
         help: "Whom the jail never bans: addresses, prefixes and DNS names, with blanks or commas \
-               between. Added to `GUARD_IGNOREIP` and what guard never bans anyway.",
+               between; on guard's own container also lists in files (`file:/etc/guard/ignore.txt`). Added to `GUARD_IGNOREIP` and what guard never bans anyway.",
         reach: Reach::Service,
         also: &["ignore", "ignoreips", "allow", "allowlist", "whitelist", "allowip", "trusted"],
         read: |options, given| keep(&mut options.ignore, ignore::parse_ignore(given.value)),

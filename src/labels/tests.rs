@@ -12,8 +12,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::{
-    BanTime, BlockType, Chain, ContainerId, LabelSet, Limits, PortRange, Ports, Protocol,
-    ServiceId, Timestamp,
+    BanTime, BlockType, Chain, ContainerId, IgnoreEntry, LabelSet, Limits, PortRange, Ports,
+    Protocol, ServiceId, Timestamp,
 };
 
 fn container(labels: &[(&str, &str)]) -> Container {
@@ -28,6 +28,7 @@ fn container(labels: &[(&str, &str)]) -> Container {
         tty: false,
         log_driver: "json-file".to_owned(),
         network_mode: "shop_default".to_owned(),
+        addresses: Vec::new(),
         ports: Vec::new(),
         mounts: Vec::new(),
         timezone: None,
@@ -298,6 +299,18 @@ fn the_journal_is_for_guards_own_container() {
     let complaint = &reading.complaints[0];
     assert_eq!(&complaint.value[complaint.span.clone()], "ssh.service");
     assert!(complaint.remedy.as_ref().unwrap().contains("`_SYSTEMD_UNIT=`"));
+}
+
+#[test]
+fn lists_in_files_are_for_guards_own_container() {
+    let list = ("guard.ignoreip", "192.0.2.1 file:/etc/guard/ignore.txt");
+    let mut guard = container(&[FAIL, list, ("guard.logpath", "/log")]);
+    let Reading { jails, complaints } = reading(&guard);
+    assert_eq!((jails.len(), complaints.len()), (0, 1));
+    assert!(complaints[0].what.contains("files are read for guard itself only"));
+    guard.own = true;
+    let jail = reading(&guard).jails.remove(0);
+    assert_eq!(jail.ignore[1], IgnoreEntry::File("/etc/guard/ignore.txt".to_owned()));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{JailName, Network, Progress, SourceId, Timestamp};
+use super::{Hop, JailName, Network, Progress, SourceId, Timestamp};
 
 /// A line that a jail's filter matched.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +14,9 @@ pub struct Failure {
     pub jail: JailName,
     /// Who failed: an address, or the prefix that `<SUBNET>` matched.
     pub network: Network,
+    /// The addresses that proxies passed on to whoever that is, the first one's first;
+    /// usually none.
+    pub forwarded: Vec<Hop>,
     /// When: the line's own time, as far as it has one.
     pub at: Timestamp,
     /// Where the line came from.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{ContainerId, Network, PortRange, Protocol, ServiceId, Timestamp};
+use super::{Address, ContainerId, Network, PortRange, Protocol, ServiceId, Timestamp};
 
 /// A container's labels, as Docker has them.
 pub type LabelSet = BTreeMap<String, String>;
@@ -31,6 +31,8 @@ pub struct Container {
     pub log_driver: String,
     /// `HostConfig.NetworkMode`: `host`, `bridge`, a network's name, `container:…`, …
     pub network_mode: String,
+    /// Its addresses in Docker's networks.
+    pub addresses: Vec<Address>,
     /// The host's ports that lead to it.
     pub ports: Vec<PublishedPort>,
     /// Its mounts.
@@ -82,5 +84,5 @@ pub struct DockerNetwork {
     /// Its subnets.
     pub subnets: Vec<Network>,
     /// Its gateways: the host's own addresses in it.
-    pub gateways: Vec<super::Address>,
+    pub gateways: Vec<Address>,
 }

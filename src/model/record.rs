@@ -4,9 +4,12 @@
 //! that a newer one replaces an older one that was not written yet: a slow disk
 //! costs memory for each thing that is remembered, never for each time it changed.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Ban, JailName, JailRules, Lifting, Network, Offence, Progress, SourceId, Timestamp};
+use super::{
+    Address, Ban, JailName, JailRules, Lifting, Network, Offence, Progress, SourceId, Timestamp,
+};
 
 /// A change to what is remembered. Those that belong together are handed to the
 /// store together and written in one transaction.
@@ -50,6 +53,8 @@ pub enum Record {
     Progress(JailName, SourceId, Progress),
     /// The source is gone for good.
     SourceGone(JailName, SourceId),
+    /// The addresses of all names that are left alone, as DNS last had them.
+    Names(BTreeMap<String, Vec<Address>>),
 }
 
 /// A jail, as it is remembered.
@@ -78,4 +83,6 @@ pub struct Memory {
     pub offences: Vec<(JailName, Network, Offence)>,
     /// How far each source was judged.
     pub progress: Vec<(JailName, SourceId, Progress)>,
+    /// The addresses that names had.
+    pub names: BTreeMap<String, Vec<Address>>,
 }

@@ -63,6 +63,8 @@ pub enum IgnoreEntry {
     Network(Network),
     /// Every address that a DNS name has.
     Name(String),
+    /// What a list in a file holds; its path.
+    File(String),
 }
 
 /// What a ban closes, and how.

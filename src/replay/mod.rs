@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 pub use overlay::overlay;
 
-use crate::model::{JailRules, Network, Timestamp};
+use crate::model::{Hop, JailRules, Network, Timestamp};
 
 /// Most failures that are gathered; what comes after is dropped, and counted.
 const MAX_FAILURES: usize = 1_000_000;
@@ -52,6 +52,8 @@ struct Failed {
     at: Timestamp,
     jail: usize,
     network: Network,
+    /// What proxies passed on.
+    forwarded: Vec<Hop>,
     line: Option<Box<str>>,
     /// It was no failure, but a login.
     login: bool,
@@ -82,7 +84,12 @@ impl Replay {
     }
 
     /// A line of the jail's was a failure.
-    pub fn failure(&mut self, jail: usize, (network, at): (Network, Timestamp), line: &str) {
+    pub fn failure(
+        &mut self,
+        jail: usize,
+        (network, forwarded, at): (Network, &[Hop], Timestamp),
+        line: &str,
+    ) {
         if self.since.is_some_and(|since| at < since) {
             return;
         }
@@ -93,13 +100,16 @@ impl Replay {
         let cut = &line[..line.floor_char_boundary(LINE)];
         let line = (self.text < MAX_TEXT).then(|| cut.into());
         self.text += cut.len();
-        self.failures.push(Failed { at, jail, network, line, login: false });
+        let forwarded = forwarded.to_vec();
+        self.failures.push(Failed { at, jail, network, forwarded, line, login: false });
     }
 
     /// A line of the jail's says that somebody logged in.
     pub fn login(&mut self, jail: usize, (network, at): (Network, Timestamp)) {
         if self.failures.len() < MAX_FAILURES {
-            self.failures.push(Failed { at, jail, network, line: None, login: true });
+            let forwarded = Vec::new();
+            let login = Failed { at, jail, network, forwarded, line: None, login: true };
+            self.failures.push(login);
         }
     }
 }

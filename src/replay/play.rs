@@ -84,7 +84,7 @@ impl Stage {
     }
 
     fn fail(&mut self, failed: Failed) {
-        let Failed { at, jail, network, line, login } = failed;
+        let Failed { at, jail, network, forwarded, line, login } = failed;
         self.pass(at);
         if login {
             return self.log_in(at, jail, network);
@@ -107,7 +107,8 @@ impl Stage {
         let place = Progress { resume: Position::File(None), judged: Position::File(None) };
         let source = SourceId::File("".into());
         let jail = self.names[jail].clone();
-        self.warden.handle_failure(at, Failure { jail, network, at, source, progress: place });
+        let failure = Failure { jail, network, forwarded, at, source, progress: place };
+        self.warden.handle_failure(at, failure);
         self.listen();
     }
 

@@ -12,8 +12,8 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use crate::model::{
-    Ban, JailMemory, JailName, Lifting, Memory, Network, Offence, Progress, Record, SourceId,
-    Timestamp,
+    Address, Ban, JailMemory, JailName, Lifting, Memory, Network, Offence, Progress, Record,
+    SourceId, Timestamp,
 };
 
 /// Most lines of history that wait for the disk; of more, the oldest are dropped and counted.
@@ -26,6 +26,8 @@ pub(super) struct Batch {
     pub(super) anew: bool,
     /// Changes, by jail.
     pub(super) jails: BTreeMap<JailName, Changes>,
+    /// The addresses of names, all of them, if they changed.
+    pub(super) names: Option<BTreeMap<String, Vec<Address>>>,
     /// What happened to bans, oldest first.
     pub(super) history: VecDeque<Past>,
     /// Who was banned how often; they outlive their jails. `None`: forget it.
@@ -65,7 +67,11 @@ pub(super) struct Changes {
 impl Batch {
     /// Is there nothing to write?
     pub(super) fn is_empty(&self) -> bool {
-        !self.anew && self.jails.is_empty() && self.history.is_empty() && self.offences.is_empty()
+        !self.anew
+            && self.jails.is_empty()
+            && self.history.is_empty()
+            && self.offences.is_empty()
+            && self.names.is_none()
     }
 
     /// Adds a record; an older one about the same thing is replaced.
@@ -110,6 +116,7 @@ impl Batch {
             Record::SourceGone(name, source) => {
                 self.of(name).progress.insert(source, None);
             }
+            Record::Names(names) => self.names = Some(names),
         }
     }
 
@@ -127,7 +134,8 @@ impl Batch {
 
     /// Adds what came later.
     pub(super) fn absorb(&mut self, newer: Batch) {
-        let Batch { anew, jails, history, offences, dropped } = newer;
+        let Batch { anew, jails, names, history, offences, dropped } = newer;
+        self.names = names.or(self.names.take());
         if anew {
             self.anew = true;
             self.jails.clear();
@@ -197,6 +205,7 @@ impl Changes {
 pub(super) struct Mirror {
     jails: BTreeMap<JailName, Changes>,
     offences: HashMap<(JailName, Network), Option<Offence>>,
+    names: BTreeMap<String, Vec<Address>>,
 }
 
 impl Mirror {
@@ -217,7 +226,7 @@ impl Mirror {
         for (jail, network, offence) in &memory.offences {
             all.add(Record::Offence(jail.clone(), *network, *offence));
         }
-        Mirror { jails: all.jails, offences: all.offences }
+        Mirror { jails: all.jails, offences: all.offences, names: memory.names.clone() }
     }
 
     /// Notes that the batch was written.
@@ -227,6 +236,9 @@ impl Mirror {
             self.offences.clear();
         }
         settle(&mut self.offences, batch.offences, Option::is_some);
+        if let Some(names) = batch.names {
+            self.names = names;
+        }
         for (name, changes) in batch.jails {
             if changes.gone {
                 self.jails.remove(&name);
@@ -241,8 +253,8 @@ impl Mirror {
 
     /// Everything, to be written into a database that holds none of it.
     pub(super) fn into_batch(self) -> Batch {
-        let Mirror { jails, offences } = self;
-        Batch { anew: true, jails, offences, ..Batch::default() }
+        let Mirror { jails, offences, names } = self;
+        Batch { anew: true, jails, offences, names: Some(names), ..Batch::default() }
     }
 }
 

@@ -8,8 +8,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::model::{
-    Ban, BanOrigin, JailMemory, JailName, JailRules, Memory, Network, Offence, PortRange, Ports,
-    Position, Progress, SourceId, Timestamp, Until,
+    Address, Ban, BanOrigin, JailMemory, JailName, JailRules, Memory, Network, Offence, PortRange,
+    Ports, Position, Progress, SourceId, Timestamp, Until,
 };
 
 /// Most notes about rows of one table; the rest is counted.
@@ -86,6 +86,10 @@ pub(super) fn load(connection: &Connection) -> rusqlite::Result<(Memory, Vec<Str
             "SELECT jail, source, resume, judged FROM progress",
             progress,
         )?,
+        names: read
+            .table("names", "SELECT name, addresses FROM names", name)?
+            .into_iter()
+            .collect(),
     };
     Ok((memory, notes))
 }
@@ -216,6 +220,10 @@ pub(super) fn failures(row: &Row<'_>) -> Result<(JailName, Network, Vec<Timestam
     }
     times.sort_unstable();
     Ok((jail, network, times.into_iter().map(time).collect()))
+}
+
+pub(super) fn name(row: &Row<'_>) -> Result<(String, Vec<Address>), Nonsense> {
+    Ok((column(row, "name")?, json(row, "addresses")?))
 }
 
 pub(super) fn floor(row: &Row<'_>) -> Result<(JailName, Network, Timestamp), Nonsense> {

@@ -45,6 +45,9 @@ pub(super) fn salvage(path: &Path) -> Salvaged {
             "jail, network",
             rows::failures,
         ),
+        names: table(&connection, "name, addresses FROM names", "name", rows::name)
+            .into_iter()
+            .collect(),
         offences: table(
             &connection,
             "jail, network, bans, until FROM offences",

@@ -14,7 +14,7 @@ use rusqlite::{Connection, TransactionBehavior};
 const APPLICATION: i64 = 0x6775_6172;
 
 /// What brings a database from version N to N + 1, in order.
-const MIGRATIONS: &[&str] = &[VERSION_1, OFFENCES, HISTORY_ENDS];
+const MIGRATIONS: &[&str] = &[VERSION_1, OFFENCES, HISTORY_ENDS, NAMES];
 
 /// The version that this guard writes and reads.
 pub(super) const CURRENT: i64 = MIGRATIONS.len() as i64;
@@ -69,6 +69,11 @@ ALTER TABLE history ADD COLUMN prolonged INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE history ADD COLUMN lifted INTEGER;
 ALTER TABLE history ADD COLUMN lifted_by TEXT;
 ALTER TABLE history ADD COLUMN lines TEXT;
+";
+
+/// The addresses of DNS names, as they were last found.
+const NAMES: &str = "
+CREATE TABLE names (name TEXT PRIMARY KEY, addresses TEXT NOT NULL) STRICT, WITHOUT ROWID;
 ";
 
 /// The version of the database.

@@ -31,6 +31,14 @@ pub(super) fn write(connection: &mut Connection, batch: &Batch) -> rusqlite::Res
         rows.floors(changes)?;
         rows.progress(changes)?;
     }
+    if let Some(names) = &batch.names {
+        transaction.execute("DELETE FROM names", [])?;
+        for (name, addresses) in names {
+            let sql = "INSERT INTO names (name, addresses) VALUES (?1, ?2)";
+            let addresses = rows::to_json(addresses)?;
+            transaction.prepare_cached(sql)?.execute([name, &addresses])?;
+        }
+    }
     for past in &batch.history {
         history::write(&transaction, past)?;
     }

@@ -160,6 +160,31 @@ impl Counts {
         gone
     }
 
+    /// Counts on what was due, for a ban that waits.
+    pub(super) fn put_back(&mut self, network: Network, times: Vec<Timestamp>, limits: &Limits) {
+        self.take(network);
+        self.put(network, Window::new(times, limits));
+    }
+
+    /// Takes out the failures of an address that suffice for a ban; else leaves them.
+    pub(super) fn take_due(
+        &mut self,
+        now: Timestamp,
+        network: Network,
+        limits: &Limits,
+    ) -> Vec<Timestamp> {
+        match self.take(network) {
+            Some(window) if window.is_due(limits) && !window.is_stale(now, limits) => {
+                window.into_times()
+            }
+            Some(window) => {
+                self.put(network, window);
+                Vec::new()
+            }
+            None => Vec::new(),
+        }
+    }
+
     /// When the next address may be forgotten because its failures are too old.
     /// They count for nothing a little earlier: there is no hurry.
     pub(super) fn next_stale(&self, limits: &Limits) -> Option<Timestamp> {

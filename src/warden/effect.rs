@@ -1,6 +1,6 @@
 //! What goes into the warden besides failures, and what comes out.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +16,10 @@ pub struct Settings {
     pub track_max: usize,
     /// Whom no jail bans (`GUARD_IGNOREIP`).
     pub ignore: Vec<IgnoreEntry>,
+    /// Proxies whose word is taken for their clients' addresses (`GUARD_TRUSTED_PROXIES`).
+    pub trusted_proxies: Vec<IgnoreEntry>,
+    /// The ports of the host's sshd: a ban that closes one waits for those who are logged in.
+    pub ssh_ports: BTreeSet<u16>,
     /// Are the subnets of Docker's networks never banned? Their gateways never are.
     pub ignore_docker: bool,
     /// How long an address that logged in is left alone by the jail that saw it
@@ -36,6 +40,8 @@ impl Default for Settings {
         Settings {
             track_max: 200_000,
             ignore: Vec::new(),
+            trusted_proxies: Vec::new(),
+            ssh_ports: BTreeSet::from([22]),
             ignore_docker: true,
             pardon: Duration::from_secs(600),
             ban_burst: 200,

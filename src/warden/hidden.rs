@@ -28,6 +28,19 @@ pub struct HiddenClients {
 impl HiddenClients {
     /// What is wrong, in a sentence for people.
     pub fn what(&self) -> String {
+        if self.exempt.why == Why::LiveSsh {
+            return format!(
+                "{} has failed often enough, but {} has a live SSH connection to this host and is not banned in INPUT",
+                self.network, self.exempt.entry
+            );
+        }
+        if let Why::Behind(proxy) = &self.exempt.why {
+            let client = self.exempt.entry;
+            return format!(
+                "failures come from clients behind {proxy}, a proxy off this host, the last of {client}: their packets \
+                 never come here, so the firewall can't keep them out and they are not banned"
+            );
+        }
         format!(
             "failures come from {}, which is {}: the real client's address is hidden, so nobody can be banned",
             self.network, self.exempt
@@ -37,18 +50,28 @@ impl HiddenClients {
     /// What to do about it.
     pub fn cure(&self) -> String {
         match &self.exempt.why {
-            Why::Gateway(name) => format!(
-                "Docker passes the traffic on and the service sees only its gateway. If that happens to IPv6 clients: \
-                 give the network {name} IPv6 (enable_ipv6: true), or set \"userland-proxy\": false in daemon.json. If \
-                 it happens to every client and Docker is rootless: use a port driver that keeps addresses (pasta, \
-                 slirp4netns). Programs on this host itself always appear so"
+            Why::Gateway { network, passed } => format!(
+                "{}. If it is a reverse proxy on this host itself, outside Docker, that speaks to the service: \
+                 GUARD_TRUSTED_PROXIES={}, and {LIST}",
+                passed.cure(network),
+                self.network
             ),
-            Why::Container(name) => format!(
-                "another container of the network {name} is in front, most often a reverse proxy. Let the service \
-                 log the client's address that the proxy passes on (X-Forwarded-For or PROXY protocol, with the proxy as \
-                 the only trusted one), or give the labels to the proxy. To ban containers themselves, set \
-                 GUARD_IGNOREDOCKER=false"
-            ),
+            Why::Container { network, container } => {
+                let who = match container {
+                    Some(name) => format!("the container {name}"),
+                    None => format!("another container of the network {network}"),
+                };
+                format!(
+                    "{who} is in front, most often a reverse proxy: {LIST}; or let the service itself take the address \
+                     from it (X-Forwarded-For or PROXY protocol, with the proxy as the only trusted one). To ban \
+                     containers themselves, set GUARD_IGNOREDOCKER=false"
+                )
+            }
+            Why::Proxy => format!("it is a proxy that guard was told to trust: {LIST}"),
+            Why::Behind(_) => "Ban at the proxy or CDN, or let it pass the connections on as they are".to_owned(),
+            Why::LiveSsh => "It is banned when the connection ends, if the failures still count then; to ban at \
+                             once, set GUARD_PROTECT_SSH=off"
+                .to_owned(),
             Why::Ingress => "Swarm's routing mesh replaces the client's address. Publish the port with mode: host, or \
                              put a load balancer in front that speaks PROXY protocol to the service"
                 .to_owned(),
@@ -61,6 +84,10 @@ impl HiddenClients {
         }
     }
 }
+
+/// How the client's address comes into a jail with a proxy in front.
+const LIST: &str = "let the service log the list that the proxy passes on, and take it in the failregex, such as \
+                    ^<HOST> .* \"<FORWARDED>\"$";
 
 /// Failures that did not count, by address: those seen last, in bounded memory.
 #[derive(Debug, Default)]
@@ -99,6 +126,19 @@ impl Tally {
         self.seen.values().rev()
     }
 
+    /// What the addresses are now; those that are nothing any more are forgotten. A
+    /// container's name may be known only after its first failure.
+    pub(super) fn refresh(&mut self, now: impl Fn(Network) -> Option<Exempt>) {
+        self.seen.retain(|network, hidden| {
+            let exempt = now(*network);
+            let is_there = exempt.is_some();
+            if let (Some(exempt), false) = (exempt, matches!(hidden.exempt.why, Why::Behind(_))) {
+                hidden.exempt = exempt;
+            }
+            is_there
+        });
+    }
+
     /// Forgets the addresses of which `keep` says no.
     pub(super) fn retain(&mut self, keep: impl Fn(Network) -> bool) {
         self.seen.retain(|network, _| keep(*network));
@@ -114,10 +154,14 @@ fn is_power_of_ten(mut count: u64) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::around::Passed;
     use super::*;
 
     fn exempt() -> Exempt {
-        Exempt { entry: "10.0.0.0/8".parse().unwrap(), why: Why::Container("web".into()) }
+        Exempt {
+            entry: "10.0.0.0/8".parse().unwrap(),
+            why: Why::Container { network: "web".into(), container: None },
+        }
     }
 
     fn net(number: u8) -> Network {
@@ -134,10 +178,28 @@ mod tests {
             assert!(hidden.what().contains(what), "{}", hidden.what());
             assert!(hidden.cure().contains(cure), "{}", hidden.cure());
         };
-        check(Why::Gateway("web".into()), "the gateway of the Docker network web", "enable_ipv6");
-        check(Why::Gateway("web".into()), "10.0.0.1", "rootless");
-        check(Why::Container("web".into()), "in the Docker network web", "X-Forwarded-For");
+        let gateway = |passed| Why::Gateway { network: "shop_web".into(), passed };
+        let what = "the gateway of the Docker network shop_web";
+        check(gateway(Passed::WithoutIpv6), what, "networks: { web: { enable_ipv6: true } }");
+        check(gateway(Passed::ByProxy), what, "\"userland-proxy\": false");
+        check(gateway(Passed::ByRootless), what, "pasta");
+        check(gateway(Passed::ByDesktop), what, "Docker Engine");
+        check(gateway(Passed::ByMasquerade), "10.0.0.1", "--remove-masquerade");
+        check(gateway(Passed::ByProxy), what, "GUARD_TRUSTED_PROXIES=10.0.0.1");
+        let container = |container: Option<&str>| Why::Container {
+            network: "web".into(),
+            container: container.map(Into::into),
+        };
+        check(container(None), "in the Docker network web", "another container of the network web");
+        check(
+            container(Some("traefik")),
+            "the container traefik",
+            "the container traefik is in front",
+        );
+        check(container(None), "in the Docker network web", "<FORWARDED>");
         check(Why::Ingress, "Swarm's ingress", "mode: host");
+        check(Why::Proxy, "GUARD_TRUSTED_PROXIES", "<FORWARDED>");
+        check(Why::Behind(net(9)), "behind 10.0.0.9, a proxy off this host", "CDN");
     }
 
     #[test]

@@ -5,17 +5,19 @@
 //! exempt as soon as it shares one address with an entry: a ban of a prefix
 //! would hit that address as well.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::Settings;
+use super::around::{Passed, Surroundings};
 use super::netmap::NetMap;
-use crate::model::{Address, DockerNetwork, IgnoreEntry, Network, Timestamp};
+use super::proxies::{Client, Proxies};
+use crate::model::{Address, Hop, IgnoreEntry, Network, Timestamp};
 
 /// Name of Swarm's network for published ports.
-const SWARM_INGRESS: &str = "ingress";
+pub(super) const SWARM_INGRESS: &str = "ingress";
 
 /// The shortest prefix that a ban may have without force: IPv4, IPv6.
 pub(super) const SHORTEST: (u8, u8) = (8, 16);
@@ -36,18 +38,6 @@ const SPECIAL: [(IpAddr, u8); 9] = {
     ]
 };
 
-/// What the warden must know of the host, beyond its settings.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Surroundings {
-    /// Every address of the host.
-    pub own: Vec<Address>,
-    /// Docker's networks.
-    pub networks: Vec<DockerNetwork>,
-    /// The addresses of the DNS names in `GUARD_IGNOREIP` and `ignoreip`, each name
-    /// as its [`IgnoreEntry::Name`] has it.
-    pub names: BTreeMap<String, Vec<Address>>,
-}
-
 /// The reason why an address is never banned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Why {
@@ -56,9 +46,19 @@ pub enum Why {
     /// An address of the host.
     Own,
     /// The gateway of this Docker network: the host's own address in it.
-    Gateway(Arc<str>),
+    Gateway {
+        /// The network's name.
+        network: Arc<str>,
+        /// How clients come to have it.
+        passed: Passed,
+    },
     /// In a subnet of this Docker network.
-    Container(Arc<str>),
+    Container {
+        /// The network's name.
+        network: Arc<str>,
+        /// The container's, if it is known.
+        container: Option<Arc<str>>,
+    },
     /// In Swarm's ingress network.
     Ingress,
     /// In `GUARD_IGNOREIP`; under this DNS name, if it is one.
@@ -67,6 +67,12 @@ pub enum Why {
     Jail(Option<Arc<str>>),
     /// Logged in at this time.
     LoggedIn(Timestamp),
+    /// A proxy whose word is taken for its clients' addresses (`GUARD_TRUSTED_PROXIES`).
+    Proxy,
+    /// A client whose packets come from this proxy, which is not on this host.
+    Behind(Network),
+    /// It has a live SSH connection to the host.
+    LiveSsh,
     /// A prefix too wide to be one client's.
     TooWide,
 }
@@ -74,7 +80,20 @@ pub enum Why {
 impl Why {
     /// Does such an address stand in the place of the real client's?
     pub fn hides_clients(&self) -> bool {
-        matches!(self, Why::Gateway(_) | Why::Container(_) | Why::Ingress)
+        match self {
+            Why::Gateway { .. }
+            | Why::Container { .. }
+            | Why::Ingress
+            | Why::Proxy
+            | Why::Behind(_) => true,
+            Why::Special
+            | Why::Own
+            | Why::Settings(_)
+            | Why::Jail(_)
+            | Why::LoggedIn(_)
+            | Why::LiveSsh
+            | Why::TooWide => false,
+        }
     }
 }
 
@@ -94,18 +113,39 @@ impl fmt::Display for Exempt {
         match &self.why {
             Why::Special => write!(f, "no client's address (special range {entry})"),
             Why::Own => f.write_str("an address of this host"),
-            Why::Gateway(network) => write!(f, "the gateway of the Docker network {network}"),
-            Why::Container(network) => write!(f, "in the Docker network {network} ({entry})"),
+            Why::Gateway { network, .. } => {
+                write!(f, "the gateway of the Docker network {network}")
+            }
+            Why::Container { network, container: None } => {
+                write!(f, "in the Docker network {network} ({entry})")
+            }
+            Why::Container { network, container: Some(name) } => {
+                write!(f, "the container {name} in the Docker network {network}")
+            }
             Why::Ingress => write!(f, "in Swarm's ingress network ({entry})"),
             Why::Settings(None) => write!(f, "in GUARD_IGNOREIP ({entry})"),
-            Why::Settings(Some(name)) => write!(f, "in GUARD_IGNOREIP ({name} is {entry})"),
+            Why::Settings(Some(name)) => write!(f, "in GUARD_IGNOREIP ({})", of(name, entry)),
             Why::Jail(None) => write!(f, "in the jail's ignoreip ({entry})"),
-            Why::Jail(Some(name)) => write!(f, "in the jail's ignoreip ({name} is {entry})"),
             Why::LoggedIn(at) => write!(f, "an address that logged in at {at:.0}"),
+            Why::Jail(Some(name)) => write!(f, "in the jail's ignoreip ({})", of(name, entry)),
+            Why::Proxy => write!(f, "a proxy in GUARD_TRUSTED_PROXIES ({entry})"),
+            Why::Behind(proxy) => {
+                write!(f, "a client behind the proxy {proxy}, out of the firewall's reach")
+            }
+            Why::LiveSsh => write!(f, "the peer of a live SSH connection to this host ({entry})"),
             Why::TooWide => f.write_str("a prefix too wide to be one client's"),
         }
     }
 }
+
+/// How an entry that is written otherwise came to hold a network.
+fn of(name: &str, network: Network) -> String {
+    let verb = if name.starts_with(LIST) { "has" } else { "is" };
+    format!("{name} {verb} {network}")
+}
+
+/// What comes before the path of a list in a file.
+const LIST: &str = "file:";
 
 /// Those whom no jail bans.
 #[derive(Debug)]
@@ -113,18 +153,28 @@ pub(super) struct NeverBan {
     settings: Settings,
     surroundings: Surroundings,
     entries: NetMap<Why>,
+    proxies: Proxies,
+    /// Who is logged in by SSH.
+    pub(super) ssh_peers: BTreeSet<Address>,
 }
 
 impl NeverBan {
     pub(super) fn new(settings: Settings) -> Self {
         let surroundings = Surroundings::default();
-        let mut never = NeverBan { settings, surroundings, entries: NetMap::default() };
+        let (entries, proxies) = (NetMap::default(), Proxies::default());
+        let ssh_peers = BTreeSet::new();
+        let mut never = NeverBan { settings, surroundings, entries, proxies, ssh_peers };
         never.rebuild();
         never
     }
 
     pub(super) fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// The ports of sshd.
+    pub(super) fn ssh_ports(&self) -> &BTreeSet<u16> {
+        &self.settings.ssh_ports
     }
 
     pub(super) fn track_max(&self) -> usize {
@@ -153,13 +203,35 @@ impl NeverBan {
     /// Why `network` is never banned, if so. `jail` are the jail's own entries.
     pub(super) fn exempt(&self, jail: &NetMap<Why>, network: Network) -> Option<Exempt> {
         let found = self.entries.overlapping(network).or_else(|| jail.overlapping(network));
-        found.map(|(entry, why)| Exempt { entry, why: why.clone() })
+        found.map(|(entry, why)| Exempt { entry, why: self.named(why, network) })
+    }
+
+    /// Who failed, where proxies passed addresses on to `nearest`.
+    pub(super) fn client(&self, nearest: Network, forwarded: &[Hop]) -> Client {
+        self.proxies.client(nearest, forwarded)
+    }
+
+    /// With the name of the container that has the address.
+    fn named(&self, why: &Why, network: Network) -> Why {
+        let container = || self.surroundings.containers.get(&network.address()).cloned();
+        match why {
+            Why::Container { network: name, .. } if network.is_single() => {
+                Why::Container { network: name.clone(), container: container() }
+            }
+            other => other.clone(),
+        }
     }
 
     /// Later entries take the place of earlier ones of the same network: what
     /// tells most about it comes last.
     fn rebuild(&mut self) {
         let mut entries = NetMap::default();
+        let trusted: Vec<Network> =
+            self.resolve(&self.settings.trusted_proxies).into_iter().map(|(n, _)| n).collect();
+        self.proxies = Proxies::new(trusted.iter().copied(), &self.surroundings);
+        for network in trusted {
+            entries.insert(network, Why::Proxy);
+        }
         for (network, name) in self.resolve(&self.settings.ignore) {
             entries.insert(network, Why::Settings(name));
         }
@@ -170,11 +242,20 @@ impl NeverBan {
             let name: Arc<str> = network.name.as_str().into();
             let is_ingress = network.name == SWARM_INGRESS;
             for subnet in network.subnets.iter().filter(|_| self.settings.ignore_docker) {
-                let why = if is_ingress { Why::Ingress } else { Why::Container(name.clone()) };
+                let why = if is_ingress {
+                    Why::Ingress
+                } else {
+                    Why::Container { network: name.clone(), container: None }
+                };
                 entries.insert(*subnet, why);
             }
             for gateway in &network.gateways {
-                let why = if is_ingress { Why::Ingress } else { Why::Gateway(name.clone()) };
+                let why = if is_ingress {
+                    Why::Ingress
+                } else {
+                    let passed = self.surroundings.engine.passed(network);
+                    Why::Gateway { network: name.clone(), passed }
+                };
                 entries.insert(Network::from(*gateway), why);
             }
         }
@@ -186,20 +267,38 @@ impl NeverBan {
         self.entries = entries;
     }
 
-    /// Names that have no addresses now exempt nobody.
+    /// Names that have no addresses now exempt nobody; nor do lists in lists.
     fn resolve(&self, ignore: &[IgnoreEntry]) -> Vec<(Network, Option<Arc<str>>)> {
         let mut found = Vec::new();
         for entry in ignore {
             match entry {
                 IgnoreEntry::Network(network) => found.push((*network, None)),
-                IgnoreEntry::Name(name) => {
-                    let addresses = self.surroundings.names.get(name).into_iter().flatten();
-                    let shared: Arc<str> = name.as_str().into();
-                    found.extend(addresses.map(|a| (Network::from(*a), Some(shared.clone()))));
+                IgnoreEntry::Name(name) => self.add_name(name, &name.as_str().into(), &mut found),
+                IgnoreEntry::File(path) => {
+                    let shared: Arc<str> = format!("{LIST}{path}").into();
+                    for entry in self.surroundings.lists.get(path).into_iter().flatten() {
+                        match entry {
+                            IgnoreEntry::Network(network) => {
+                                found.push((*network, Some(shared.clone())));
+                            }
+                            IgnoreEntry::Name(name) => self.add_name(name, &shared, &mut found),
+                            IgnoreEntry::File(_) => {}
+                        }
+                    }
                 }
             }
         }
         found
+    }
+
+    fn add_name(
+        &self,
+        name: &str,
+        source: &Arc<str>,
+        found: &mut Vec<(Network, Option<Arc<str>>)>,
+    ) {
+        let addresses = self.surroundings.names.get(name).into_iter().flatten();
+        found.extend(addresses.map(|address| (Network::from(*address), Some(source.clone()))));
     }
 }
 
@@ -218,6 +317,8 @@ mod tests {
         text.parse().unwrap()
     }
 
+    use crate::model::DockerNetwork;
+
     fn docker(name: &str, subnet: &str, gateway: &str) -> DockerNetwork {
         DockerNetwork {
             name: name.to_owned(),
@@ -230,9 +331,11 @@ mod tests {
         let ignore = vec![
             IgnoreEntry::Network(net("198.51.100.0/24")),
             IgnoreEntry::Name("home.example".to_owned()),
+            IgnoreEntry::File("/etc/guard/ignore/office".to_owned()),
         ];
         let mut never =
             NeverBan::new(Settings { track_max: 10, ignore, ignore_docker, ..Settings::default() });
+        let list = vec![IgnoreEntry::Network(net("203.0.113.96/28"))];
         never.look_around(Surroundings {
             own: vec!["192.0.2.10".parse().unwrap(), "172.18.0.1".parse().unwrap()],
             networks: vec![
@@ -241,6 +344,9 @@ mod tests {
                 docker("ingress", "10.0.0.0/24", "10.0.0.1"),
             ],
             names: [("home.example".to_owned(), vec!["203.0.113.80".parse().unwrap()])].into(),
+            containers: [("192.168.32.7".parse().unwrap(), "shop-proxy-1".into())].into(),
+            lists: [("/etc/guard/ignore/office".to_owned(), list)].into(),
+            ..Surroundings::default()
         });
         never
     }
@@ -263,6 +369,11 @@ mod tests {
         check("10.0.0.7", "in Swarm's ingress network (10.0.0.0/24)");
         check("198.51.100.9", "in GUARD_IGNOREIP (198.51.100.0/24)");
         check("203.0.113.80", "in GUARD_IGNOREIP (home.example is 203.0.113.80)");
+        check(
+            "203.0.113.97",
+            "in GUARD_IGNOREIP (file:/etc/guard/ignore/office has 203.0.113.96/28)",
+        );
+        check("192.168.32.7", "the container shop-proxy-1 in the Docker network flask");
         assert_eq!(shown(&never, "203.0.113.81"), None);
         assert_eq!(shown(&never, "2001:db8::1"), None);
     }

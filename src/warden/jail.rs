@@ -46,6 +46,8 @@ pub(super) struct Jail {
     /// Failures that hide their clients, and others that do not count.
     pub(super) hidden: Tally,
     pub(super) ignored: Tally,
+    /// Bans that wait for the end of an SSH connection.
+    pub(super) awaits_ssh: Tally,
     ignore: NetMap<Why>,
 }
 
@@ -64,6 +66,7 @@ impl Jail {
             banned: 0,
             hidden: Tally::default(),
             ignored: Tally::default(),
+            awaits_ssh: Tally::default(),
         }
     }
 
@@ -182,7 +185,9 @@ impl Jail {
         }
         let ignore = &self.ignore;
         let why = |network| never.exempt(ignore, network).map(|exempt| exempt.why);
-        self.hidden.retain(|network| why(network).is_some_and(|why| why.hides_clients()));
+        self.hidden.refresh(|network| {
+            never.exempt(ignore, network).filter(|exempt| exempt.why.hides_clients())
+        });
         self.ignored.retain(|network| why(network).is_some_and(|why| !why.hides_clients()));
     }
 

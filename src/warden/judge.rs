@@ -26,9 +26,17 @@ impl Jail {
     /// Judges a failure. Everything it leads to goes out together with how far
     /// its source is judged now: after a crash it counts neither twice nor never.
     pub(super) fn judge(&mut self, now: Timestamp, failure: Failure, court: &mut Court<'_>) {
-        let Failure { network, source, progress, .. } = failure;
+        let Failure { network, forwarded, source, progress, .. } = failure;
         court.out.remember(Record::Progress(self.name(), source, progress));
-        self.count(now, (network, failure.at.min(now)), court);
+        let client = court.never.client(network, &forwarded);
+        if let Some(proxy) = client.behind
+            && self.exempt(court.never, client.network).is_none()
+        {
+            let exempt = Exempt { entry: client.network, why: Why::Behind(proxy) };
+            self.ignore_failure(now, proxy, &exempt, court.out);
+            return;
+        }
+        self.count(now, (client.network, failure.at.min(now)), court);
     }
 
     /// Counts a failure, whether a line told of it or another jail's ban.
@@ -105,7 +113,8 @@ impl Jail {
         if prefix == network {
             return (network, None);
         }
-        match self.exempt(never, prefix).or_else(|| self.logged_in(never, prefix, at)) {
+        let exempt = self.exempt(never, prefix).or_else(|| self.logged_in(never, prefix, at));
+        match exempt.or_else(|| never.live_ssh(&self.rules, prefix)) {
             Some(exempt) => (network, Some(exempt)),
             None => (prefix, None),
         }
@@ -142,6 +151,7 @@ impl Jail {
     ) {
         let tally = if exempt.why.hides_clients() { &mut self.hidden } else { &mut self.ignored };
         if tally.note(now, network, exempt.clone()) {
+            let network = if matches!(exempt.why, Why::Behind(_)) { exempt.entry } else { network };
             let reason = exempt.to_string();
             out.tell(now, News::Ignored { jail: self.name(), network, reason });
         }
@@ -159,6 +169,9 @@ impl Jail {
         court: &mut Court<'_>,
     ) {
         let Some(last) = times.last().copied() else { return };
+        if self.waits_for_ssh(now, (network, &times), court) {
+            return;
+        }
         let since = last.min(now);
         let standing = self.bans.get(network).filter(|standing| !standing.ban.until.is_over(now));
         let stands = standing.map(|standing| (standing.ban.clone(), standing.state));

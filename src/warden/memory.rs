@@ -243,6 +243,7 @@ mod tests {
     #[test]
     fn what_no_longer_stands_is_dropped() {
         let memory = Memory {
+            names: BTreeMap::new(),
             jails: vec![manual(None, &mut Effects::default())],
             bans: vec![
                 ban("manual", "203.0.113.1", 100),

@@ -11,6 +11,7 @@
 //! ```
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod around;
 mod bans;
 mod breaker;
 mod counts;
@@ -25,7 +26,9 @@ mod logins;
 mod memory;
 mod netmap;
 mod offenders;
+mod proxies;
 mod requests;
+mod ssh;
 mod view;
 mod window;
 
@@ -33,6 +36,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
+pub use around::{EngineTraits, Passed, Surroundings};
 pub use bans::{BanState, Standing};
 pub use counts::Dropped;
 pub use effect::{
@@ -40,7 +44,7 @@ pub use effect::{
     UnbanWhich, Unbanned,
 };
 pub use hidden::HiddenClients;
-pub use ignore::{Exempt, Surroundings, Why};
+pub use ignore::{Exempt, Why};
 pub use late::Meanwhile;
 pub use view::JailView;
 

@@ -173,6 +173,9 @@ impl Jail {
         if let Some(exempt) = self.exempt(never, network) {
             return Err(BanRefusal::NeverBan { network, exempt });
         }
+        if let Some(exempt) = never.live_ssh(&self.rules, network) {
+            return Err(BanRefusal::NeverBan { network, exempt });
+        }
         if is_too_wide(network) {
             let shortest = if network.is_ipv6() { SHORTEST.1 } else { SHORTEST.0 };
             return Err(BanRefusal::TooWide { network, shortest });

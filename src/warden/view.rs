@@ -72,6 +72,11 @@ impl<'a> JailView<'a> {
         self.0.hidden.iter()
     }
 
+    /// Those whose ban waits for the end of their SSH connection to the host; at most 16.
+    pub fn awaits_ssh(self) -> impl Iterator<Item = &'a HiddenClients> {
+        self.0.awaits_ssh.iter()
+    }
+
     /// Failures that did not count because of whose address they bear, since guard was started.
     pub fn ignored(self) -> u64 {
         self.0.ignored.total().saturating_add(self.0.hidden.total())

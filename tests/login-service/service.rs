@@ -7,7 +7,8 @@
 //! `std` is there: no signal handling, so the containers are stopped with SIGKILL.
 //!
 //! ```text
-//! login-service [--port N]… [--udp N] [--format flask|owncloud] [--stderr | --file PATH] [--utc-offset MINUTES]
+//! login-service [--port N]… [--udp N] [--format flask|owncloud|forwarded] [--stderr | --file PATH] [--utc-offset MINUTES]
+//! login-service --proxy NAME:PORT
 //!
 //! GET  /                         200
 //! GET  /ok?user=X                200, logs a line that is no failure
@@ -16,6 +17,9 @@
 //! GET  /connect?to=ADDR:PORT     200, opens a connection and keeps it; the body is its number
 //! GET  /exchange?id=N            200 if the other end of connection N answers, else 502
 //! ```
+//!
+//! With `--proxy` it is a reverse proxy: it adds the client's address to X-Forwarded-For and
+//! passes the request on; the format `forwarded` logs that header.
 //!
 //! Connections are kept alive. An answer is written before the line is logged, so
 //! that a ban never swallows the answer to the request that caused it.
@@ -33,6 +37,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 enum Format {
     Flask,
     OwnCloud,
+    Forwarded,
 }
 
 /// Where lines go.
@@ -50,6 +55,8 @@ struct Service {
     format: Format,
     log: Log,
     utc_offset: i64,
+    /// Where requests are passed on to.
+    proxy: Option<String>,
     outgoing: Mutex<Vec<TcpStream>>,
 }
 
@@ -76,6 +83,7 @@ fn read_arguments() -> Service {
         format: Format::Flask,
         log: Log::Stdout,
         utc_offset: 0,
+        proxy: None,
         outgoing: Mutex::new(Vec::new()),
     };
     let mut arguments = std::env::args().skip(1);
@@ -84,6 +92,7 @@ fn read_arguments() -> Service {
         match argument.as_str() {
             "--port" => service.ports.push(number(&value())),
             "--udp" => service.udp = Some(number(&value())),
+            "--proxy" => service.proxy = Some(value()),
             "--utc-offset" => service.utc_offset = number(&value()),
             "--stderr" => service.log = Log::Stderr,
             "--file" => service.log = Log::File(value().into()),
@@ -91,6 +100,7 @@ fn read_arguments() -> Service {
                 service.format = match value().as_str() {
                     "flask" => Format::Flask,
                     "owncloud" => Format::OwnCloud,
+                    "forwarded" => Format::Forwarded,
                     other => usage(other),
                 }
             }
@@ -141,10 +151,14 @@ fn talk(service: &Service, client: TcpStream) -> Option<()> {
     let mut writer = client;
     loop {
         let request = Request::read(&mut reader)?;
-        let (status, body) = answer(service, &request);
+        let (status, body) = match &service.proxy {
+            Some(to) => pass_on(to, &request, &peer).unwrap_or((502, String::new())),
+            None => answer(service, &request),
+        };
         let head = format!("HTTP/1.1 {status} -\r\nContent-Length: {}\r\n\r\n", body.len());
         writer.write_all((head + &body).as_bytes()).ok()?;
-        if let Some(line) = line_for(service, &request, &peer) {
+        let line = line_for(service, &request, &peer).filter(|_| service.proxy.is_none());
+        if let Some(line) = line {
             write_line(&service.log, &line);
         }
     }
@@ -162,6 +176,10 @@ struct Request {
     /// Method and path without its query: `GET /ok`.
     what: String,
     query: BTreeMap<String, String>,
+    /// The request's target as it came.
+    target: String,
+    /// X-Forwarded-For as it came.
+    forwarded: String,
     body: String,
 }
 
@@ -176,19 +194,25 @@ impl Request {
             .filter_map(|pair| pair.split_once('='))
             .map(|(key, value)| (key.to_owned(), decode(value)))
             .collect();
-        let mut length = 0;
+        let target = target.to_owned();
+        let what = format!("{method} {path}");
+        let (mut length, mut forwarded) = (0, String::new());
         loop {
             let line = read_line(reader)?;
             if line.is_empty() {
                 break;
             }
-            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            let lower = line.to_ascii_lowercase();
+            if lower.starts_with("x-forwarded-for:") {
+                forwarded = line["x-forwarded-for:".len()..].trim().to_owned();
+            }
+            if let Some(value) = lower.strip_prefix("content-length:") {
                 length = value.trim().parse().ok()?;
             }
         }
         let mut body = String::new();
         reader.by_ref().take(length).read_to_string(&mut body).ok()?;
-        Some(Request { what: format!("{method} {path}"), query, body })
+        Some(Request { what, query, target, forwarded, body })
     }
 
     fn get(&self, key: &str) -> &str {
@@ -220,6 +244,35 @@ fn decode(text: &str) -> String {
         }
     }
     String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Asks the service behind the proxy, as the client's address with what came before it.
+fn pass_on(to: &str, request: &Request, peer: &str) -> Option<(u16, String)> {
+    let method = request.what.split(' ').next()?;
+    let before = if request.forwarded.is_empty() { "" } else { ", " };
+    let head = format!(
+        "{method} {} HTTP/1.1\r\nX-Forwarded-For: {}{before}{peer}\r\nContent-Length: {}\r\n\r\n",
+        request.target,
+        request.forwarded,
+        request.body.len()
+    );
+    let mut stream = TcpStream::connect(to).ok()?;
+    stream.write_all((head + &request.body).as_bytes()).ok()?;
+    let mut reader = BufReader::new(stream);
+    let status = read_line(&mut reader)?.split(' ').nth(1)?.parse().ok()?;
+    let mut length = 0;
+    loop {
+        let line = read_line(&mut reader)?;
+        if line.is_empty() {
+            break;
+        }
+        if let Some(value) = line.strip_prefix("Content-Length: ") {
+            length = value.parse().ok()?;
+        }
+    }
+    let mut body = String::new();
+    reader.take(length).read_to_string(&mut body).ok()?;
+    Some((status, body))
 }
 
 fn answer(service: &Service, request: &Request) -> (u16, String) {
@@ -281,6 +334,10 @@ fn line_for(service: &Service, request: &Request, peer: &str) -> Option<String> 
             time.date, time.time, time.millis
         )),
         ("POST /login", Format::OwnCloud) => Some(owncloud(&time, from, "Login failed", user)),
+        ("POST /login", Format::Forwarded) => {
+            let list = if request.forwarded.is_empty() { "-" } else { &request.forwarded };
+            Some(format!("{peer} - {user} \"{list}\" login failed"))
+        }
         ("GET /ok", Format::OwnCloud) => Some(owncloud(&time, from, "Login successful", user)),
         _ => None,
     }

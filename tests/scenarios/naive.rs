@@ -428,7 +428,7 @@ proptest! {
             model.expire(now);
             match *op {
                 Op::Fail { jail, address, offset } => {
-                    world.fail(now, &name(jail), net(address), now + offset);
+                    world.fail(now, &name(jail), (net(address), &[]), now + offset);
                     model.fail(now, jail, net(address), now + offset);
                     model.count_bans(now);
                 }

@@ -82,7 +82,12 @@ fn surroundings(variant: usize) -> Surroundings {
     match variant {
         0 => Surroundings::default(),
         1 => Surroundings { networks: vec![docker], ..Surroundings::default() },
-        _ => Surroundings { own: own[variant % 2].clone(), networks: vec![docker], names },
+        _ => Surroundings {
+            own: own[variant % 2].clone(),
+            networks: vec![docker],
+            names,
+            ..Surroundings::default()
+        },
     }
 }
 
@@ -111,7 +116,7 @@ fn changes() -> impl Strategy<Value = Op> {
 fn do_it(world: &mut World, second: i64, op: &Op) {
     match *op {
         Op::Fail { jail, network, offset } => {
-            world.fail(second, &name(jail), net(network), second + offset);
+            world.fail(second, &name(jail), (net(network), &[]), second + offset);
         }
         Op::Ban { network, seconds, force } => {
             let request = BanRequest {
@@ -284,7 +289,7 @@ proptest! {
         let mut now = 0;
         for (pause, offset) in history {
             now += pause;
-            world.fail(now, &jail, net(0), now + offset);
+            world.fail(now, &jail, (net(0), &[]), now + offset);
             model.fail(now, now + offset, (max_retry as usize, find_time, ban_time));
             let until = world.warden.bans_on(net(0)).next().map(|standing| standing.ban.until);
             let expected = (model.until > now).then(|| Until::Time(at(model.until)));
@@ -355,7 +360,7 @@ fn many_idle_jails_do_not_starve_the_last() {
     }
     let last: JailName = "jail-1499".parse().unwrap();
     for _ in 0..3 {
-        world.fail(1, &last, net(0), 1);
+        world.fail(1, &last, (net(0), &[]), 1);
     }
     assert_eq!(world.kernel.len(), 1);
     world.input(301, |_, _| ());

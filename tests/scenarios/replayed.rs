@@ -14,14 +14,13 @@ use super::{JailText, rules};
 type Seen = Vec<(String, Network, Timestamp, Until, u32)>;
 
 fn jail(key: &str, (max_retry, find_time, ban_time): (u32, u64, u64)) -> JailRules {
-    let text = JailText {
-        name: None,
-        maxretry: 1,
-        findtime: 1,
-        bantime: 1,
-        ignoreip: vec!["203.0.113.0".to_owned()],
-        dryrun: false,
-    };
+    let text: JailText = toml::from_str(
+        "maxretry = 1
+findtime = 1
+bantime = 1
+ignoreip = ['203.0.113.0']",
+    )
+    .unwrap();
     let limits = Limits {
         max_retry: max_retry.try_into().unwrap(),
         find_time: Duration::from_secs(find_time),
@@ -42,7 +41,7 @@ fn as_it_comes(jails: &[JailRules], lines: &[(i64, usize, Network)]) -> Seen {
     }
     let mut seen = Seen::new();
     for (second, jail, network) in lines {
-        world.fail(*second, &jails[*jail].name, *network, *second);
+        world.fail(*second, &jails[*jail].name, (*network, &[]), *second);
         for event in &world.told {
             match &event.news {
                 News::Banned { ban, .. } => {
@@ -86,7 +85,7 @@ proptest! {
         // As from two sources, the newer one read first.
         let cut = cut.min(lines.len());
         for (second, jail, network) in lines[cut..].iter().chain(&lines[..cut]) {
-            replay.failure(*jail, (*network, at(*second)), "line");
+            replay.failure(*jail, (*network, &[], at(*second)), "line");
         }
         let tried = replay.play(at(second), Settings::default(), Surroundings::default());
         let seen: Seen = tried

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use guard::model::{
-    Ban, BanOrigin, Event, Failure, JailMemory, JailName, JailRules, Lifting, Login, Memory,
+    Ban, BanOrigin, Event, Failure, Hop, JailMemory, JailName, JailRules, Lifting, Login, Memory,
     Network, Offence, Position, Progress, Record, SourceId, Timestamp, Until,
 };
 use guard::warden::{Effect, Settings, Surroundings, Warden};
@@ -97,6 +97,7 @@ impl Disk {
             Record::SourceGone(jail, source) => {
                 self.progress.remove(&(jail, source));
             }
+            Record::Names(_) => panic!("the warden looks up no names"),
         }
     }
 
@@ -109,6 +110,7 @@ impl Disk {
             floors: self.floors.iter().map(|(k, t)| (key(k).0, k.1, *t)).collect(),
             offences: self.offences(),
             progress: Vec::new(),
+            names: BTreeMap::new(),
         }
     }
 }
@@ -192,10 +194,17 @@ impl World {
     }
 
     /// A line at `line` says that `network` failed.
-    pub(crate) fn fail(&mut self, second: i64, jail: &JailName, network: Network, line: i64) {
+    pub(crate) fn fail(
+        &mut self,
+        second: i64,
+        jail: &JailName,
+        (network, forwarded): (Network, &[Hop]),
+        line: i64,
+    ) {
         let failure = Failure {
             jail: jail.clone(),
             network,
+            forwarded: forwarded.to_vec(),
             at: at(line),
             source: SourceId::File("/log".into()),
             progress: Progress { resume: Position::File(None), judged: Position::File(None) },

@@ -2,6 +2,7 @@
 //! there after any end, and whatever the disk does, guard goes on.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "in a test a panic is the report")]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{FileExt, PermissionsExt};
@@ -116,6 +117,8 @@ fn everything_is_there_after_a_restart() {
     let in_file = Progress { resume: Position::File(None), judged: Position::File(Some(mark)) };
     let forever =
         Ban { until: Until::Forever, origin: BanOrigin::Hand, ..ban("web", "2001:db8::/64") };
+    let names: BTreeMap<_, _> =
+        [("home.example".to_owned(), vec!["2001:db8::7".parse().unwrap()])].into();
     let times = vec![nano(5), nano(6), nano(6)];
     let twice = Offence { bans: 2, until: Until::Time(nano(7)) };
     let forever_again = Offence { bans: u32::MAX, until: Until::Forever };
@@ -130,6 +133,8 @@ fn everything_is_there_after_a_restart() {
         Record::JailGone(jail("gone")),
         Record::Progress(jail("web"), output.clone(), at_output.clone()),
         Record::Progress(jail("web"), file.clone(), in_file.clone()),
+        Record::Names([("gone.example".to_owned(), Vec::new())].into()),
+        Record::Names(names.clone()),
     ]);
     store.stop().unwrap();
 
@@ -147,6 +152,7 @@ fn everything_is_there_after_a_restart() {
                 (jail("web"), net("192.0.2.8"), forever_again),
             ],
             progress: vec![(jail("web"), output, at_output), (jail("web"), file, in_file)],
+            names,
         }
     );
 }

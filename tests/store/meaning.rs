@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use guard::model::{
-    Ban, BanOrigin, ContainerId, FileMark, JailMemory, JailName, JournalMark, Memory, Network,
-    Offence, Position, Progress, Record, SourceId, StreamMark, Timestamp, Until,
+    Address, Ban, BanOrigin, ContainerId, FileMark, JailMemory, JailName, JournalMark, Memory,
+    Network, Offence, Position, Progress, Record, SourceId, StreamMark, Timestamp, Until,
 };
 use proptest::prelude::*;
 
@@ -21,6 +21,7 @@ struct Naive {
     floors: BTreeMap<(JailName, Network), Timestamp>,
     offences: BTreeMap<(JailName, Network), Offence>,
     progress: BTreeMap<(JailName, SourceId), Progress>,
+    names: BTreeMap<String, Vec<Address>>,
 }
 
 impl Naive {
@@ -53,6 +54,7 @@ impl Naive {
                 self.progress.insert((jail, source), progress);
             }
             Record::SourceGone(jail, source) => drop(self.progress.remove(&(jail, source))),
+            Record::Names(names) => self.names = names,
         }
     }
 }
@@ -74,6 +76,7 @@ impl From<Memory> for Naive {
         for (jail, source, progress) in memory.progress {
             naive.apply(Record::Progress(jail, source, progress));
         }
+        naive.names = memory.names;
         naive
     }
 }
@@ -140,6 +143,9 @@ fn any_record() -> impl Strategy<Value = Record> {
         4 => any_progress()
             .prop_map(|(jail, source, progress)| Record::Progress(jail, source, progress)),
         2 => any_progress().prop_map(|(jail, source, _)| Record::SourceGone(jail, source)),
+        1 => any::<[u8; 4]>().prop_map(|ip| {
+            Record::Names([("home.example".to_owned(), vec![Address::new(ip.into())])].into())
+        }),
     ]
 }
 

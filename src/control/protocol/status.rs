@@ -322,6 +322,7 @@ fn ignored(entry: &IgnoreEntry) -> String {
     match entry {
         IgnoreEntry::Network(network) => network.to_string(),
         IgnoreEntry::Name(name) => name.clone(),
+        IgnoreEntry::File(path) => format!("file:{path}"),
     }
 }
 

@@ -25,6 +25,7 @@ fn container(id: &str, service: &str) -> Container {
         tty: false,
         log_driver: "json-file".to_owned(),
         network_mode: "bridge".to_owned(),
+        addresses: Vec::new(),
         ports: Vec::new(),
         mounts: Vec::new(),
         timezone: None,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::ToSocketAddrs;
 
 use guard::filter::{Hit, Judge, Verdict, Who};
-use guard::model::{Network, Timestamp};
+use guard::model::{Hop, Network, Timestamp};
 
 /// So many names are remembered.
 const MAX_NAMES: usize = 1000;
@@ -29,7 +29,8 @@ pub(crate) enum Told {
 pub(crate) struct Match {
     pub(crate) hit: Hit,
     /// Who failed: its identifier if it has one, else an address, or all addresses of a
-    /// name; never empty.
+    /// name; never empty. Where proxies passed a list on, the last one in it and whoever
+    /// passed it on: which of them counts is for the daemon to say, who knows the proxies.
     pub(crate) hosts: Vec<String>,
 }
 
@@ -58,7 +59,13 @@ impl Names {
         let id = id.map(|(_, id)| id.to_text()).filter(|id| !is_address(id));
         let hosts = match (id, &hit.who) {
             (Some(id), _) => vec![id],
-            (None, Who::Network(network)) => vec![network.to_string()],
+            (None, Who::Network(network)) => {
+                let last = match hit.forwarded.last() {
+                    Some(Hop::Address(address)) => Some(address.to_string()),
+                    Some(Hop::Unknown) | None => None,
+                };
+                last.into_iter().chain([network.to_string()]).collect()
+            }
             (None, Who::Text(text)) => vec![text.clone()],
             (None, Who::Name(name)) => self.addresses(name),
         };

@@ -69,6 +69,7 @@ fn jail(options: &Options, settings: &Settings) -> Result<labels::Jail, Failure>
         tty: false,
         log_driver: String::new(),
         network_mode: "bridge".to_owned(),
+        addresses: Vec::new(),
         ports: Vec::new(),
         mounts: Vec::new(),
         timezone: None,
@@ -117,10 +118,12 @@ impl Sink for Failures<'_> {
             _ => return Ok(()),
         };
         match &found.hit.who {
-            Who::Network(network) => self.0.failure(0, (*network, found.hit.at), text),
+            Who::Network(network) => {
+                self.0.failure(0, (*network, &found.hit.forwarded, found.hit.at), text)
+            }
             Who::Name(_) => {
                 for network in found.hosts.iter().filter_map(|host| host.parse().ok()) {
-                    self.0.failure(0, (network, found.hit.at), text);
+                    self.0.failure(0, (network, &found.hit.forwarded, found.hit.at), text);
                 }
             }
             Who::Text(_) => self.0.nobody(0),
