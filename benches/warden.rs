@@ -107,6 +107,7 @@ fn begun(settings: Settings) -> (Warden, JailName, SourceId) {
 
 fn failure(jail: &JailName, source: &SourceId, number: u32, at: Timestamp) -> Failure {
     Failure {
+        forwarded: Vec::new(),
         jail: jail.clone(),
         network: network(number),
         at,

@@ -528,7 +528,6 @@ mod tests {
         assert!(off.protect_ssh.ports.is_empty());
         assert!(!settings.ignore_docker);
         assert_eq!(settings.track_max, 1000);
-        assert_eq!(settings.history, Duration::from_secs(7 * 24 * 3600));
         assert_eq!(settings.log_format, LogFormat::Json);
         assert_eq!((settings.pardon, settings.ban_burst), (Duration::ZERO, 0));
         assert_eq!((settings.history, settings.recidive), (DAY, true));
@@ -546,7 +545,6 @@ mod tests {
             ("GUARD_PROTECT_SSH", "ssh"),
             ("GUARD_SSH_GRACE", "-1"),
             ("GUARD_TRACK_MAX", "many"),
-            ("GUARD_HISTORY", "-1"),
             ("GUARD_MAXRETRI", "3"),
             ("GUARD_BANTIME", "1dw"),
             ("GUARD_BANTIME_FORMULA", "ban.Time"),
