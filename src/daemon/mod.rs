@@ -167,7 +167,9 @@ impl Core {
         let (events, _) = broadcast::channel::<Event>(1024);
         // Keyed anew in each process.
         let of_warden = settings.of_warden(RandomState::new().hash_one(0));
-        let mut warden = Warden::new(Timestamp::now(), memory.clone(), of_warden.clone());
+        let now = Timestamp::now();
+        let mut warden = Warden::new(now, memory.clone(), of_warden.clone());
+        warden.handle_ssh_peers(now, ssh::at_start(&settings.protect_ssh));
         let first = pump::drain(&mut warden);
         store.write(first.records);
         let restored = warden.jails().map(JailView::banned_now).sum::<usize>();
