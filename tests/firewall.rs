@@ -250,6 +250,64 @@ fn fail2bans_chain_is_left_alone(world: &World, backend: BackendChoice) {
     assert_eq!(world.saved(4), before);
 }
 
+/// Nobody asks for a look, and the next one is seconds away.
+#[test]
+fn changes_by_others_are_heard_of() {
+    if !is_root("changes_by_others_are_heard_of") {
+        return;
+    }
+    for backend in [BackendChoice::Ipset, BackendChoice::Iptables] {
+        let world = World::new(Kind::Nft);
+        let install = install("ssh", Chain::Input, Ports::All, BlockType::Drop);
+        let firewall = world.firewall(settings(backend), vec![install]);
+        for family in 0..2 {
+            firewall.order(vec![block("ssh", ATTACKER[family], 600)]);
+            firewall.order(vec![block("ssh", BYSTANDER[family], 600)]);
+            firewall.order(vec![release("ssh", BYSTANDER[family])]);
+        }
+        let whole = [world.saved(4), world.saved(6)];
+        let harms: [&dyn Fn(); 4] = [
+            &|| world.filter(4, "-F INPUT"),
+            &|| world.filter(6, "-F f2b-ssh"),
+            &|| world.filter(4, "-I INPUT 1 -j ACCEPT"),
+            &|| drop(world.host.run("nft", &["flush", "ruleset"])),
+        ];
+        for (at, harm) in harms.into_iter().enumerate() {
+            let before = firewall.status();
+            assert_eq!((before.repairs, before.heard), (at as u64, at as u64), "its own are not");
+            harm();
+            until("put back", || firewall.status().repairs > before.repairs);
+            assert!(firewall.status().heard > before.heard, "{backend:?}, harm {at}");
+            // What is heard of guard's own repair is not looked at again.
+            firewall.order(vec![]);
+        }
+        let guards = |listing: &str| {
+            let own = listing.lines().filter(|line| line.contains("f2b-"));
+            own.map(str::to_owned).collect::<Vec<_>>()
+        };
+        for (family, whole) in [4, 6].into_iter().zip(&whole) {
+            assert_eq!(guards(&world.saved(family)), guards(whole));
+        }
+        firewall.stop();
+    }
+}
+
+/// A set can be emptied without anybody being told; its header is read often.
+#[test]
+fn an_emptied_set_is_filled_again() {
+    if !is_root("an_emptied_set_is_filled_again") {
+        return;
+    }
+    let world = World::new(Kind::Legacy);
+    let install = install("ssh", Chain::Input, Ports::All, BlockType::Drop);
+    let orders = vec![install, block("ssh", ATTACKER[0], 600)];
+    let firewall = world.firewall(settings(BackendChoice::Ipset), orders);
+    world.host.run("ipset", &["flush"]);
+    until("put back", || firewall.status().repairs == 1);
+    assert!(world.host.run("ipset", &["list", "f2b4-ssh"]).contains(ATTACKER[0]));
+    firewall.stop();
+}
+
 #[test]
 fn a_ban_ends_by_itself_when_guard_is_dead() {
     if !is_root("a_ban_ends_by_itself_when_guard_is_dead") {

@@ -140,6 +140,7 @@ impl Operator {
                 healthy: firewall.healthy,
                 problems: firewall.problems.clone(),
                 repairs: firewall.repairs,
+                heard: firewall.heard,
             },
             store: StoreView {
                 path: store.path.display().to_string(),

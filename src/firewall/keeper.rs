@@ -12,17 +12,28 @@ use tokio::sync::watch;
 
 use crate::model::{JailName, Network, News, Timestamp, Until};
 
+use super::changes::{Generations, Watch};
+use super::iptables::{self, ToolError};
 use super::kind::Kind;
 use super::names::{Family, Names};
 use super::sets::{SetError, Sets};
 use super::status::{Findings, JailStatus, Status};
+use super::structure::count_fits;
 use super::wanted::{Touched, Wanted};
+
 use super::{BackendChoice, Inbox, OnStop, Settings, Told};
 
 /// Chains, jumps and the sets' headers are looked at this often…
 const CHECK_EVERY: Duration = Duration::from_secs(10);
 /// …and every element this often.
 const FULL_EVERY: Duration = Duration::from_secs(600);
+/// What others change is looked at as soon as it is heard of, but this long after
+/// the look before, and not for more than a tenth of the time.
+const CALM: Duration = Duration::from_millis(50);
+const CALM_TIMES: u32 = 10;
+/// Nobody tells when a set is emptied: their headers, which cost next to nothing,
+/// are read this often.
+const SETS_EVERY: Duration = Duration::from_secs(2);
 /// After a failure the next try comes soon, then later and later.
 const RETRY_FIRST: Duration = Duration::from_millis(250);
 const RETRY_LAST: Duration = Duration::from_secs(10);
@@ -129,7 +140,15 @@ pub(crate) struct Keeper {
     /// Did something in this turn fail that is worth another try soon?
     pub(crate) failed: bool,
     repairs: u64,
+    /// Others' changes that were looked at when they were heard of.
+    heard: u64,
+    /// Heard of, and not looked at yet.
+    noticed: bool,
+    watch: Option<Watch>,
+    pub(crate) generations: Generations,
     next_check: Instant,
+    next_sets: Instant,
+    calm: Instant,
     next_full: Instant,
     retry: Option<Instant>,
     backoff: Duration,
@@ -160,16 +179,52 @@ impl Keeper {
             found: Vec::new(),
             failed: false,
             repairs: 0,
+            heard: 0,
+            noticed: false,
+            watch: None,
+            generations: Generations::default(),
             next_check: now,
+            next_sets: now,
+            calm: now,
             next_full: now,
             retry: None,
             backoff: RETRY_FIRST,
         }
     }
 
+    /// Has `notice` called for every change of nftables' rules. Without it (a kernel
+    /// without nftables) everything works, only later.
+    pub(crate) fn listen(&mut self, notice: impl Fn() + Send + 'static) {
+        match Watch::start(notice) {
+            Ok(watch) => self.watch = Some(watch),
+            Err(error) => tracing::debug!("changes of nftables are not heard: {error}"),
+        }
+    }
+
     /// When the next turn is due if nobody orders anything.
     pub(crate) fn next_turn(&self) -> Instant {
+        let sets = matches!(self.backend, Some(Backend::Ipset(_))).then_some(self.next_sets);
+        let noticed = self.noticed.then_some(self.calm);
+        sets.into_iter().chain(noticed).fold(self.next_look(), Instant::min)
+    }
+
+    fn next_look(&self) -> Instant {
         self.retry.map_or(self.next_check, |retry| retry.min(self.next_check))
+    }
+
+    /// When what others changed may be looked at.
+    pub(crate) fn calm(&self) -> Instant {
+        self.calm
+    }
+
+    /// Changes rules of the filter table; that guard did it is remembered.
+    pub(crate) fn restore(
+        &mut self,
+        family: Family,
+        kind: Kind,
+        lines: &[String],
+    ) -> Result<(), ToolError> {
+        self.generations.own(|| iptables::restore(family, kind, lines))
     }
 
     /// One turn.
@@ -191,18 +246,27 @@ impl Keeper {
                 placed.made = [false; 2];
             }
         }
+        self.noticed |= inbox.changed;
+        let heard = self.noticed && now >= self.calm && self.generations.changed();
+        self.noticed &= now < self.calm;
+        self.heard += u64::from(heard);
         let every_element = inbox.check || now >= self.next_full;
         let look = every_element
+            || heard
             || inbox.clean_up
-            || now >= self.next_turn()
+            || now >= self.next_look()
             || !touched.jails.is_empty()
-            || !touched.gone.is_empty();
+            || !touched.gone.is_empty()
+            || self.sets_differ(now);
         self.failed = false;
         if look {
             self.findings = Findings::default();
+            self.generations.looking();
             self.structure(now);
             // With many thousands of rules a look takes long: never most of the time.
-            self.next_check = Instant::now() + CHECK_EVERY.max(now.elapsed() * 20);
+            let (end, took) = (Instant::now(), now.elapsed());
+            self.next_check = end + CHECK_EVERY.max(took * 20);
+            self.calm = end + CALM.max(took * CALM_TIMES);
         }
         if every_element {
             self.next_full = now + FULL_EVERY;
@@ -211,6 +275,26 @@ impl Keeper {
         self.bring_in(&touched, look);
         self.report(&touched);
         self.schedule(look);
+    }
+
+    /// Is a set gone, or does one hold more or less than it should?
+    fn sets_differ(&mut self, now: Instant) -> bool {
+        let Some(Backend::Ipset(sets)) = &mut self.backend else { return false };
+        if now < self.next_sets {
+            return false;
+        }
+        self.next_sets = now + SETS_EVERY;
+        // What fails here fails in the next look too, and is told then.
+        let Ok(headers) = sets.headers() else { return true };
+        let fits = |placed: &Placed, family: Family| {
+            let header = headers.get(placed.names.set(family));
+            header.is_some_and(|header| count_fits(placed, family, header.elements))
+        };
+        let families =
+            Family::ALL.into_iter().filter(|f| self.families[*f as usize].kind.is_some());
+        families.into_iter().any(|family| {
+            self.placed.values().any(|placed| placed.made[family as usize] && !fits(placed, family))
+        })
     }
 
     /// Has every set looked at, element by element. Rules are, with every look.
@@ -364,6 +448,7 @@ impl Keeper {
             problems: self.findings.problems.iter().cloned().collect(),
             notes: self.findings.notes.iter().cloned().collect(),
             repairs: self.repairs,
+            heard: self.heard,
             jails,
         };
         self.status.send_if_modified(|old| {

@@ -2,7 +2,8 @@
 //!
 //! Orders are merged into a wanted state; one thread compares it with what the
 //! kernel holds and puts right what differs. It does so when something is
-//! ordered, after a failure, when [`Handle::check_now`] is called, and every 10
+//! ordered, after a failure, when [`Handle::check_now`] is called, as soon as the
+//! kernel tells that another program changed nftables' rules, and every 10
 //! seconds, so that a ban stands however often another program flushes,
 //! reorders or removes what guard made.
 //!
@@ -17,8 +18,9 @@
 //! | `wanted` | orders merged; the wanted state (pure) |
 //! | `names`, `shape` | names of chains and sets; which rules a jail needs (pure) |
 //! | `rules`, `plan`, `kind` | a listing read; what to change in it; legacy or nft (pure) |
-//! | `netlink` | the bytes of the ipset protocol (pure) |
+//! | `netlink`, `generation` | the bytes of the ipset protocol, and of nftables' generation (pure) |
 //! | `iptables`, `socket`, `sets` | the tools and the netlink socket |
+//! | `changes` | hearing of others' changes |
 //! | `keeper` | the thread's state, and one turn of its loop |
 //! | `look`, `structure`, `elements`, `teardown` | the parts of a turn, in their order |
 //! | `status` | what people are told |
@@ -28,7 +30,9 @@
 //! addresses reaches a tool; a ban is told as in force only when its element is
 //! in the kernel and packets come to the rule that looks at it.
 
+mod changes;
 mod elements;
+mod generation;
 mod iptables;
 mod keeper;
 mod kind;
@@ -153,6 +157,8 @@ struct Inbox {
     /// Counts calls of [`Handle::order`], so that [`Handle::settled`] knows its own.
     ordered: u64,
     check: bool,
+    /// Somebody, perhaps guard itself, changed nftables' rules.
+    changed: bool,
     clean_up: bool,
     stop: bool,
     /// The handle is gone without a stop: end, and leave everything.
@@ -185,10 +191,12 @@ impl Shared {
         self.wake.notify_one();
     }
 
-    /// Takes what waits, as soon as there is something or `deadline` is over.
-    fn take(&self, deadline: Instant) -> Inbox {
+    /// Takes what waits, as soon as there is something or `due` is over. What others
+    /// changed waits until `calm`.
+    fn take(&self, due: Instant, calm: Instant) -> Inbox {
         let mut inbox = self.lock();
         loop {
+            let deadline = if inbox.changed { due.min(calm) } else { due };
             let left = deadline.saturating_duration_since(Instant::now());
             if inbox.is_urgent() || left.is_zero() {
                 let ordered = inbox.ordered;
@@ -236,6 +244,8 @@ pub fn start(
     let inbox = Arc::clone(&shared);
     let run = move || {
         let mut keeper = Keeper::new(settings, Box::new(tell), status_sender);
+        let noticed = Arc::clone(&inbox);
+        keeper.listen(move || noticed.change(|inbox| inbox.changed = true));
         run(&mut keeper, &inbox, &tried_sender);
         // Nobody may be waiting any more.
         let _ = ended_sender.send(());
@@ -250,7 +260,7 @@ pub fn start(
 
 fn run(keeper: &mut Keeper, shared: &Shared, tried: &watch::Sender<u64>) {
     loop {
-        let inbox = shared.take(keeper.next_turn());
+        let inbox = shared.take(keeper.next_turn(), keeper.calm());
         if inbox.abandoned {
             return;
         }

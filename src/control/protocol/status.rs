@@ -52,6 +52,9 @@ pub struct FirewallView {
     pub problems: Vec<String>,
     /// How often something of guard's was put back.
     pub repairs: u64,
+    /// How often guard looked at once because another program changed nftables' rules.
+    #[serde(default)]
+    pub heard: u64,
 }
 
 /// How it is with the store.
