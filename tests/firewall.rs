@@ -326,12 +326,15 @@ fn a_ban_ends_by_itself_when_guard_is_dead() {
 }
 
 #[test]
-fn without_docker_bans_wait_for_it() {
-    if !is_root("without_docker_bans_wait_for_it") {
+fn bans_stand_wherever_dockers_jump_is() {
+    if !is_root("bans_stand_wherever_dockers_jump_is") {
         return;
     }
     let world = World::new(Kind::Nft);
-    world.filter(4, "-F FORWARD\n-F DOCKER-USER\n-X DOCKER-USER");
+    serve(&world.container, 80);
+    let (attacker, bystander) = ((&world.outside, ATTACKER[0]), (&world.outside, BYSTANDER[0]));
+    let to = (CONTAINER[0], 80);
+    world.filter(4, "-D FORWARD -j DOCKER-USER\n-F DOCKER-USER\n-X DOCKER-USER");
     let web = install("web", Chain::DockerUser, Ports::All, BlockType::Reject);
     let ssh = install("ssh", Chain::Input, Ports::All, BlockType::Reject);
     let orders = vec![
@@ -349,19 +352,37 @@ fn without_docker_bans_wait_for_it() {
     assert!(!status.healthy);
     assert!(status.problems[0].starts_with("DOCKER-USER does not exist"), "{status:?}");
     assert_eq!(status.jails[&name("web")].pending, 1);
+    assert!(is_kept_out(attacker, to), "told as not in force, for nobody knows");
 
+    let jump = "-m comment --comment guard -j f2b-web";
+    let check = |what: &str, hook: &str| {
+        firewall.check_until(what, |status| {
+            status.healthy
+                && status.notes.iter().any(|note| note.contains(what)) == (hook == "FORWARD")
+        });
+        assert_eq!(firewall.in_force("web", ATTACKER[0]), Some(true), "{what}");
+        let rules = world.saved(4);
+        let jumps: Vec<_> = rules.lines().filter(|line| line.ends_with(jump)).collect();
+        assert_eq!(jumps, [format!("-A {hook} {jump}")], "{what}");
+        let first = rules.lines().find(|line| line.starts_with(&format!("-A {hook} ")));
+        assert_eq!(first, Some(jumps[0]), "{what}");
+        assert!(is_kept_out(attacker, to), "{what}");
+        assert!(reaches(bystander, to), "{what}");
+    };
     // Docker makes its chain, but nothing leads to it yet.
     world.filter(4, ":DOCKER-USER - [0:0]\n-A DOCKER-USER -j RETURN");
-    firewall.check_until("no jump", |status| {
-        status.problems.iter().any(|what| what.contains("FORWARD has no jump to it"))
-    });
-    assert_eq!(firewall.in_force("web", ATTACKER[0]), Some(false));
-
+    check("FORWARD has no jump to DOCKER-USER", "FORWARD");
+    // The jump comes, but too low: what Docker accepts never gets there.
     world.filter(4, "-A FORWARD -j DOCKER-USER");
-    firewall.check_until("well again", |status| status.healthy);
-    assert_eq!(firewall.in_force("web", ATTACKER[0]), Some(true));
-    assert!(world.saved(4).contains("-A DOCKER-USER -m comment --comment guard -j f2b-web"));
+    check("above the jump to DOCKER-USER", "FORWARD");
+    world.filter(4, "-D FORWARD -j DOCKER-USER\n-I FORWARD 1 -j DOCKER-USER");
+    check("above the jump to DOCKER-USER", "DOCKER-USER");
+    world.filter(4, "-I FORWARD 1 -p tcp -j ACCEPT");
+    check("above the jump to DOCKER-USER", "FORWARD");
+    world.filter(4, "-D FORWARD -p tcp -j ACCEPT");
+    check("above the jump to DOCKER-USER", "DOCKER-USER");
     firewall.stop();
+    assert!(!world.saved(4).contains("guard"));
 }
 
 #[test]

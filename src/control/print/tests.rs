@@ -48,6 +48,7 @@ fn an_overview() -> Overview {
             healthy: true,
             problems: Vec::new(),
             repairs: 0,
+            heard: 0,
         },
         store: StoreView { path: "/var/lib/guard/guard.db".into(), healthy: true, problem: None },
         jails: Vec::new(),
