@@ -14,6 +14,8 @@
 //! Every channel is bounded, and no reader of a log ever waits for the kernel
 //! or the disk: orders and records are merged where they wait.
 
+mod alone;
+pub mod cleanup;
 mod follow;
 mod jails;
 mod operator;
@@ -33,6 +35,8 @@ use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use self::alone::Alone;
+pub use self::alone::AnotherGuard;
 use self::pump::Outboxes;
 use self::settings::Settings;
 use crate::control::server::{BindError, Server};
@@ -59,6 +63,9 @@ pub enum Fatal {
     /// The socket can't be had.
     #[error(transparent)]
     Socket(#[from] BindError),
+    /// Another guard keeps this host's firewall.
+    #[error(transparent)]
+    Another(#[from] AnotherGuard),
     /// A task that everything hangs on ended by itself.
     #[error("the {0} task died, which is a defect of guard's")]
     Died(&'static str),
@@ -73,7 +80,7 @@ impl Fatal {
             {
                 77
             }
-            Fatal::Store(..) | Fatal::Socket(_) | Fatal::Died(_) => 70,
+            Fatal::Store(..) | Fatal::Socket(_) | Fatal::Another(_) | Fatal::Died(_) => 70,
         }
     }
 }
@@ -100,6 +107,7 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Resu
     tokio::pin!(shutdown);
     // First: where another guard runs, nothing of its may be touched.
     let server = Server::bind(&settings.socket).await?;
+    let _alone = Alone::claim()?;
     let opened =
         store::open(&settings.data).map_err(|error| Fatal::Store(settings.data.clone(), error))?;
     for note in &opened.notes {

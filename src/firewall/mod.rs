@@ -59,6 +59,7 @@ use crate::model::{Ban, JailName, JailRules, Network, News, Until};
 
 use keeper::Keeper;
 pub use status::{JailStatus, Status};
+pub use teardown::{Removed, clean_up};
 use wanted::Delta;
 
 /// How many elements a set may hold.

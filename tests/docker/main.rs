@@ -12,6 +12,7 @@ mod proxy;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod alone;
 mod bans;
 mod bed;
 mod by_hand;
