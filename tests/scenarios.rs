@@ -362,6 +362,7 @@ fn show_news(news: &News) -> String {
         News::Unbanned { jail, network, by_hand } => {
             format!("unbanned {jail} {network}{}", if *by_hand { " by hand" } else { "" })
         }
+        News::Reaches { jail, network, .. } => format!("reaches {jail} {network}"),
         News::JailStarted { jail } => format!("started {jail}"),
         News::JailStopped { jail } => format!("stopped {jail}"),
         News::Repaired { what } => format!("repaired {what}"),

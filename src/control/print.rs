@@ -329,6 +329,13 @@ fn watched(event: &Event, zone: &TimeZone) -> String {
         News::Unbanned { jail, network, by_hand } => {
             format!("[{jail}] Unban {network}{}", if *by_hand { " (by hand)" } else { "" })
         }
+        News::Reaches { jail, network, cause } => {
+            let cause = cause.as_deref().unwrap_or("the cause is not known");
+            format!(
+                "{BAD}[{jail}] {network} is banned, but still reaches it:{BAD:#} {}",
+                escape(cause)
+            )
+        }
         News::JailStarted { jail } => format!("[{jail}] Jail started"),
         News::JailStopped { jail } => format!("[{jail}] Jail stopped"),
         News::Repaired { what } => format!("Repaired: {}", escape(what)),

@@ -19,6 +19,7 @@ pub mod cleanup;
 mod follow;
 mod jails;
 mod operator;
+mod proof;
 mod pump;
 mod resolver;
 pub mod settings;

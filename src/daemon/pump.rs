@@ -9,9 +9,11 @@ use std::time::Duration;
 
 use tokio::sync::{broadcast, mpsc, oneshot};
 
+use super::proof::{self, Evidence};
+use crate::control::protocol::Options;
 use crate::firewall::{self, Order, Told};
 use crate::model::{
-    Ban, Event, Failure, JailName, JailRules, News, Progress, Record, SourceId, Timestamp,
+    Ban, Event, Failure, JailName, JailRules, Network, News, Progress, Record, SourceId, Timestamp,
 };
 use crate::store::Store;
 use crate::warden::{
@@ -215,8 +217,27 @@ impl Pump {
             self.store.write(records);
         }
         for event in events {
-            announce(&self.events, event);
+            match event.news {
+                News::Reaches { jail, network, .. } => self.explain(event.at, jail, network),
+                _ => announce(&self.events, event),
+            }
         }
+    }
+
+    /// Tells of a ban that does not work, when the likeliest cause is known: the
+    /// firewall is asked for it, and nothing waits for the answer.
+    fn explain(&self, at: Timestamp, jail: JailName, network: Network) {
+        let Some(view) = self.warden.jail(&jail) else { return };
+        let options = Options::from(view.rules().as_ref());
+        let (firewall, events) = (Arc::clone(&self.firewall), self.events.clone());
+        tokio::spawn(async move {
+            let packets = firewall.packets().await;
+            let packets = packets.map(|all| all.get(&jail).copied().unwrap_or_default());
+            let status = firewall.status().borrow().clone();
+            let evidence = Evidence { jail: &jail, options: &options, firewall: &status, packets };
+            let cause = Some(evidence.cause(network));
+            announce(&events, Event { at, news: News::Reaches { jail, network, cause } });
+        });
     }
 
     fn report(&mut self, report: Report) {
@@ -334,6 +355,10 @@ pub(crate) fn announce(watchers: &broadcast::Sender<Event>, event: Event) {
         News::Unbanned { jail, network, by_hand } => {
             let how = if *by_hand { " by hand" } else { "" };
             tracing::warn!("[{jail}] Unban {network}{how}");
+        }
+        News::Reaches { jail, network, cause } => {
+            let cause = cause.as_deref().unwrap_or("the cause is not known");
+            tracing::error!("[{jail}] {}", proof::sentence(*network, cause));
         }
         News::JailStarted { jail } => tracing::info!("[{jail}] Jail started"),
         News::JailStopped { jail } => tracing::info!("[{jail}] Jail stopped"),

@@ -275,6 +275,13 @@ impl Keeper {
         self.bring_in(&touched, look);
         self.report(&touched);
         self.schedule(look);
+        if !inbox.count.is_empty() {
+            let packets = self.packets();
+            for asked in inbox.count {
+                // Who asked may have lost patience.
+                let _ = asked.send(packets.clone());
+            }
+        }
     }
 
     /// Is a set gone, or does one hold more or less than it should?

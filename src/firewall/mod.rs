@@ -23,6 +23,7 @@
 //! | `changes` | hearing of others' changes |
 //! | `keeper` | the thread's state, and one turn of its loop |
 //! | `look`, `structure`, `elements`, `teardown` | the parts of a turn, in their order |
+//! | `packets` | how many packets came by each jail's rules |
 //! | `status` | what people are told |
 //!
 //! Invariants: guard changes no rule without its mark, and no set that is not
@@ -39,6 +40,7 @@ mod kind;
 mod look;
 mod names;
 mod netlink;
+mod packets;
 mod plan;
 mod rules;
 mod sets;
@@ -49,15 +51,17 @@ mod structure;
 mod teardown;
 mod wanted;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use crate::model::{Ban, JailName, JailRules, Network, News, Until};
 
 use keeper::Keeper;
+pub use packets::{JailPackets, Packets};
 pub use status::{JailStatus, Status};
 pub use teardown::{Removed, clean_up};
 use wanted::Delta;
@@ -161,6 +165,8 @@ struct Inbox {
     /// Somebody, perhaps guard itself, changed nftables' rules.
     changed: bool,
     clean_up: bool,
+    /// Those who want to know the packets of each jail.
+    count: Vec<oneshot::Sender<BTreeMap<JailName, JailPackets>>>,
     stop: bool,
     /// The handle is gone without a stop: end, and leave everything.
     abandoned: bool,
@@ -168,7 +174,12 @@ struct Inbox {
 
 impl Inbox {
     fn is_urgent(&self) -> bool {
-        !self.delta.is_empty() || self.check || self.clean_up || self.stop || self.abandoned
+        !self.delta.is_empty()
+            || self.check
+            || self.clean_up
+            || !self.count.is_empty()
+            || self.stop
+            || self.abandoned
     }
 }
 
@@ -301,6 +312,16 @@ impl Handle {
     /// To be called once all jails are known.
     pub fn clean_up_unknown(&self) {
         self.shared.change(|inbox| inbox.clean_up = true);
+    }
+
+    /// How many packets came by each jail's rules, since guard last wrote them.
+    /// `None`: the thread does not answer in a moment. With many thousands of rules
+    /// (a rule for each ban) this is work: for people who ask, not for a timer.
+    pub async fn packets(&self) -> Option<BTreeMap<JailName, JailPackets>> {
+        const PATIENCE: Duration = Duration::from_secs(3);
+        let (answer, answered) = oneshot::channel();
+        self.shared.change(|inbox| inbox.count.push(answer));
+        tokio::time::timeout(PATIENCE, answered).await.ok()?.ok()
     }
 
     /// What the firewall is like now.

@@ -59,6 +59,15 @@ pub enum News {
         /// Lifted by a person, rather than over.
         by_hand: bool,
     },
+    /// An address is banned, and its failures go on: the ban does not work.
+    Reaches {
+        /// The jail.
+        jail: JailName,
+        /// Who.
+        network: Network,
+        /// The likeliest cause; `None`: not found out yet.
+        cause: Option<String>,
+    },
     /// A jail began or got other rules.
     JailStarted {
         /// The jail.

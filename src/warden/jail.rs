@@ -9,6 +9,7 @@ use super::floors::Floors;
 use super::hidden::Tally;
 use super::ignore::{Exempt, NeverBan, Why};
 use super::netmap::NetMap;
+use super::reaching::Reaching;
 use crate::model::{
     Ban, BanOrigin, JailMemory, JailName, JailRules, MANUAL_JAIL, Network, News, Record, Timestamp,
 };
@@ -39,6 +40,8 @@ pub(super) struct Jail {
     /// Failures that hide their clients, and others that do not count.
     pub(super) hidden: Tally,
     pub(super) ignored: Tally,
+    /// Whom a ban does not keep out.
+    pub(super) reaching: Reaching,
     ignore: NetMap<Why>,
 }
 
@@ -55,6 +58,7 @@ impl Jail {
             banned: 0,
             hidden: Tally::default(),
             ignored: Tally::default(),
+            reaching: Reaching::default(),
         }
     }
 
@@ -196,6 +200,7 @@ impl Jail {
         out: &mut Effects,
     ) -> Option<Ban> {
         let ban = self.bans.remove(network)?;
+        self.reaching.forget(network);
         let jail = self.name();
         if !self.rules.dry_run {
             out.push(Effect::Release(jail.clone(), network));

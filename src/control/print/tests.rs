@@ -69,6 +69,7 @@ fn summary(name: &str, warnings: Vec<String>) -> JailSummary {
         warnings,
         dry_run: false,
         sources: Vec::new(),
+        packets: None,
     }
 }
 
@@ -98,6 +99,7 @@ fn a_jail() -> JailStatus {
             dryrun: false,
         },
         firewall_chain: Some("f2b-sshd".into()),
+        packets: None,
         warnings: Vec::new(),
         dropped: Vec::new(),
     }
