@@ -34,6 +34,11 @@ macro_rules! everywhere {
     })* };
 }
 
+#[path = "firewall/at_once.rs"]
+mod at_once;
+#[path = "firewall/neighbours.rs"]
+mod neighbours;
+
 everywhere! {
     a_jail_on_input
     a_published_port
