@@ -1,5 +1,5 @@
 # What one does with guard's sources. Each target is a script in scripts/, whose head says more.
-.PHONY: help up down demo test fuzz audit bench images readme clean
+.PHONY: help up down demo test chaos fuzz audit bench images readme clean
 
 help: ## show this
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
@@ -15,6 +15,9 @@ down: ## stop and remove what `make up` started
 
 test: ## format, lints and all tests: plain ones, root's, and those with Docker engines of their own (ARGS: for cargo test)
 	@scripts/test.sh $(ARGS)
+
+chaos: ## flush, delete and reorder guard's rules at random while bans come and go; measure the holes (SECONDS for each backend, 60; as root)
+	@scripts/chaos.sh $(or $(SECONDS),60)
 
 fuzz: ## hostile lines, regexes, filter files and labels, made up by a fuzzer (SECONDS for each target, 60)
 	@scripts/fuzz.sh $(or $(SECONDS),60)

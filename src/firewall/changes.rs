@@ -3,7 +3,7 @@
 
 use std::io::{self, PipeReader, PipeWriter};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::OwnedFd;
@@ -22,16 +22,91 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// one comes.
 const BUFFER: usize = 64 * 1024;
 
+/// What others change is looked at as soon as it is heard of, but this long after
+/// the look before; and where changes don't end (an engine that starts, a program
+/// that fights), after the first few not for more than a tenth of the time.
+const CALM: Duration = Duration::from_millis(50);
+const CALM_TIMES: u32 = 10;
+const BURST: u32 = 5;
+const BURST_WITHIN: Duration = Duration::from_secs(5);
+
+/// What was heard of others' changes, and when to look.
+#[derive(Debug)]
+pub(crate) struct Hearing {
+    watch: Option<Watch>,
+    pub(crate) generations: Generations,
+    /// Something was heard, and not looked at yet.
+    noticed: bool,
+    /// Until then, what is heard of waits.
+    calm: Instant,
+    /// Looks that followed each other closely.
+    burst: u32,
+    heard: u64,
+}
+
+impl Hearing {
+    /// Hears nothing yet.
+    pub(crate) fn new(now: Instant) -> Hearing {
+        let generations = Generations::default();
+        Hearing { watch: None, generations, noticed: false, calm: now, burst: 0, heard: 0 }
+    }
+
+    /// Has `notice` called for every change of nftables' rules. Without it (a kernel
+    /// without nftables) everything works, only later.
+    pub(crate) fn listen(&mut self, notice: impl Fn() + Send + 'static) {
+        match Watch::start(notice) {
+            Ok(watch) => self.watch = Some(watch),
+            Err(error) => tracing::debug!("changes of nftables are not heard: {error}"),
+        }
+    }
+
+    /// When what others changed may be looked at.
+    pub(crate) fn calm(&self) -> Instant {
+        self.calm
+    }
+
+    /// When a look is due for what was heard; `None`: nothing was.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.noticed.then_some(self.calm)
+    }
+
+    /// Is a look due now, because somebody else changed something?
+    pub(crate) fn hears(&mut self, changed: bool, now: Instant) -> bool {
+        self.noticed |= changed;
+        if !self.noticed || now < self.calm {
+            return false;
+        }
+        self.noticed = false;
+        let heard = self.generations.changed();
+        self.heard += u64::from(heard);
+        heard
+    }
+
+    /// A look that began at `begun` has ended.
+    pub(crate) fn looked(&mut self, begun: Instant) {
+        let took = begun.elapsed();
+        let soon = begun < self.calm + BURST_WITHIN;
+        self.burst = if soon { self.burst.saturating_add(1) } else { 1 };
+        let times = if self.burst > BURST { CALM_TIMES } else { 1 };
+        self.calm = begun + took + CALM.max(took * times);
+    }
+
+    /// How often others' changes were heard of and looked at.
+    pub(crate) fn heard(&self) -> u64 {
+        self.heard
+    }
+}
+
 /// A thread that listens; it ends when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Watch {
+struct Watch {
     _end: PipeWriter,
 }
 
 impl Watch {
     /// Calls `notice` on a thread of its own for every change of nftables in this
     /// thread's network namespace, guard's own too.
-    pub(crate) fn start(notice: impl Fn() + Send + 'static) -> io::Result<Watch> {
+    fn start(notice: impl Fn() + Send + 'static) -> io::Result<Watch> {
         let socket = open(GROUP)?;
         let (ended, end) = io::pipe()?;
         let listen = move || listen(&socket, &ended, &notice);

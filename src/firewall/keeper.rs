@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use crate::model::{JailName, Network, News, Timestamp, Until};
 
-use super::changes::{Generations, Watch};
+use super::changes::Hearing;
 use super::iptables::{self, ToolError};
 use super::kind::Kind;
 use super::names::{Family, Names};
@@ -27,10 +27,6 @@ use super::{BackendChoice, Inbox, OnStop, Settings, Told};
 const CHECK_EVERY: Duration = Duration::from_secs(10);
 /// …and every element this often.
 const FULL_EVERY: Duration = Duration::from_secs(600);
-/// What others change is looked at as soon as it is heard of, but this long after
-/// the look before, and not for more than a tenth of the time.
-const CALM: Duration = Duration::from_millis(50);
-const CALM_TIMES: u32 = 10;
 /// Nobody tells when a set is emptied: their headers, which cost next to nothing,
 /// are read this often.
 const SETS_EVERY: Duration = Duration::from_secs(2);
@@ -140,15 +136,9 @@ pub(crate) struct Keeper {
     /// Did something in this turn fail that is worth another try soon?
     pub(crate) failed: bool,
     repairs: u64,
-    /// Others' changes that were looked at when they were heard of.
-    heard: u64,
-    /// Heard of, and not looked at yet.
-    noticed: bool,
-    watch: Option<Watch>,
-    pub(crate) generations: Generations,
+    pub(crate) hearing: Hearing,
     next_check: Instant,
     next_sets: Instant,
-    calm: Instant,
     next_full: Instant,
     retry: Option<Instant>,
     backoff: Duration,
@@ -179,42 +169,23 @@ impl Keeper {
             found: Vec::new(),
             failed: false,
             repairs: 0,
-            heard: 0,
-            noticed: false,
-            watch: None,
-            generations: Generations::default(),
+            hearing: Hearing::new(now),
             next_check: now,
             next_sets: now,
-            calm: now,
             next_full: now,
             retry: None,
             backoff: RETRY_FIRST,
         }
     }
 
-    /// Has `notice` called for every change of nftables' rules. Without it (a kernel
-    /// without nftables) everything works, only later.
-    pub(crate) fn listen(&mut self, notice: impl Fn() + Send + 'static) {
-        match Watch::start(notice) {
-            Ok(watch) => self.watch = Some(watch),
-            Err(error) => tracing::debug!("changes of nftables are not heard: {error}"),
-        }
-    }
-
     /// When the next turn is due if nobody orders anything.
     pub(crate) fn next_turn(&self) -> Instant {
         let sets = matches!(self.backend, Some(Backend::Ipset(_))).then_some(self.next_sets);
-        let noticed = self.noticed.then_some(self.calm);
-        sets.into_iter().chain(noticed).fold(self.next_look(), Instant::min)
+        sets.into_iter().chain(self.hearing.due()).fold(self.next_look(), Instant::min)
     }
 
     fn next_look(&self) -> Instant {
         self.retry.map_or(self.next_check, |retry| retry.min(self.next_check))
-    }
-
-    /// When what others changed may be looked at.
-    pub(crate) fn calm(&self) -> Instant {
-        self.calm
     }
 
     /// Changes rules of the filter table; that guard did it is remembered.
@@ -224,7 +195,7 @@ impl Keeper {
         kind: Kind,
         lines: &[String],
     ) -> Result<(), ToolError> {
-        self.generations.own(|| iptables::restore(family, kind, lines))
+        self.hearing.generations.own(|| iptables::restore(family, kind, lines))
     }
 
     /// One turn.
@@ -246,10 +217,7 @@ impl Keeper {
                 placed.made = [false; 2];
             }
         }
-        self.noticed |= inbox.changed;
-        let heard = self.noticed && now >= self.calm && self.generations.changed();
-        self.noticed &= now < self.calm;
-        self.heard += u64::from(heard);
+        let heard = self.hearing.hears(inbox.changed, now);
         let every_element = inbox.check || now >= self.next_full;
         let look = every_element
             || heard
@@ -261,12 +229,11 @@ impl Keeper {
         self.failed = false;
         if look {
             self.findings = Findings::default();
-            self.generations.looking();
+            self.hearing.generations.looking();
             self.structure(now);
             // With many thousands of rules a look takes long: never most of the time.
-            let (end, took) = (Instant::now(), now.elapsed());
-            self.next_check = end + CHECK_EVERY.max(took * 20);
-            self.calm = end + CALM.max(took * CALM_TIMES);
+            self.next_check = Instant::now() + CHECK_EVERY.max(now.elapsed() * 20);
+            self.hearing.looked(now);
         }
         if every_element {
             self.next_full = now + FULL_EVERY;
@@ -455,7 +422,7 @@ impl Keeper {
             problems: self.findings.problems.iter().cloned().collect(),
             notes: self.findings.notes.iter().cloned().collect(),
             repairs: self.repairs,
-            heard: self.heard,
+            heard: self.hearing.heard(),
             jails,
         };
         self.status.send_if_modified(|old| {

@@ -257,7 +257,7 @@ pub fn start(
     let run = move || {
         let mut keeper = Keeper::new(settings, Box::new(tell), status_sender);
         let noticed = Arc::clone(&inbox);
-        keeper.listen(move || noticed.change(|inbox| inbox.changed = true));
+        keeper.hearing.listen(move || noticed.change(|inbox| inbox.changed = true));
         run(&mut keeper, &inbox, &tried_sender);
         // Nobody may be waiting any more.
         let _ = ended_sender.send(());
@@ -272,7 +272,7 @@ pub fn start(
 
 fn run(keeper: &mut Keeper, shared: &Shared, tried: &watch::Sender<u64>) {
     loop {
-        let inbox = shared.take(keeper.next_turn(), keeper.calm());
+        let inbox = shared.take(keeper.next_turn(), keeper.hearing.calm());
         if inbox.abandoned {
             return;
         }
