@@ -18,6 +18,7 @@ mod bed;
 mod by_hand;
 mod filters;
 mod firewall;
+mod healing;
 mod host_network;
 mod labels;
 mod never_ban;
