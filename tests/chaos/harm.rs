@@ -37,16 +37,43 @@ pub(crate) struct Harm<'a> {
 /// The rules of others that are there from the beginning, besides Docker's.
 const OTHERS: &str = ":f2b-sshd - [0:0]\n-A INPUT -p tcp -m multiport --dports 22 -j f2b-sshd\n-A INPUT -i lo -j ACCEPT\n-A OUTPUT -s 198.51.100.1/32 -j ACCEPT\n-A f2b-sshd -s 198.51.100.7/32 -j DROP\n-A f2b-sshd -j RETURN";
 
-/// guard's lines of a listing, sorted, without those of single bans.
-pub(crate) fn guards(saved: &str) -> Vec<String> {
-    let is_own = |line: &&str| {
-        line.contains("--comment guard") || (line.starts_with(":f2b-") && !line.contains("sshd"))
-    };
-    let is_ban = |line: &str| line.contains(" -s ") || line.contains(" -d ");
-    let mut lines: Vec<String> =
-        saved.lines().filter(is_own).filter(|line| !is_ban(line)).map(str::to_owned).collect();
-    lines.sort();
-    lines
+/// guard's part of a table, without the rules of single bans.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Own {
+    /// The rules of each of its chains, in their order.
+    chains: BTreeMap<String, Vec<String>>,
+    /// The jumps in chains that are not its own, sorted.
+    jumps: Vec<String>,
+}
+
+impl Own {
+    /// Are the chains the same, and as many jumps?
+    pub(crate) fn is_like(&self, other: &Own) -> bool {
+        self.chains == other.chains && self.jumps.len() == other.jumps.len()
+    }
+}
+
+/// guard's part of a listing.
+pub(crate) fn guards(saved: &str) -> Own {
+    let mut own = Own { chains: BTreeMap::new(), jumps: Vec::new() };
+    for line in saved.lines() {
+        let is_chain = line.starts_with(":f2b-") && line != ":f2b-sshd";
+        if let Some(chain) = line.strip_prefix(':').filter(|_| is_chain) {
+            own.chains.entry(chain.to_owned()).or_default();
+        }
+        let Some((chain, rule)) = line.strip_prefix("-A ").and_then(|rest| rest.split_once(' '))
+        else {
+            continue;
+        };
+        if let Some(rules) = own.chains.get_mut(chain) {
+            let is_ban = rule.starts_with("-s ") || rule.starts_with("-d ");
+            rules.extend((!is_ban).then(|| rule.to_owned()));
+        } else if rule.contains("--comment guard") {
+            own.jumps.push(line.to_owned());
+        }
+    }
+    own.jumps.sort();
+    own
 }
 
 /// The lines of others, each chain's in their order.
