@@ -286,6 +286,18 @@ fn changes_by_others_are_heard_of() {
             // What is heard of guard's own repair is not looked at again.
             firewall.order(vec![]);
         }
+        // A table of another program's is its own affair.
+        let heard = firewall.status().heard;
+        for what in [
+            "add table ip other",
+            "add set ip other s { type ipv4_addr; }",
+            "add element ip other s { 192.0.2.1 }",
+        ] {
+            world.host.run("nft", &[what]);
+        }
+        world.filter(4, "-A INPUT -s 192.0.2.1/32 -j DROP");
+        until("heard", || firewall.status().heard > heard);
+        assert_eq!(firewall.status().heard, heard + 1);
         let guards = |listing: &str| {
             let own = listing.lines().filter(|line| line.contains("f2b-"));
             own.map(str::to_owned).collect::<Vec<_>>()

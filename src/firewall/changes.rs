@@ -14,7 +14,7 @@ use rustix::net::{
     socket_with,
 };
 
-use super::generation::{GROUP, question, told};
+use super::generation::{GROUP, concerns_guard, question, told};
 
 /// The kernel answers at once, or not at all.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -51,7 +51,7 @@ impl Hearing {
         Hearing { watch: None, generations, noticed: false, calm: now, burst: 0, heard: 0 }
     }
 
-    /// Has `notice` called for every change of nftables' rules. Without it (a kernel
+    /// Has `notice` called for every change of tables with guard's rules. Without it (a kernel
     /// without nftables) everything works, only later.
     pub(crate) fn listen(&mut self, notice: impl Fn() + Send + 'static) {
         match Watch::start(notice) {
@@ -104,8 +104,8 @@ struct Watch {
 }
 
 impl Watch {
-    /// Calls `notice` on a thread of its own for every change of nftables in this
-    /// thread's network namespace, guard's own too.
+    /// Calls `notice` on a thread of its own for every change of tables with guard's
+    /// rules in this thread's network namespace, guard's own too.
     fn start(notice: impl Fn() + Send + 'static) -> io::Result<Watch> {
         let socket = open(GROUP)?;
         let (ended, end) = io::pipe()?;
@@ -126,6 +126,8 @@ fn open(groups: u32) -> io::Result<OwnedFd> {
 
 fn listen(socket: &OwnedFd, ended: &PipeReader, notice: &impl Fn()) {
     let mut buffer = vec![0; BUFFER];
+    // What changed is told first, and then the generation.
+    let mut concerned = false;
     loop {
         let mut fds = [
             PollFd::new(socket, PollFlags::IN),
@@ -140,8 +142,9 @@ fn listen(socket: &OwnedFd, ended: &PipeReader, notice: &impl Fn()) {
         }
         match recv(socket, buffer.as_mut_slice(), RecvFlags::DONTWAIT) {
             Ok((_, length)) => {
-                let length = length.min(buffer.len());
-                if told(&buffer[..length]).is_some() {
+                let datagram = &buffer[..length.min(BUFFER)];
+                concerned |= concerns_guard(datagram);
+                if told(datagram).is_some() && std::mem::take(&mut concerned) {
                     notice();
                 }
             }

@@ -14,6 +14,10 @@ const REQUEST: u16 = 1;
 const HEADER: usize = 16;
 const FAMILY_HEADER: usize = 4;
 const ID: u16 = 1;
+/// The table's name, in whatever is told of something in it.
+const TABLE: u16 = 1;
+/// iptables-nft's table in both families, and one of guard's own.
+const TABLES: [&[u8]; 2] = [b"filter\0", b"guard\0"];
 
 /// Asks for the generation.
 pub(crate) fn question() -> Vec<u8> {
@@ -38,7 +42,24 @@ pub(crate) fn told(mut datagram: &[u8]) -> Option<u32> {
     generation
 }
 
-/// The first message (or attribute with `u16` length), and what follows it.
+/// Does a datagram tell of a change to a table in which guard's rules may be? Other
+/// programs change sets of their own all the time.
+pub(crate) fn concerns_guard(mut datagram: &[u8]) -> bool {
+    while let Some((message, rest)) = split(datagram) {
+        let kind = message.get(4..6).and_then(|kind| kind.try_into().ok()).map(u16::from_ne_bytes);
+        let is_change =
+            kind.is_some_and(|kind| kind & 0xff00 == SUBSYSTEM && kind != NEW_GENERATION);
+        // Whatever it is that changed, its first attribute names the table.
+        let table = message.get(HEADER + FAMILY_HEADER..).and_then(|body| attribute(body, TABLE));
+        if is_change && table.is_some_and(|name| TABLES.contains(&name)) {
+            return true;
+        }
+        datagram = rest;
+    }
+    false
+}
+
+/// The first message, and what follows it.
 fn split(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let length = u32::from_ne_bytes(bytes.get(..4)?.try_into().ok()?) as usize;
     if length < HEADER {
@@ -48,13 +69,17 @@ fn split(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((message, bytes.get(length.next_multiple_of(4)..).unwrap_or_default()))
 }
 
-fn id(mut attributes: &[u8]) -> Option<u32> {
+fn id(attributes: &[u8]) -> Option<u32> {
+    Some(u32::from_be_bytes(attribute(attributes, ID)?.try_into().ok()?))
+}
+
+fn attribute(mut attributes: &[u8], wanted: u16) -> Option<&[u8]> {
     loop {
         let length = u16::from_ne_bytes(attributes.get(..2)?.try_into().ok()?) as usize;
         let kind = u16::from_ne_bytes(attributes.get(2..4)?.try_into().ok()?);
         let value = attributes.get(4..length)?;
-        if kind == ID {
-            return Some(u32::from_be_bytes(value.try_into().ok()?));
+        if kind == wanted {
+            return Some(value);
         }
         attributes = attributes.get(length.next_multiple_of(4)..)?;
     }
@@ -72,7 +97,7 @@ mod tests {
         bytes
     }
 
-    fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
+    fn put(kind: u16, value: &[u8]) -> Vec<u8> {
         let mut bytes = ((4 + value.len()) as u16).to_ne_bytes().to_vec();
         bytes.extend(kind.to_ne_bytes());
         bytes.extend(value);
@@ -89,20 +114,36 @@ mod tests {
 
     #[test]
     fn a_generation_is_found_among_other_messages() {
-        let rule = message(SUBSYSTEM | 6, &attribute(1, b"filter\0"));
-        let body = [attribute(3, b"iptables\0"), attribute(ID, &7_u32.to_be_bytes())].concat();
+        let rule = message(SUBSYSTEM | 6, &put(1, b"filter\0"));
+        let body = [put(3, b"iptables\0"), put(ID, &7_u32.to_be_bytes())].concat();
         let generation = message(NEW_GENERATION, &body);
         assert_eq!(told(&rule), None);
         assert_eq!(told(&[rule.clone(), generation.clone(), rule].concat()), Some(7));
-        let later = message(NEW_GENERATION, &attribute(ID, &8_u32.to_be_bytes()));
+        let later = message(NEW_GENERATION, &put(ID, &8_u32.to_be_bytes()));
         assert_eq!(told(&[generation, later].concat()), Some(8));
+    }
+
+    #[test]
+    fn only_tables_with_guards_rules_matter() {
+        let check = |kind: u16, table: &[u8], concerns: bool| {
+            let change = message(kind, &[put(2, b"x"), put(TABLE, table)].concat());
+            let other = message(SUBSYSTEM | 12, &put(TABLE, b"crowdsec\0"));
+            assert_eq!(concerns_guard(&[other, change].concat()), concerns, "{kind} {table:?}");
+        };
+        check(SUBSYSTEM | 8, b"filter\0", true);
+        check(SUBSYSTEM | 2, b"guard\0", true);
+        check(SUBSYSTEM | 6, b"nat\0", false);
+        check(SUBSYSTEM | 6, b"filters\0", false);
+        check(6 << 8 | 6, b"filter\0", false);
+        check(NEW_GENERATION, b"filter\0", false);
     }
 
     proptest::proptest! {
         #[test]
         fn any_bytes_are_read_or_passed_over(bytes: Vec<u8>, cut in 0_usize..60) {
             told(&bytes);
-            let whole = message(NEW_GENERATION, &attribute(ID, &7_u32.to_be_bytes()));
+            concerns_guard(&bytes);
+            let whole = message(NEW_GENERATION, &put(ID, &7_u32.to_be_bytes()));
             let part = &whole[..cut.min(whole.len())];
             assert_eq!(told(part), (part.len() == whole.len()).then_some(7));
         }
