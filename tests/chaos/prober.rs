@@ -14,11 +14,14 @@ const PACE: Duration = Duration::from_millis(2);
 /// Arrivals that are no further apart are of one hole.
 const ONE_HOLE: Duration = Duration::from_millis(40);
 
+/// When something arrived at a door.
+type Arrivals = Arc<Mutex<Vec<Instant>>>;
+
 /// Knocks on the host (INPUT) and on the container behind it (FORWARD), over both families.
 pub(crate) struct Prober {
     ended: Arc<AtomicBool>,
     senders: Vec<JoinHandle<()>>,
-    doors: Vec<(JoinHandle<()>, Arc<Mutex<Vec<Instant>>>)>,
+    doors: Vec<(JoinHandle<()>, Arrivals)>,
 }
 
 /// What got in.
@@ -47,7 +50,7 @@ impl Prober {
     fn open(&mut self, namespace: &Namespace, address: &str) {
         let socket = namespace.inside(|| UdpSocket::bind((address, PORT)).unwrap());
         socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
-        let arrivals = Arc::new(Mutex::new(Vec::new()));
+        let arrivals = Arrivals::default();
         let (ended, noted) = (Arc::clone(&self.ended), Arc::clone(&arrivals));
         let listen = move || {
             let mut buffer = [0; 16];
