@@ -115,6 +115,7 @@ fn reply(request: Request) -> Reply {
                 healthy: true,
                 problems: Vec::new(),
                 repairs: 0,
+                heard: 0,
             },
             store: StoreView {
                 path: "/x".into(),

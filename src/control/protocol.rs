@@ -20,8 +20,9 @@ use crate::model::{BanTime, Event, HistoryEntry, Network, Timestamp, Tried};
 mod status;
 
 pub use status::{
-    BanView, Counter, EngineView, FirewallView, InForce, JailState, JailStatus, JailSummary,
-    Options, Overview, Refusal, SourceKind, SourceState, SourceStatus, StoreView,
+    BanView, Counter, EngineView, FirewallView, InForce, JailPackets, JailState, JailStatus,
+    JailSummary, Options, Overview, Packets, Refusal, SourceKind, SourceState, SourceStatus,
+    StoreView,
 };
 
 /// The version of the protocol.

@@ -20,6 +20,7 @@ use super::pump::{self, Command, Report};
 use super::start::{Start, located, path_space};
 use super::surroundings::Parts;
 use super::trial::Ground;
+use super::wanted::reach::{self, Paths};
 use super::wanted::{
     Before, FollowerKey, FollowerSpec, Known, Target, Wanted, What, counts, wanted,
 };
@@ -435,9 +436,12 @@ impl Jails {
     /// Brings jails and followers to what the containers ask for now.
     async fn reconcile(&mut self) {
         let own = self.own().cloned();
-        let wanted = wanted(&self.containers, &self.before, |container, path| {
+        let mut wanted = wanted(&self.containers, &self.before, |container, path| {
             located(container, own.as_ref(), path)
         });
+        let rootless = self.engine.engine().is_some_and(|engine| engine.info().rootless);
+        let paths = Paths { rootless, networks: &self.surroundings.networks };
+        reach::refuse(&mut wanted, &self.containers, paths);
         self.tell_complaints(&wanted.complaints);
         self.tell_jails(&wanted).await;
         self.tell_names();

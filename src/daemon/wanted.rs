@@ -10,6 +10,8 @@ use crate::model::{
     ServiceId,
 };
 
+pub(crate) mod reach;
+
 /// A container, and what its labels say.
 pub(crate) struct Known {
     pub(crate) container: Container,

@@ -162,7 +162,11 @@ fn network(told: models::Network) -> Option<DockerNetwork> {
             .extend(gateway.or_else(|| if lan { None } else { first_address(subnet?) }));
         network.subnets.extend(subnet.filter(|_| !lan));
     }
-    (!network.subnets.is_empty() || !network.gateways.is_empty()).then_some(network)
+    if !lan && network.subnets.is_empty() {
+        // No subnets is the sign of a LAN.
+        network.subnets.extend(network.gateways.iter().copied().map(Network::from));
+    }
+    (lan || !network.subnets.is_empty()).then_some(network)
 }
 
 fn first_address(subnet: Network) -> Option<Address> {
@@ -373,6 +377,7 @@ mod tests {
             net("bridge", "172.17.0.0/16", None),
             net("macvlan", "192.168.1.0/24", Some("192.168.1.1")),
             net("overlay", "fd00::/64", Some("fd00::9")),
+            net("ipvlan", "192.168.2.0/24", None),
             net("null", "nonsense", None),
         ]);
         let text: Vec<String> = shown
@@ -390,6 +395,7 @@ mod tests {
             text,
             [
                 r#"bridge Some("172.17.0.0/16") Some("172.17.0.1")"#,
+                "ipvlan None None",
                 r#"macvlan None Some("192.168.1.1")"#,
                 r#"overlay Some("fd00::/64") Some("fd00::9")"#,
             ]

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use crate::model::{BlockType, JailName, Network, Timestamp, Until};
 
-use super::iptables;
 use super::keeper::{Backend, Keeper};
 use super::names::Family;
 use super::netlink::{Element, ElementChange};
@@ -245,7 +244,7 @@ impl Keeper {
             if lines.is_empty() {
                 continue;
             }
-            let done = iptables::restore(family, kind, &lines);
+            let done = self.restore(family, kind, &lines);
             if let Err(error) = &done {
                 // Something is not as it was: the next look writes the chains anew.
                 self.findings.problem(&format!("{}: {error}", family.as_str()));

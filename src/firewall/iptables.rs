@@ -80,6 +80,11 @@ pub(crate) fn save(family: Family, kind: Kind) -> Result<super::rules::Table, To
     super::rules::Table::parse(&listing).map_err(|wrong| ToolError::Unreadable(tool, wrong))
 }
 
+/// The listing of the filter table with each rule's counters.
+pub(crate) fn save_with_counters(family: Family, kind: Kind) -> Result<String, ToolError> {
+    run(&tool(family, kind, "save"), &["-c", "-t", "filter"], String::new())
+}
+
 /// Applies lines to the filter table, all or none.
 pub(crate) fn restore(family: Family, kind: Kind, lines: &[String]) -> Result<(), ToolError> {
     let tool = tool(family, kind, "restore");

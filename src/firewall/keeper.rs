@@ -12,18 +12,25 @@ use tokio::sync::watch;
 
 use crate::model::{JailName, Network, News, Timestamp, Until};
 
+use super::changes::Hearing;
+use super::iptables::{self, ToolError};
 use super::kind::Kind;
 use super::look::Seen;
 use super::names::{Family, Names};
 use super::sets::{SetError, Sets};
 use super::status::{Findings, JailStatus, Status};
+use super::structure::count_fits;
 use super::wanted::{Touched, Wanted};
+
 use super::{BackendChoice, Inbox, OnStop, Settings, Told};
 
 /// Chains, jumps and the sets' headers are looked at this often…
 const CHECK_EVERY: Duration = Duration::from_secs(10);
 /// …and every element this often.
 const FULL_EVERY: Duration = Duration::from_secs(600);
+/// Nobody tells when a set is emptied: their headers, which cost next to nothing,
+/// are read this often.
+const SETS_EVERY: Duration = Duration::from_secs(2);
 /// After a failure the next try comes soon, then later and later.
 const RETRY_FIRST: Duration = Duration::from_millis(250);
 const RETRY_LAST: Duration = Duration::from_secs(10);
@@ -132,7 +139,9 @@ pub(crate) struct Keeper {
     /// Did something in this turn fail that is worth another try soon?
     pub(crate) failed: bool,
     repairs: u64,
+    pub(crate) hearing: Hearing,
     next_check: Instant,
+    next_sets: Instant,
     next_full: Instant,
     retry: Option<Instant>,
     backoff: Duration,
@@ -163,7 +172,9 @@ impl Keeper {
             found: Vec::new(),
             failed: false,
             repairs: 0,
+            hearing: Hearing::new(now),
             next_check: now,
+            next_sets: now,
             next_full: now,
             retry: None,
             backoff: RETRY_FIRST,
@@ -172,7 +183,22 @@ impl Keeper {
 
     /// When the next turn is due if nobody orders anything.
     pub(crate) fn next_turn(&self) -> Instant {
+        let sets = matches!(self.backend, Some(Backend::Ipset(_))).then_some(self.next_sets);
+        sets.into_iter().chain(self.hearing.due()).fold(self.next_look(), Instant::min)
+    }
+
+    fn next_look(&self) -> Instant {
         self.retry.map_or(self.next_check, |retry| retry.min(self.next_check))
+    }
+
+    /// Changes rules of the filter table; that guard did it is remembered.
+    pub(crate) fn restore(
+        &mut self,
+        family: Family,
+        kind: Kind,
+        lines: &[String],
+    ) -> Result<(), ToolError> {
+        self.hearing.generations.own(|| iptables::restore(family, kind, lines))
     }
 
     /// One turn.
@@ -194,21 +220,26 @@ impl Keeper {
                 placed.made = [false; 2];
             }
         }
+        let heard = self.hearing.hears(inbox.changed, now);
         let every_element = inbox.check || now >= self.next_full;
         let look = every_element
+            || heard
             || inbox.clean_up
-            || now >= self.next_turn()
+            || now >= self.next_look()
             || !touched.jails.is_empty()
-            || !touched.gone.is_empty();
+            || !touched.gone.is_empty()
+            || self.sets_differ(now);
         self.failed = false;
         if every_element || inbox.clean_up || self.retry.is_some() {
             self.forget_seen();
         }
         if look {
             self.findings = Findings::default();
+            self.hearing.generations.looking();
             self.structure(now);
             // With many thousands of rules a look takes long: never most of the time.
             self.next_check = Instant::now() + CHECK_EVERY.max(now.elapsed() * 20);
+            self.hearing.looked(now);
         }
         if every_element {
             self.next_full = now + FULL_EVERY;
@@ -217,6 +248,33 @@ impl Keeper {
         self.bring_in(&touched, look);
         self.report(&touched);
         self.schedule(look);
+        if !inbox.count.is_empty() {
+            let packets = self.packets();
+            for asked in inbox.count {
+                // Who asked may have lost patience.
+                let _ = asked.send(packets.clone());
+            }
+        }
+    }
+
+    /// Is a set gone, or does one hold more or less than it should?
+    fn sets_differ(&mut self, now: Instant) -> bool {
+        let Some(Backend::Ipset(sets)) = &mut self.backend else { return false };
+        if now < self.next_sets {
+            return false;
+        }
+        self.next_sets = now + SETS_EVERY;
+        // What fails here fails in the next look too, and is told then.
+        let Ok(headers) = sets.headers() else { return true };
+        let fits = |placed: &Placed, family: Family| {
+            let header = headers.get(placed.names.set(family));
+            header.is_some_and(|header| count_fits(placed, family, header.elements))
+        };
+        let families =
+            Family::ALL.into_iter().filter(|f| self.families[*f as usize].kind.is_some());
+        families.into_iter().any(|family| {
+            self.placed.values().any(|placed| placed.made[family as usize] && !fits(placed, family))
+        })
     }
 
     /// Has every set looked at, element by element. Rules are, with every look.
@@ -370,6 +428,7 @@ impl Keeper {
             problems: self.findings.problems.iter().cloned().collect(),
             notes: self.findings.notes.iter().cloned().collect(),
             repairs: self.repairs,
+            heard: self.hearing.heard(),
             jails,
         };
         self.status.send_if_modified(|old| {

@@ -199,7 +199,7 @@ impl Keeper {
         let leftovers = if self.clean_up { Leftovers::All } else { Leftovers::These(&left) };
         let steps = plan(&look.table, &wanted, leftovers, &pinned);
         if !steps.lines.is_empty()
-            && let Err(error) = iptables::restore(family, look.kind, &steps.lines)
+            && let Err(error) = self.restore(family, look.kind, &steps.lines)
         {
             return self.one_by_one(family, look, &wanted, error);
         }
@@ -212,7 +212,7 @@ impl Keeper {
         }
         if let Some(other) = look.other.as_ref().filter(|other| has_marks(other)) {
             let away = plan(other, &[], Leftovers::All, &BTreeSet::new());
-            if let Err(error) = iptables::restore(family, look.kind.other(), &away.lines) {
+            if let Err(error) = self.restore(family, look.kind.other(), &away.lines) {
                 self.findings.problem(&format!("{}: {error}", family.as_str()));
             }
         }
@@ -245,7 +245,7 @@ impl Keeper {
             if steps.lines.is_empty() {
                 continue;
             }
-            match iptables::restore(family, look.kind, &steps.lines) {
+            match self.restore(family, look.kind, &steps.lines) {
                 Ok(()) => {}
                 Err(error @ ToolError::Failed { .. }) => refused.push((&chain.name, error)),
                 Err(error) => return Err(error),
@@ -410,7 +410,7 @@ impl Keeper {
 
 /// Can a set with so many elements hold just those that it should? Near its end
 /// an element may be gone or not.
-fn count_fits(placed: &Placed, family: Family, count: u32) -> bool {
+pub(crate) fn count_fits(placed: &Placed, family: Family, count: u32) -> bool {
     const SLACK: Duration = Duration::from_secs(3);
     let now = Timestamp::now();
     let (early, late) = (now.checked_sub(SLACK), now.checked_add(SLACK));

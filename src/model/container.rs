@@ -81,8 +81,15 @@ pub enum MountKind {
 pub struct DockerNetwork {
     /// Its name.
     pub name: String,
-    /// Its subnets.
+    /// Its subnets; none of a macvlan or ipvlan network, whose hosts are those of the LAN.
     pub subnets: Vec<Network>,
     /// Its gateways: the host's own addresses in it.
     pub gateways: Vec<Address>,
+}
+
+impl DockerNetwork {
+    /// Are its containers hosts of the LAN, so that no packet for them passes this host's firewall?
+    pub fn is_lan(&self) -> bool {
+        self.subnets.is_empty()
+    }
 }

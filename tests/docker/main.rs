@@ -12,6 +12,7 @@ mod proxy;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod alone;
 mod bans;
 mod bed;
 mod by_hand;
@@ -19,6 +20,7 @@ mod context;
 mod fail2ban_client;
 mod filters;
 mod firewall;
+mod healing;
 mod host_network;
 mod labels;
 mod logs;

@@ -74,6 +74,11 @@ impl Namespace {
         self.inside(|| run(program, arguments, ""))
     }
 
+    /// Runs a program in it; did it succeed?
+    pub(crate) fn tries(&self, program: &str, arguments: &[&str]) -> bool {
+        self.inside(|| Command::new(program).args(arguments).output().unwrap().status.success())
+    }
+
     pub(crate) fn feed(&self, program: &str, arguments: &[&str], input: &str) {
         self.inside(|| run(program, arguments, input));
     }

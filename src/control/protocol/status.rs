@@ -52,6 +52,9 @@ pub struct FirewallView {
     pub problems: Vec<String>,
     /// How often something of guard's was put back.
     pub repairs: u64,
+    /// How often guard looked at once because another program changed nftables' rules.
+    #[serde(default)]
+    pub heard: u64,
 }
 
 /// How it is with the store.
@@ -92,6 +95,29 @@ pub struct JailSummary {
     /// What it reads.
     #[serde(default)]
     pub sources: Vec<SourceStatus>,
+    /// The packets that came by its rules; `null`: none were counted.
+    #[serde(default)]
+    pub packets: Option<JailPackets>,
+}
+
+/// Packets that came to a jail's rules since guard last wrote them, by family.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JailPackets {
+    /// IPv4's.
+    pub ipv4: Packets,
+    /// IPv6's.
+    pub ipv6: Packets,
+}
+
+/// Packets that came to a jail's rules. A jail with ports sees only those of its ports.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Packets {
+    /// From banned clients, and refused.
+    pub refused: u64,
+    /// To banned clients, in connections that they had opened, and dropped.
+    pub replies_dropped: u64,
+    /// Of everybody else.
+    pub passed: u64,
 }
 
 /// What a jail does now.
@@ -142,6 +168,9 @@ pub struct JailStatus {
     pub options: Options,
     /// Its chain in the firewall; none: it has none (yet, or in a dry run).
     pub firewall_chain: Option<String>,
+    /// The packets that came by its rules; `null`: none were counted.
+    #[serde(default)]
+    pub packets: Option<JailPackets>,
     /// What is wrong, a sentence each: hidden clients with the cure, zones, sources, store.
     pub warnings: Vec<String>,
     /// What was dropped for want of room.
