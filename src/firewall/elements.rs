@@ -13,7 +13,7 @@ use super::sets::{Refusals, SetError};
 use super::shape;
 use super::wanted::Touched;
 
-/// The kernel counts in milliseconds of 32 bits: no more than this.
+/// In its ipset the kernel counts in milliseconds of 32 bits: no more than this.
 const TIMEOUT_MAX: u32 = 2_147_483;
 
 /// So far apart may guard's clock and the kernel's be on one element.
@@ -21,7 +21,8 @@ const SLACK: u32 = 3;
 
 /// The kernel's timeout for a ban, rounded up so that it never ends too early;
 /// 0 is for ever, `None`: it is over.
-fn timeout(until: Until, now: Timestamp) -> Option<u32> {
+/// `most` is what the kernel takes.
+fn timeout(until: Until, now: Timestamp, most: u32) -> Option<u32> {
     let end = match until {
         Until::Forever => return Some(0),
         Until::Time(end) => end,
@@ -31,11 +32,11 @@ fn timeout(until: Until, now: Timestamp) -> Option<u32> {
     }
     let left = Duration::try_from(end.duration_since(now)).ok()?;
     let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
-    Some(u32::try_from(seconds).unwrap_or(TIMEOUT_MAX).clamp(1, TIMEOUT_MAX))
+    Some(u32::try_from(seconds).unwrap_or(most).clamp(1, most))
 }
 
 /// When the kernel lets an element go.
-fn end(timeout: u32, now: Timestamp) -> Option<Timestamp> {
+pub(crate) fn end(timeout: u32, now: Timestamp) -> Option<Timestamp> {
     match timeout {
         0 => None,
         seconds => now.checked_add(Duration::from_secs(seconds.into())).ok(),
@@ -47,11 +48,45 @@ fn differs(kernel: u32, wanted: u32) -> bool {
     (kernel == 0) != (wanted == 0) || kernel.abs_diff(wanted) > SLACK
 }
 
+impl Backend {
+    /// All elements of a jail's sets of one family.
+    fn list(&mut self, set: &str) -> Result<Vec<Element>, SetError> {
+        match self {
+            Backend::Ipset(sets) => sets.list(set),
+            Backend::Nftables(nft) => nft.list(set),
+            Backend::Iptables => Ok(Vec::new()),
+        }
+    }
+
+    /// Changes elements of which those in `there` are in the kernel.
+    fn change(
+        &mut self,
+        set: &str,
+        change: ElementChange,
+        elements: &[Element],
+        there: &HashMap<Network, Option<Timestamp>>,
+    ) -> Result<Refusals, SetError> {
+        match self {
+            Backend::Ipset(sets) => sets.change(set, change, elements),
+            Backend::Nftables(nft) => nft.change(set, change, elements, there),
+            Backend::Iptables => Ok(Refusals::default()),
+        }
+    }
+}
+
 impl Keeper {
+    /// The longest time that the kernel takes, in seconds.
+    fn timeout_max(&self) -> u32 {
+        match self.backend {
+            Some(Backend::Nftables(_)) => u32::MAX,
+            Some(Backend::Ipset(_) | Backend::Iptables) | None => TIMEOUT_MAX,
+        }
+    }
+
     /// Brings in what was ordered; after a look also what was held back or is in doubt.
     pub(crate) fn bring_in(&mut self, touched: &Touched, looked: bool) {
         match self.backend {
-            Some(Backend::Ipset(_)) => {}
+            Some(Backend::Ipset(_) | Backend::Nftables(_)) => {}
             Some(Backend::Iptables) => return self.bring_in_rules(touched),
             None => return,
         }
@@ -63,7 +98,7 @@ impl Keeper {
                 networks.extend(placed.held.iter().filter(|n| !placed.applied.contains_key(n)));
             }
             for family in Family::ALL {
-                if self.families[family as usize].kind.is_none() {
+                if !self.is_up(family) {
                     continue;
                 }
                 let here: Vec<Network> =
@@ -105,12 +140,13 @@ impl Keeper {
         networks: &[Network],
     ) -> Result<(), SetError> {
         let now = Timestamp::now();
+        let most = self.timeout_max();
         let Some(jail) = self.wanted.jails.get(name) else { return Ok(()) };
         let Some(placed) = self.placed.get_mut(name) else { return Ok(()) };
         let (mut add, mut remove) = (Vec::new(), Vec::new());
         for network in networks.iter().copied() {
             placed.undecided.remove(&network);
-            match jail.bans.get(&network).map(|until| timeout(*until, now)) {
+            match jail.bans.get(&network).map(|until| timeout(*until, now, most)) {
                 Some(Some(timeout)) => add.push(Element { network, timeout }),
                 Some(None) => {}
                 None => remove.push(Element { network, timeout: 0 }),
@@ -124,11 +160,12 @@ impl Keeper {
 
     /// Compares a whole set with what is wanted.
     fn audit(&mut self, name: &JailName, family: Family) -> Result<(), SetError> {
-        let Some(Backend::Ipset(sets)) = &mut self.backend else { return Ok(()) };
+        let most = self.timeout_max();
+        let Some(backend) = &mut self.backend else { return Ok(()) };
         let Some(jail) = self.wanted.jails.get(name) else { return Ok(()) };
         let Some(placed) = self.placed.get_mut(name) else { return Ok(()) };
         let set = placed.names.set(family).to_owned();
-        let kernel: HashMap<Network, u32> = sets
+        let kernel: HashMap<Network, u32> = backend
             .list(&set)?
             .into_iter()
             .map(|element| (element.network, element.timeout))
@@ -138,7 +175,7 @@ impl Keeper {
 
         let (mut add, mut missing) = (Vec::new(), 0_usize);
         for (network, until) in jail.bans.iter().filter(|(n, _)| Family::of(**n) == family) {
-            let Some(timeout) = timeout(*until, now) else { continue };
+            let Some(timeout) = timeout(*until, now, most) else { continue };
             match kernel.get(network) {
                 Some(there) if !differs(*there, timeout) => continue,
                 Some(_) => {}
@@ -182,14 +219,14 @@ impl Keeper {
         change: ElementChange,
         elements: &[Element],
     ) -> Result<(), SetError> {
-        let Some(Backend::Ipset(sets)) = &mut self.backend else { return Ok(()) };
+        let Some(backend) = &mut self.backend else { return Ok(()) };
         let Some(placed) = self.placed.get_mut(name) else { return Ok(()) };
         if elements.is_empty() {
             return Ok(());
         }
         let set = placed.names.set(family).to_owned();
         let now = Timestamp::now();
-        let refusals = sets.change(&set, change, elements)?;
+        let refusals = backend.change(&set, change, elements, &placed.applied)?;
         for element in elements {
             match change {
                 ElementChange::Remove => {
@@ -320,7 +357,7 @@ mod tests {
         let now = Timestamp::from_second(1_000_000).unwrap();
         let check = |millis: i64, wanted: Option<u32>| {
             let end = now + jiff::SignedDuration::from_millis(millis);
-            assert_eq!(timeout(Until::Time(end), now), wanted, "{millis}");
+            assert_eq!(timeout(Until::Time(end), now, TIMEOUT_MAX), wanted, "{millis}");
         };
         check(-1, None);
         check(0, None);
@@ -330,7 +367,7 @@ mod tests {
         check(2_147_483_000, Some(2_147_483));
         check(2_147_483_001, Some(2_147_483));
         check(400 * 86_400_000, Some(2_147_483));
-        assert_eq!(timeout(Until::Forever, now), Some(0));
+        assert_eq!(timeout(Until::Forever, now, TIMEOUT_MAX), Some(0));
     }
 
     #[test]

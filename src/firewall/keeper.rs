@@ -12,8 +12,10 @@ use tokio::sync::watch;
 
 use crate::model::{JailName, Network, News, Timestamp, Until};
 
+use super::iptables;
 use super::kind::Kind;
 use super::names::{Family, Names};
+use super::nft::{DockerFirewall, Nft};
 use super::sets::{SetError, Sets};
 use super::status::{Findings, JailStatus, Status};
 use super::wanted::{Touched, Wanted};
@@ -34,6 +36,8 @@ pub(crate) enum Backend {
     Ipset(Sets),
     /// By a rule for each ban.
     Iptables,
+    /// By sets in a table of guard's own.
+    Nftables(Nft),
 }
 
 /// A ban, by its jail and whom it keeps out.
@@ -77,6 +81,8 @@ pub(crate) struct Placed {
     pub(crate) suspect: [bool; 2],
     /// By family: the set or the chain could not be made.
     pub(crate) broken: [bool; 2],
+    /// Were the bans looked at that another backend may hold for it?
+    pub(crate) others_asked: bool,
 }
 
 impl Placed {
@@ -94,6 +100,7 @@ impl Placed {
             adopted: [false; 2],
             suspect: [true; 2],
             broken: [false; 2],
+            others_asked: false,
         }
     }
 
@@ -119,6 +126,11 @@ pub(crate) struct Keeper {
     pub(crate) left_sets: BTreeSet<String>,
     /// Is everything that no jail wants to go?
     pub(crate) clean_up: bool,
+    /// What Docker says of its own firewall.
+    pub(crate) engine: DockerFirewall,
+    /// Is what other backends left to go, and is it gone?
+    pub(crate) clear_others: bool,
+    pub(crate) others_removed: bool,
     /// What is wrong now, and what was after the turn before.
     pub(crate) findings: Findings,
     told_findings: Findings,
@@ -154,6 +166,9 @@ impl Keeper {
             left_chains: BTreeSet::new(),
             left_sets: BTreeSet::new(),
             clean_up: false,
+            engine: DockerFirewall::Unknown,
+            clear_others: false,
+            others_removed: false,
             findings: Findings::default(),
             told_findings: Findings::default(),
             mended: Vec::new(),
@@ -180,6 +195,7 @@ impl Keeper {
         let now = Instant::now();
         let touched = self.wanted.apply(inbox.delta);
         self.clean_up |= inbox.clean_up;
+        self.engine = inbox.engine.unwrap_or(self.engine);
         for gone in &touched.gone {
             if let Some(placed) = self.placed.remove(gone) {
                 self.give_up(placed.names);
@@ -196,7 +212,8 @@ impl Keeper {
             || inbox.clean_up
             || now >= self.next_turn()
             || !touched.jails.is_empty()
-            || !touched.gone.is_empty();
+            || !touched.gone.is_empty()
+            || self.lacks_sets(&touched);
         self.failed = false;
         if look {
             self.findings = Findings::default();
@@ -209,13 +226,16 @@ impl Keeper {
             self.doubt_sets();
         }
         self.bring_in(&touched, look);
+        if self.clear_others && !self.failed {
+            self.remove_others();
+        }
         self.report(&touched);
         self.schedule(look);
     }
 
     /// Has every set looked at, element by element. Rules are, with every look.
     fn doubt_sets(&mut self) {
-        if matches!(self.backend, Some(Backend::Ipset(_))) {
+        if matches!(self.backend, Some(Backend::Ipset(_) | Backend::Nftables(_))) {
             for placed in self.placed.values_mut() {
                 placed.suspect = [true; 2];
             }
@@ -246,6 +266,7 @@ impl Keeper {
 
     /// Opens the backend; `false`: there is none now.
     pub(crate) fn has_backend(&mut self) -> bool {
+        self.follow_docker();
         if self.backend.is_none() {
             self.open_backend();
         }
@@ -254,9 +275,13 @@ impl Keeper {
     }
 
     fn open_backend(&mut self) {
-        if self.settings.backend == BackendChoice::Iptables {
-            self.backend = Some(Backend::Iptables);
-            return;
+        match self.settings.backend {
+            BackendChoice::Iptables => {
+                self.backend = Some(Backend::Iptables);
+                return;
+            }
+            BackendChoice::Nftables => return self.open_nftables(),
+            BackendChoice::Auto | BackendChoice::Ipset => {}
         }
         match Sets::open() {
             Ok(sets) => self.backend = Some(Backend::Ipset(sets)),
@@ -270,6 +295,64 @@ impl Keeper {
                 self.findings.problem(&error);
                 self.failed = true;
             }
+        }
+    }
+
+    /// Changes to nftables and back, as Docker's own firewall does. What the other
+    /// backend holds stays until the new one has all of it.
+    fn follow_docker(&mut self) {
+        if self.settings.backend != BackendChoice::Auto {
+            if self.settings.backend != BackendChoice::Nftables
+                && self.engine == DockerFirewall::Nftables
+            {
+                self.findings.notes.insert(
+                    "Docker's firewall backend is nftables, which has no DOCKER-USER chain: \
+                     GUARD_FIREWALL=auto or nftables bans there, too"
+                        .to_owned(),
+                );
+            }
+            return;
+        }
+        let wanted = self.docker_wants_nftables();
+        if wanted == matches!(self.backend, Some(Backend::Nftables(_))) {
+            return;
+        }
+        let old = self.backend.take();
+        if wanted {
+            self.open_nftables();
+        }
+        if wanted && self.backend.is_none() {
+            // Better than nothing: what is said of it stands among the problems.
+            self.backend = old;
+            return;
+        }
+        self.no_sets = None;
+        if old.is_some() {
+            self.placed.clear();
+            self.left_chains.clear();
+            self.left_sets.clear();
+            self.families = Default::default();
+            self.clear_others = true;
+        }
+    }
+
+    fn open_nftables(&mut self) {
+        match iptables::has_nft() {
+            Err(error) => self.findings.problem(&error),
+            Ok(()) => match Nft::open() {
+                Ok(nft) => self.backend = Some(Backend::Nftables(nft)),
+                Err(error) => self.findings.problem(&error),
+            },
+        }
+        self.failed |= self.backend.is_none();
+    }
+
+    /// Can elements be brought into this family's sets, or rules into its chains?
+    pub(crate) fn is_up(&self, family: Family) -> bool {
+        let state = &self.families[family as usize];
+        match &self.backend {
+            Some(Backend::Nftables(nft)) => nft.works && !state.off,
+            Some(Backend::Ipset(_) | Backend::Iptables) | None => state.kind.is_some(),
         }
     }
 
@@ -376,6 +459,9 @@ impl Keeper {
     }
 
     fn backend_name(&self) -> String {
+        if matches!(self.backend, Some(Backend::Nftables(_))) {
+            return "nftables".to_owned();
+        }
         let kind = |family: Family| self.families[family as usize].kind;
         let tools = match (kind(Family::V4), kind(Family::V6)) {
             (Some(v4), Some(v6)) if v4 != v6 => {
@@ -387,7 +473,7 @@ impl Keeper {
         match self.backend {
             Some(Backend::Ipset(_)) => format!("ipset, {tools}"),
             Some(Backend::Iptables) => tools,
-            None => String::new(),
+            Some(Backend::Nftables(_)) | None => String::new(),
         }
     }
 

@@ -18,9 +18,11 @@
 //! | `names`, `shape` | names of chains and sets; which rules a jail needs (pure) |
 //! | `rules`, `plan`, `kind` | a listing read; what to change in it; legacy or nft (pure) |
 //! | `netlink` | the bytes of the ipset protocol (pure) |
+//! | `nft` | the backend nftables, a folder of its own |
 //! | `iptables`, `socket`, `sets` | the tools and the netlink socket |
 //! | `keeper` | the thread's state, and one turn of its loop |
 //! | `look`, `structure`, `elements`, `teardown` | the parts of a turn, in their order |
+//! | `others` | what guard left in other backends than the one in use |
 //! | `status` | what people are told |
 //!
 //! Invariants: guard changes no rule without its mark, and no set that is not
@@ -35,6 +37,8 @@ mod kind;
 mod look;
 mod names;
 mod netlink;
+mod nft;
+mod others;
 mod plan;
 mod rules;
 mod sets;
@@ -54,6 +58,7 @@ use tokio::sync::watch;
 use crate::model::{Ban, JailName, JailRules, Network, News, Until};
 
 use keeper::Keeper;
+pub use nft::DockerFirewall;
 pub use status::{JailStatus, Status};
 use wanted::Delta;
 
@@ -87,12 +92,15 @@ impl Default for Settings {
 /// How a chain knows who is banned (`GUARD_FIREWALL`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BackendChoice {
-    /// By sets where the kernel has them.
+    /// By sets where the kernel has them; in nftables where Docker makes no
+    /// DOCKER-USER.
     Auto,
     /// By sets (ipset).
     Ipset,
     /// By a rule for each ban.
     Iptables,
+    /// By sets in a table of guard's own (nftables).
+    Nftables,
 }
 
 /// Is IPv6 kept as well (`GUARD_IPV6`)?
@@ -153,6 +161,7 @@ struct Inbox {
     /// Counts calls of [`Handle::order`], so that [`Handle::settled`] knows its own.
     ordered: u64,
     check: bool,
+    engine: Option<DockerFirewall>,
     clean_up: bool,
     stop: bool,
     /// The handle is gone without a stop: end, and leave everything.
@@ -284,6 +293,15 @@ impl Handle {
     /// Compares everything with the kernel now: for when Docker may have changed its rules.
     pub fn check_now(&self) {
         self.shared.change(|inbox| inbox.check = true);
+    }
+
+    /// Tells what Docker says of its own firewall: guard follows it from iptables to
+    /// nftables and back, where it may choose.
+    pub fn docker_says(&self, firewall: DockerFirewall) {
+        self.shared.change(|inbox| {
+            inbox.engine = Some(firewall);
+            inbox.check = true;
+        });
     }
 
     /// Takes away what an earlier guard left for jails that nobody installed.

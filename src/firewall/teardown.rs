@@ -1,13 +1,11 @@
 //! Taking away what nobody wants any more: after a jail, and at a clean stop.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use super::iptables::{self, has_legacy_table};
 use super::keeper::{Backend, Keeper};
-use super::kind::Kind;
-use super::names::{Family, set_family};
+use super::names::set_family;
 use super::netlink::SetHeader;
-use super::plan::{Leftovers, plan};
+use super::others::{dismantle_iptables, dismantle_nft};
 use super::sets::Sets;
 
 impl Keeper {
@@ -31,34 +29,26 @@ impl Keeper {
         }
     }
 
-    /// Takes away everything that bears guard's mark, in both families and kinds.
+    /// Takes away everything that bears guard's mark, of every backend.
     pub(crate) fn dismantle(&mut self) {
-        for family in Family::ALL {
-            for kind in [Kind::Nft, Kind::Legacy] {
-                if kind == Kind::Legacy && !has_legacy_table(family) {
-                    continue;
-                }
-                // A tool that is missing can't have left anything.
-                let Ok(table) = iptables::save(family, kind) else { continue };
-                let away = plan(&table, &[], Leftovers::All, &BTreeSet::new());
-                if !away.lines.is_empty()
-                    && let Err(error) = iptables::restore(family, kind, &away.lines)
-                {
-                    tracing::warn!(
-                        "guard's {} rules could not be taken away: {error}",
-                        family.as_str()
-                    );
-                }
-            }
+        if let Some(Backend::Nftables(nft)) = &mut self.backend
+            && let Err(error) = nft.remove_table()
+        {
+            tracing::warn!("{error}");
         }
-        match &mut self.backend {
-            Some(Backend::Ipset(sets)) => dismantle_sets(sets),
-            Some(Backend::Iptables) | None => {}
+        dismantle_iptables();
+        // What another backend left in an earlier run goes, too.
+        if let Some(Backend::Ipset(sets)) = &mut self.backend {
+            dismantle_sets(sets);
+        } else if let Ok(mut sets) = Sets::open() {
+            dismantle_sets(&mut sets);
         }
+        dismantle_nft();
     }
 }
 
-fn dismantle_sets(sets: &mut Sets) {
+/// Takes away all sets that are named and made as guard's are.
+pub(crate) fn dismantle_sets(sets: &mut Sets) {
     let headers = sets.headers().unwrap_or_default();
     for header in headers.values().filter(|header| is_ours(header)) {
         if let Err(error) = sets.destroy(&header.name) {
