@@ -137,6 +137,7 @@ impl Reader {
                     ("auto", BackendChoice::Auto),
                     ("ipset", BackendChoice::Ipset),
                     ("iptables", BackendChoice::Iptables),
+                    ("nftables", BackendChoice::Nftables),
                 ],
             ),
             ipv6: self.choice(

@@ -20,6 +20,7 @@ mod firewall;
 mod host_network;
 mod labels;
 mod never_ban;
+mod nftables;
 mod output;
 mod restarts;
 mod services;

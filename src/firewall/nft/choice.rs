@@ -23,7 +23,7 @@ pub(super) struct Signs {
     /// The table that Docker's own nftables backend makes. Going from iptables to it,
     /// Docker leaves DOCKER-USER; going back, it takes this table away.
     pub(super) bridges: bool,
-    /// DOCKER-USER, in either kind of iptables.
+    /// A jump to DOCKER-USER, in either kind of iptables.
     pub(super) user: bool,
     /// guard's own table, from an earlier run.
     pub(super) own: bool,

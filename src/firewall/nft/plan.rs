@@ -105,8 +105,9 @@ impl RuleFound {
 pub(super) struct Plan {
     /// Lines for `nft -f -`.
     pub(super) lines: Vec<String>,
-    /// What they put back: the jail's chain, and what it was.
-    pub(super) changes: Vec<(String, String)>,
+    /// What they put back: the jail's chain, or none for what all jails share, and what
+    /// it was.
+    pub(super) changes: Vec<(Option<String>, String)>,
     /// Sets that are new, or will be anew.
     pub(super) new_sets: BTreeSet<String>,
 }
@@ -168,6 +169,9 @@ impl Planner<'_> {
     fn finish(mut self) -> Plan {
         const DORMANT: u32 = 1;
         let asleep = self.found.flags.is_none_or(|flags| flags & DORMANT != 0);
+        if asleep && self.found.flags.is_some() {
+            self.plan.changes.push((None, format!("table inet {}, which was dormant", self.table)));
+        }
         if asleep || !self.plan.lines.is_empty() {
             self.plan.lines.insert(0, format!("add table inet {}", self.table));
         }
@@ -182,6 +186,9 @@ impl Planner<'_> {
             let wanted = Base { hook: hook.number(), priority: PRIORITY, usual: true };
             if found.is_some_and(|chain| chain.base == Some(wanted)) {
                 continue;
+            }
+            if self.found.flags.is_some() {
+                self.plan.changes.push((None, format!("chain {name}")));
             }
             if found.is_some() {
                 self.line(format!("flush chain inet {table} {name}"));
@@ -229,7 +236,7 @@ impl Planner<'_> {
             return;
         }
         let what = if found.is_some() { "the rules of chain" } else { "chain" };
-        self.plan.changes.push((jail.chain.clone(), format!("{what} {}", jail.chain)));
+        self.plan.changes.push((Some(jail.chain.clone()), format!("{what} {}", jail.chain)));
         for rule in &jail.body {
             self.add(&jail.chain, rule);
         }
@@ -248,7 +255,7 @@ impl Planner<'_> {
         self.line(format!(
             "add set inet {table} {name} {{ type {kind}; flags timeout; size {size}; }}"
         ));
-        self.plan.changes.push((chain.to_owned(), format!("set {name}")));
+        self.plan.changes.push((Some(chain.to_owned()), format!("set {name}")));
         self.plan.new_sets.insert(name.clone());
     }
 
@@ -281,11 +288,15 @@ impl Planner<'_> {
                     Some(_) => {}
                     None => {
                         let what = format!("the jump from {} to {}", hook.as_str(), jail.chain);
-                        self.plan.changes.push((jail.chain.clone(), what));
+                        self.plan.changes.push((Some(jail.chain.clone()), what));
                         self.add(hook.as_str(), rule);
                     }
                 }
             }
+        }
+        if !away.is_empty() {
+            let what = format!("chain {} without rules that are not guard's", hook.as_str());
+            self.plan.changes.push((None, what));
         }
         away.extend(there.into_values().flatten());
         let table = self.table;

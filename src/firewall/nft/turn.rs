@@ -7,14 +7,14 @@ use crate::model::{JailName, Network};
 
 use crate::firewall::iptables::{self, ToolError};
 use crate::firewall::keeper::{Backend, Keeper, Placed};
-use crate::firewall::kind::{DOCKER_USER, Kind};
+use crate::firewall::kind::{DOCKER_USER, Kind, docker_jump};
 use crate::firewall::names::{Family, Names};
 use crate::firewall::plan::Leftovers;
 use crate::firewall::socket::SocketError;
 use crate::firewall::wanted::Touched;
 
 use super::choice::{Signs, wants_nftables};
-use super::plan::{Found, Plan, plan};
+use super::plan::{Found, Plan, RuleFound, plan};
 use super::shape::{self, Jail, full_length, parts, set_name};
 use super::{Nft, TABLE, encode};
 
@@ -228,7 +228,11 @@ impl Keeper {
             .filter(|placed| (0..2).any(|at| placed.made[at] && placed.ready[at]))
             .map(|placed| placed.names.chain.as_str())
             .collect();
-        let back = steps.changes.iter().filter(|(chain, _)| stood.contains(chain.as_str()));
+        let stood = |chain: &Option<String>| match chain {
+            Some(chain) => stood.contains(chain.as_str()),
+            None => !stood.is_empty(),
+        };
+        let back = steps.changes.iter().filter(|(chain, _)| stood(chain));
         self.mended.extend(back.map(|(_, what)| format!("{what} (nftables)")));
         let off = [self.families[0].off, self.families[1].off];
         for (name, placed) in &mut self.placed {
@@ -339,14 +343,22 @@ impl Nft {
         let chains =
             self.socket.dump(encode::GET_CHAIN, encode::IPV4, |q| q, super::decode::chain);
         let chains = chains.unwrap_or_default();
+        let forward = self.socket.dump(
+            encode::GET_RULE,
+            encode::IPV4,
+            |q| q.of_table("filter").of_chain("FORWARD"),
+            super::decode::rule,
+        );
+        let is_jump = |rule: &RuleFound| rule.jump.as_deref() == Some(DOCKER_USER);
+        let jump = forward.is_ok_and(|rules| rules.iter().any(|(_, rule)| is_jump(rule)));
         let legacy = || {
             iptables::has_legacy_table(Family::V4)
                 && iptables::save(Family::V4, Kind::Legacy)
-                    .is_ok_and(|table| table.chain(DOCKER_USER).is_some())
+                    .is_ok_and(|table| docker_jump(&table).is_some())
         };
         Signs {
             bridges: chains.iter().any(|chain| chain.table == "docker-bridges"),
-            user: chains.iter().any(|c| c.table == "filter" && c.name == DOCKER_USER) || legacy(),
+            user: jump || legacy(),
             own: self.look_at_own().is_ok_and(|(found, _)| found.flags.is_some()),
         }
     }

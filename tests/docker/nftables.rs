@@ -1,0 +1,126 @@
+//! Docker hosts without DOCKER-USER: an engine that leaves the firewall alone, with
+//! tables as Docker 29's own nftables backend makes them.
+
+use crate::support::*;
+
+const LABELS: [(&str, &str); 4] =
+    [("failregex", FLASK_REGEX), ("maxretry", "2"), ("bantime", "1h"), ("port", "published")];
+
+const FIREWALL_OFF: &str = r#"{"iptables": false, "ip6tables": false, "userland-proxy": false}"#;
+
+/// A host whose engine makes no rules; so none are made for its networks either.
+fn host_without_dockers_rules(engine: &Engine) -> Host {
+    let mut host = Host::without_engine(engine);
+    host.start_engine_with(FIREWALL_OFF);
+    host.import();
+    host
+}
+
+/// Tables named and shaped as Docker 29's, which publish port 8080 of the host as 80
+/// of a container.
+fn docker_29(bridge: &str, container: &str) -> String {
+    format!(
+        "table ip docker-bridges {{
+            map filter-forward-in-jumps {{ type ifname : verdict; elements = {{ {bridge} : jump filter-forward-in__{bridge} }}; }}
+            map filter-forward-out-jumps {{ type ifname : verdict; elements = {{ {bridge} : jump filter-forward-out__{bridge} }}; }}
+            chain filter-FORWARD {{
+                type filter hook forward priority filter; policy accept;
+                oifname vmap @filter-forward-in-jumps
+                iifname vmap @filter-forward-out-jumps
+            }}
+            chain nat-PREROUTING {{
+                type nat hook prerouting priority dstnat; policy accept;
+                fib daddr type local counter jump nat-prerouting-and-output
+            }}
+            chain nat-prerouting-and-output {{
+                iifname != {bridge} tcp dport 8080 counter dnat to {container}:80 comment \"DNAT\"
+            }}
+            chain filter-forward-in__{bridge} {{
+                ct state established,related counter accept
+                ip daddr {container} tcp dport 80 counter accept
+                counter drop comment \"UNPUBLISHED PORT DROP\"
+            }}
+            chain filter-forward-out__{bridge} {{
+                ct state established,related counter accept
+                counter accept comment \"OUTGOING\"
+            }}
+        }}\n"
+    )
+}
+
+#[test]
+fn a_ban_stands_before_dockers_own_nftables() {
+    on_every_engine("a_ban_stands_before_dockers_own_nftables", |engine| {
+        let host = host_without_dockers_rules(engine);
+        let (alice, mallory) = (host.attacker(), host.attacker());
+        Service::new("web").publish("8080:80").guarded(&LABELS).run(&host);
+        let address = "{{.NetworkSettings.Networks.bridge.IPAddress}}";
+        let container = host.docker(&["inspect", "-f", address, "web"]);
+        host.nft(&docker_29("docker0", &container));
+        let mut guard = Guard::start(&host, &[]);
+        guard.has_jail("web");
+        guard.says(None, &["nftables; in force"]);
+        mallory.v4().is_served(8080);
+        let mut running = mallory.v4().open(8080).expect("not banned yet");
+        mallory.v4().fail(8080, 2);
+        mallory.v4().is_refused(8080);
+        assert!(is_cut(&mut running));
+        alice.v4().is_still_served(8080);
+        let rules = host.run(&["nft", "list", "table", "inet", "guard"]);
+        assert!(rules.contains("proto-dst 8080 jump f2b-web"), "{rules}");
+        assert!(rules.contains(&mallory.v4().address.to_string()), "{rules}");
+
+        // What someone flushes is put back, on the next look at the latest.
+        host.nft("flush ruleset\n");
+        host.nft(&docker_29("docker0", &container));
+        mallory.v4().is_refused(8080);
+        guard.says(None, &["repaired"]);
+
+        guard.kill9();
+        mallory.v4().is_still_refused(8080);
+        guard.start_again();
+        mallory.v4().is_refused(8080);
+        guard.ctl_ok(&["unban", &mallory.v4().address.to_string()]);
+        mallory.v4().is_served(8080);
+        guard.sigterm();
+        assert_eq!(host.traces_of_guard(), Vec::<String>::new());
+        assert!(host.run(&["nft", "list", "tables"]).contains("docker-bridges"));
+    });
+}
+
+/// An engine that is started anew without its firewall, and with it again.
+#[test]
+fn guard_follows_an_engine_that_gives_its_firewall_up() {
+    on_every_engine("guard_follows_an_engine_that_gives_its_firewall_up", |engine| {
+        let mut host = Host::start(engine);
+        let mallory = host.attacker();
+        Service::new("web")
+            .publish("8080:80")
+            .option("--restart", "always")
+            .guarded(&LABELS)
+            .run(&host);
+        let guard = Guard::start(&host, &[]);
+        guard.has_jail("web");
+        guard.says(None, &["ipset, iptables"]);
+        mallory.v4().is_served(8080);
+        mallory.v4().fail(8080, 2);
+        mallory.v4().is_refused(8080);
+        host.stop_engine();
+        // An engine that is off leaves its old rules and chains; a reboot would not.
+        for tool in ["iptables", "ip6tables"] {
+            host.run(&[tool, "-F"]);
+            host.run(&[tool, "-P", "FORWARD", "ACCEPT"]);
+        }
+        host.start_engine_with(FIREWALL_OFF);
+        guard.says(None, &["nftables; in force"]);
+        let rules = host.run(&["nft", "list", "table", "inet", "guard"]);
+        assert!(rules.contains(&mallory.v4().address.to_string()), "{rules}");
+        assert_eq!(host.run(&["ipset", "list", "-n"]), "");
+        host.stop_engine();
+        host.start_engine();
+        guard.says(None, &["ipset, iptables"]);
+        let tables = host.run(&["nft", "list", "tables"]);
+        assert!(!tables.contains("guard"), "{tables}");
+        mallory.v4().is_refused(8080);
+    });
+}
