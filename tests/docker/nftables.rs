@@ -124,3 +124,29 @@ fn guard_follows_an_engine_that_gives_its_firewall_up() {
         mallory.v4().is_refused(8080);
     });
 }
+
+/// Without nft guard says what to install, and protects what it can.
+#[test]
+fn without_nft_guard_says_what_to_install() {
+    on_every_engine("without_nft_guard_says_what_to_install", |engine| {
+        let host = host_without_dockers_rules(engine);
+        let mallory = host.attacker();
+        let chain = [&LABELS[..3], &[("chain", "INPUT")]].concat();
+        Service::new("web").option("--network", "host").guarded(&chain).run(&host);
+        // A folder with the tools of iptables alone.
+        let tools = host.folder().join("tools");
+        std::fs::create_dir(&tools).unwrap();
+        for stem in ["iptables", "ip6tables"] {
+            for action in ["save", "restore"] {
+                let tool = format!("{stem}-nft-{action}");
+                std::os::unix::fs::symlink(find(&tool).unwrap(), tools.join(tool)).unwrap();
+            }
+        }
+        let guard = Guard::start(&host, &[("PATH", tools.to_str().unwrap())]);
+        guard.has_jail("web");
+        guard.says(None, &["nft is not installed: install the package nftables"]);
+        mallory.v4().is_served(80);
+        mallory.v4().fail(80, 2);
+        mallory.v4().is_refused(80);
+    });
+}
