@@ -5,7 +5,7 @@
 #[path = "firewall/world.rs"]
 mod world;
 
-#[path = "firewall/nft.rs"]
+#[path = "firewall/nft/mod.rs"]
 mod nft;
 
 use guard::firewall::{BackendChoice, Ipv6, OnStop, Settings, Told};

@@ -221,7 +221,9 @@ impl Keeper {
             // With many thousands of rules a look takes long: never most of the time.
             self.next_check = Instant::now() + CHECK_EVERY.max(now.elapsed() * 20);
         }
-        if every_element {
+        // nf_tables itself tells whether anybody changed an element.
+        let told = matches!(self.backend, Some(Backend::Nftables(_))) && now < self.next_full;
+        if every_element && !told {
             self.next_full = now + FULL_EVERY;
             self.doubt_sets();
         }
@@ -235,10 +237,14 @@ impl Keeper {
 
     /// Has every set looked at, element by element. Rules are, with every look.
     fn doubt_sets(&mut self) {
-        if matches!(self.backend, Some(Backend::Ipset(_) | Backend::Nftables(_))) {
-            for placed in self.placed.values_mut() {
-                placed.suspect = [true; 2];
+        match &mut self.backend {
+            Some(Backend::Ipset(_)) => {
+                for placed in self.placed.values_mut() {
+                    placed.suspect = [true; 2];
+                }
             }
+            Some(Backend::Nftables(nft)) => nft.doubt(),
+            Some(Backend::Iptables) | None => {}
         }
     }
 
@@ -328,6 +334,8 @@ impl Keeper {
         }
         self.no_sets = None;
         if old.is_some() {
+            let to = if wanted { "to nftables" } else { "from nftables to iptables" };
+            tracing::info!("guard follows Docker's firewall {to}");
             self.placed.clear();
             self.left_chains.clear();
             self.left_sets.clear();

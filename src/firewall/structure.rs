@@ -290,7 +290,9 @@ impl Keeper {
                     banned = self.banned(name, placed, family, now);
                     Who::Rules(&banned)
                 }
-                Some(Backend::Ipset(_) | Backend::Nftables(_)) | None => Who::Set(placed.names.set(family)),
+                Some(Backend::Ipset(_) | Backend::Nftables(_)) | None => {
+                    Who::Set(placed.names.set(family))
+                }
             };
             chains.push(WantedChain {
                 name: placed.names.chain.clone(),

@@ -488,7 +488,8 @@ pub(crate) fn reaches_soon(from: From<'_>, to: (&str, u16)) -> bool {
 
 /// Is a new connection refused at once, by an answer?
 pub(crate) fn is_refused(from: From<'_>, to: (&str, u16)) -> bool {
-    connect(from, to, DEADLINE).is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused)
+    connect(from, to, DEADLINE)
+        .is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused)
 }
 
 /// Is a new connection refused, or left without an answer?

@@ -24,16 +24,11 @@ fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
 fn a_chain_with_a_hook_and_one_without() {
     let hook = [attribute(1, &[0, 0, 0, 2]), attribute(2, &(-5_i32).to_be_bytes())].concat();
     let head = [attribute(1, b"guard\0"), attribute(3, b"forward\0")].concat();
-    let with = [
-        head.clone(),
-        attribute(4, &hook),
-        attribute(5, &[0, 0, 0, 1]),
-        attribute(7, b"filter\0"),
-    ]
-    .concat();
+    let with =
+        [head.clone(), attribute(4, &hook), attribute(5, &[0, 0, 0, 1]), attribute(7, b"filter\0")]
+            .concat();
     let base = Base { hook: 2, priority: -5, usual: true };
-    let wanted =
-        ChainHead { table: "guard".into(), name: "forward".into(), base: Some(base) };
+    let wanted = ChainHead { table: "guard".into(), name: "forward".into(), base: Some(base) };
     assert_eq!(chain(&with), Ok(wanted.clone()));
     assert_eq!(chain(&head), Ok(ChainHead { base: None, ..wanted }));
     let dropping = [head, attribute(4, &hook), attribute(5, &[0; 4])].concat();
@@ -42,7 +37,8 @@ fn a_chain_with_a_hook_and_one_without() {
 
 #[test]
 fn a_rule_with_its_jump_and_its_comment() {
-    let verdict = attribute(2, &[attribute(1, &(-3_i32).to_be_bytes()), attribute(2, b"f2b-web\0")].concat());
+    let verdict =
+        attribute(2, &[attribute(1, &(-3_i32).to_be_bytes()), attribute(2, b"f2b-web\0")].concat());
     let data = [attribute(1, &[0; 4]), attribute(2, &verdict)].concat();
     let immediate = [attribute(1, b"immediate\0"), attribute(2, &data)].concat();
     let other = [attribute(1, b"meta\0"), attribute(2, &attribute(1, &[0; 4]))].concat();
@@ -93,15 +89,23 @@ fn elements_and_what_is_none() {
     };
     let wanted = [("192.0.2.1", 0), ("192.0.2.2", 31), ("192.0.2.3", 1)];
     assert_eq!(found(None), wanted.map(|(net, left)| (net.to_owned(), left)));
-    assert_eq!(found(Some(31)), [("192.0.2.2/31".to_owned(), 31)], "no key has bits below the mask");
-    let mapped = attribute(3, &element(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 192, 0, 2, 1], &[]));
+    assert_eq!(
+        found(Some(31)),
+        [("192.0.2.2/31".to_owned(), 31)],
+        "no key has bits below the mask"
+    );
+    let mapped =
+        attribute(3, &element(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 192, 0, 2, 1], &[]));
     assert_eq!(elements(&mapped, None), Ok(vec![]));
 }
 
 #[test]
 fn what_is_written_is_read() {
     let all: Vec<Element> = (0..MOST_ELEMENTS as u32)
-        .map(|n| Element { network: Network::from(Address::new(IpAddr::from(n.to_be_bytes()))), timeout: n })
+        .map(|n| Element {
+            network: Network::from(Address::new(IpAddr::from(n.to_be_bytes()))),
+            timeout: n,
+        })
         .collect();
     let mut batch = Batch::new(3);
     let number = batch.add("guard", "s", &all);

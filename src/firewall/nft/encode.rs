@@ -250,9 +250,8 @@ mod tests {
 
     #[test]
     fn the_largest_batch_fits_into_a_sockets_buffer() {
-        let all: Vec<Element> = (0..MOST_ELEMENTS)
-            .map(|n| element(&format!("2001:db8::{n:x}"), u32::MAX))
-            .collect();
+        let all: Vec<Element> =
+            (0..MOST_ELEMENTS).map(|n| element(&format!("2001:db8::{n:x}"), u32::MAX)).collect();
         let mut batch = Batch::new(1);
         let set = "f".repeat(31) + "/128";
         for element in &all {

@@ -107,7 +107,7 @@ fn nothing_becomes_everything_and_then_nothing_again() {
 #[test]
 fn jails_that_nobody_installed_yet_stay_whole() {
     let old = jail_of("old", &[], &[(Family::V4, 32), (Family::V4, 24)], BlockType::Drop);
-    let found = apply(&Found::default(), &plan_for(&Found::default(), &[old.clone()]));
+    let found = apply(&Found::default(), &plan_for(&Found::default(), std::slice::from_ref(&old)));
     let both = apply(&found, &plan_for(&found, &[web()]));
     for chain in Hook::ALL {
         let jumps = both.chains[chain.as_str()].rules.iter();
@@ -125,7 +125,7 @@ fn another_length_is_another_set() {
     let found = apply(&Found::default(), &plan_for(&Found::default(), &[web()]));
     let lengths = [(Family::V4, 32), (Family::V4, 24), (Family::V6, 128)];
     let longer = jail_of("web", &[80, 81], &lengths, BlockType::Reject);
-    let steps = plan_for(&found, &[longer.clone()]);
+    let steps = plan_for(&found, std::slice::from_ref(&longer));
     assert_eq!(steps.new_sets, BTreeSet::from(["f2b4-web/24".to_owned()]));
     let found = apply(&found, &steps);
     assert_eq!(plan_for(&found, &[longer]), Plan::default());
@@ -187,7 +187,12 @@ fn do_harm(found: &mut Found, harm: Harm) {
     let count = found.chains.len().max(1);
     let jump = found.chains.keys().find(|name| name.starts_with("f2b-")).cloned();
     let chain = |found: &mut Found, at: usize| {
-        found.chains.keys().nth(at % count).cloned().and_then(|name| found.chains.remove_entry(&name))
+        found
+            .chains
+            .keys()
+            .nth(at % count)
+            .cloned()
+            .and_then(|name| found.chains.remove_entry(&name))
     };
     match harm {
         Harm::DropRule(at, rule) => {

@@ -173,10 +173,9 @@ fn verdicts(block_type: BlockType) -> &'static [&'static str] {
         BlockType::Drop => &["drop"],
         BlockType::Reject => &["reject with icmpx type port-unreachable"],
         // A reset answers TCP only.
-        BlockType::TcpReset => &[
-            "meta l4proto tcp reject with tcp reset",
-            "reject with icmpx type port-unreachable",
-        ],
+        BlockType::TcpReset => {
+            &["meta l4proto tcp reject with tcp reset", "reject with icmpx type port-unreachable"]
+        }
     }
 }
 
@@ -234,7 +233,8 @@ mod tests {
         let jail = jail(&names, &block, &lengths);
         let sets: Vec<&str> = jail.sets.iter().map(|set| set.name.as_str()).collect();
         assert_eq!(sets, ["f2b4-web", "f2b4-web/24", "f2b6-web", "f2b6-web/56"]);
-        let jumps = jail.jumps.iter().map(|(hook, rule)| format!("{} {}", hook.as_str(), rule.text));
+        let jumps =
+            jail.jumps.iter().map(|(hook, rule)| format!("{} {}", hook.as_str(), rule.text));
         (jail.body.iter().map(|rule| rule.text.clone()).collect(), jumps.collect())
     }
 
@@ -280,10 +280,7 @@ mod tests {
         assert_eq!(body[5], "ip saddr @f2b4-web drop");
         assert_eq!(jumps, ["input tcp dport 22 jump f2b-web", "output tcp sport 22 jump f2b-web"]);
         let (_, jumps) = texts(BlockType::Drop, &[Chain::Input, Chain::DockerUser], Ports::All);
-        assert_eq!(
-            jumps,
-            ["forward jump f2b-web", "input jump f2b-web", "output jump f2b-web"]
-        );
+        assert_eq!(jumps, ["forward jump f2b-web", "input jump f2b-web", "output jump f2b-web"]);
     }
 
     #[test]
