@@ -296,6 +296,18 @@ mod tests {
     }
 
     #[test]
+    fn each_backend_can_be_chosen() {
+        for (name, backend) in [
+            ("auto", BackendChoice::Auto),
+            ("ipset", BackendChoice::Ipset),
+            ("iptables", BackendChoice::Iptables),
+            ("nftables", BackendChoice::Nftables),
+        ] {
+            assert_eq!(read(&[("GUARD_FIREWALL", name)]).unwrap().firewall.backend, backend);
+        }
+    }
+
+    #[test]
     fn everything_can_be_set() {
         let settings = read(&[
             ("GUARD_DATA", "/data"),

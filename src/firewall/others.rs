@@ -13,6 +13,7 @@ use super::kind::Kind;
 use super::look::Look;
 use super::names::{Family, Names};
 use super::nft::Nft;
+use super::plan::{Leftovers, plan};
 use super::rules::Table;
 use super::sets::Sets;
 use super::teardown::dismantle_sets;
@@ -87,18 +88,15 @@ impl Keeper {
     pub(crate) fn remove_others(&mut self) {
         self.clear_others = false;
         self.others_removed = true;
+        match self.backend {
+            Some(Backend::Nftables(_)) => dismantle_iptables(),
+            Some(Backend::Ipset(_) | Backend::Iptables) | None => dismantle_nft(),
+        }
+        // Sets go after the rules that look into them.
         if !matches!(self.backend, Some(Backend::Ipset(_)))
             && let Ok(mut sets) = Sets::open()
         {
-            if matches!(self.backend, Some(Backend::Nftables(_))) {
-                dismantle_iptables();
-            }
             dismantle_sets(&mut sets);
-        } else if matches!(self.backend, Some(Backend::Nftables(_))) {
-            dismantle_iptables();
-        }
-        if !matches!(self.backend, Some(Backend::Nftables(_))) {
-            dismantle_nft();
         }
     }
 }
@@ -143,7 +141,6 @@ fn iptables_kinds() -> impl Iterator<Item = (Family, Kind)> {
 /// Takes away every rule and chain of iptables that bears guard's mark, in both
 /// families and kinds.
 pub(crate) fn dismantle_iptables() {
-    use super::plan::{Leftovers, plan};
     for (family, kind) in iptables_kinds() {
         // A tool that is missing can't have left anything.
         let Ok(table) = iptables::save(family, kind) else { continue };

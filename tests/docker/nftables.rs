@@ -88,6 +88,46 @@ fn a_ban_stands_before_dockers_own_nftables() {
     });
 }
 
+/// guard's table works beside Docker's iptables, too, by the port before DNAT.
+#[test]
+fn nftables_beside_dockers_iptables() {
+    on_every_engine("nftables_beside_dockers_iptables", |engine| {
+        let host = Host::start(engine);
+        let (alice, mallory) = (host.attacker(), host.attacker());
+        let web = Service::new("web").dual().publish("8080:80").publish("8081:80");
+        let labels = [&LABELS[..3], &[("port", "8080")]].concat();
+        web.guarded(&labels).run(&host);
+        let mut guard = Guard::start(&host, &[("GUARD_FIREWALL", "nftables")]);
+        guard.has_jail("web");
+        guard.says(None, &["nftables; in force"]);
+        for family in Family::ALL {
+            let attacker = mallory.of(family);
+            attacker.is_served(8080);
+            let mut running = attacker.open(8080).expect("not banned yet");
+            attacker.fail(8080, 2);
+            attacker.is_refused(8080);
+            assert!(is_cut(&mut running));
+            attacker.is_still_served(8081);
+            alice.of(family).is_still_served(8080);
+            let prefix = match family {
+                Family::V4 => "10.98.3.0/24".to_owned(),
+                Family::V6 => "2001:db8:3::/48".to_owned(),
+            };
+            guard.ctl_ok(&["ban", &prefix, "--jail", "web"]);
+        }
+        let rules = host.run(&["nft", "list", "table", "inet", "guard"]);
+        for set in ["@f2b4-web/24", "@f2b6-web/48"] {
+            assert!(rules.contains(set), "{rules}");
+        }
+        guard.restart();
+        for family in Family::ALL {
+            mallory.of(family).is_refused(8080);
+        }
+        guard.sigterm();
+        assert_eq!(host.traces_of_guard(), Vec::<String>::new());
+    });
+}
+
 /// An engine that is started anew without its firewall, and with it again.
 #[test]
 fn guard_follows_an_engine_that_gives_its_firewall_up() {
