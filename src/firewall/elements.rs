@@ -14,7 +14,7 @@ use super::shape;
 use super::wanted::Touched;
 
 /// In its ipset the kernel counts in milliseconds of 32 bits: no more than this.
-const TIMEOUT_MAX: u32 = 2_147_483;
+pub(crate) const TIMEOUT_MAX: u32 = 2_147_483;
 
 /// So far apart may guard's clock and the kernel's be on one element.
 const SLACK: u32 = 3;
@@ -48,41 +48,7 @@ fn differs(kernel: u32, wanted: u32) -> bool {
     (kernel == 0) != (wanted == 0) || kernel.abs_diff(wanted) > SLACK
 }
 
-impl Backend {
-    /// All elements of a jail's sets of one family.
-    fn list(&mut self, set: &str) -> Result<Vec<Element>, SetError> {
-        match self {
-            Backend::Ipset(sets) => sets.list(set),
-            Backend::Nftables(nft) => nft.list(set),
-            Backend::Iptables => Ok(Vec::new()),
-        }
-    }
-
-    /// Changes elements of which those in `there` are in the kernel.
-    fn change(
-        &mut self,
-        set: &str,
-        change: ElementChange,
-        elements: &[Element],
-        there: &HashMap<Network, Option<Timestamp>>,
-    ) -> Result<Refusals, SetError> {
-        match self {
-            Backend::Ipset(sets) => sets.change(set, change, elements),
-            Backend::Nftables(nft) => nft.change(set, change, elements, there),
-            Backend::Iptables => Ok(Refusals::default()),
-        }
-    }
-}
-
 impl Keeper {
-    /// The longest time that the kernel takes, in seconds.
-    fn timeout_max(&self) -> u32 {
-        match self.backend {
-            Some(Backend::Nftables(_)) => u32::MAX,
-            Some(Backend::Ipset(_) | Backend::Iptables) | None => TIMEOUT_MAX,
-        }
-    }
-
     /// Brings in what was ordered; after a look also what was held back or is in doubt.
     pub(crate) fn bring_in(&mut self, touched: &Touched, looked: bool) {
         match self.backend {

@@ -12,7 +12,6 @@ use tokio::sync::watch;
 
 use crate::model::{JailName, Network, News, Timestamp, Until};
 
-use super::iptables;
 use super::kind::Kind;
 use super::names::{Family, Names};
 use super::nft::{DockerFirewall, Nft};
@@ -119,7 +118,7 @@ pub(crate) struct Keeper {
     pub(crate) placed: BTreeMap<JailName, Placed>,
     pub(crate) backend: Option<Backend>,
     /// Why there are no sets, where guard chose to do without.
-    no_sets: Option<String>,
+    pub(crate) no_sets: Option<String>,
     pub(crate) families: [FamilyState; 2],
     /// Chains and sets of jails that are gone, and names given up.
     pub(crate) left_chains: BTreeSet<String>,
@@ -301,66 +300,6 @@ impl Keeper {
                 self.findings.problem(&error);
                 self.failed = true;
             }
-        }
-    }
-
-    /// Changes to nftables and back, as Docker's own firewall does. What the other
-    /// backend holds stays until the new one has all of it.
-    fn follow_docker(&mut self) {
-        if self.settings.backend != BackendChoice::Auto {
-            if self.settings.backend != BackendChoice::Nftables
-                && self.engine == DockerFirewall::Nftables
-            {
-                self.findings.notes.insert(
-                    "Docker's firewall backend is nftables, which has no DOCKER-USER chain: \
-                     GUARD_FIREWALL=auto or nftables bans there, too"
-                        .to_owned(),
-                );
-            }
-            return;
-        }
-        let wanted = self.docker_wants_nftables();
-        if wanted == matches!(self.backend, Some(Backend::Nftables(_))) {
-            return;
-        }
-        let old = self.backend.take();
-        if wanted {
-            self.open_nftables();
-        }
-        if wanted && self.backend.is_none() {
-            // Better than nothing: what is said of it stands among the problems.
-            self.backend = old;
-            return;
-        }
-        self.no_sets = None;
-        if old.is_some() {
-            let to = if wanted { "to nftables" } else { "from nftables to iptables" };
-            tracing::info!("guard follows Docker's firewall {to}");
-            self.placed.clear();
-            self.left_chains.clear();
-            self.left_sets.clear();
-            self.families = Default::default();
-            self.clear_others = true;
-        }
-    }
-
-    fn open_nftables(&mut self) {
-        match iptables::has_nft() {
-            Err(error) => self.findings.problem(&error),
-            Ok(()) => match Nft::open() {
-                Ok(nft) => self.backend = Some(Backend::Nftables(nft)),
-                Err(error) => self.findings.problem(&error),
-            },
-        }
-        self.failed |= self.backend.is_none();
-    }
-
-    /// Can elements be brought into this family's sets, or rules into its chains?
-    pub(crate) fn is_up(&self, family: Family) -> bool {
-        let state = &self.families[family as usize];
-        match &self.backend {
-            Some(Backend::Nftables(nft)) => nft.works && !state.off,
-            Some(Backend::Ipset(_) | Backend::Iptables) | None => state.kind.is_some(),
         }
     }
 

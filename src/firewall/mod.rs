@@ -22,6 +22,7 @@
 //! | `iptables`, `socket`, `sets` | the tools and the netlink socket |
 //! | `keeper` | the thread's state, and one turn of its loop |
 //! | `look`, `structure`, `elements`, `teardown` | the parts of a turn, in their order |
+//! | `backend` | which backend is in use, and what those with sets have in common |
 //! | `others` | what guard left in other backends than the one in use |
 //! | `status` | what people are told |
 //!
@@ -30,6 +31,7 @@
 //! addresses reaches a tool; a ban is told as in force only when its element is
 //! in the kernel and packets come to the rule that looks at it.
 
+mod backend;
 mod elements;
 mod iptables;
 mod keeper;
