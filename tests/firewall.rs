@@ -5,6 +5,9 @@
 #[path = "firewall/world.rs"]
 mod world;
 
+#[path = "firewall/nft/mod.rs"]
+mod nft;
+
 use guard::firewall::{BackendChoice, Ipv6, OnStop, Settings, Told};
 use guard::model::{BlockType, Chain, News, Ports, Protocol, Until};
 use rustix::thread::CapabilitySet;

@@ -24,10 +24,10 @@ use super::wanted::reach::{self, Paths};
 use super::wanted::{
     Before, FollowerKey, FollowerSpec, Known, Target, Wanted, What, counts, wanted,
 };
-use crate::docker::{Change, Engine};
+use crate::docker::{Change, Engine, EngineInfo};
 use crate::filter::Library;
 use crate::filters::Catalog;
-use crate::firewall;
+use crate::firewall::{self, DockerFirewall};
 use crate::labels::{self, Complaint, Defaults, Severity};
 use crate::model::{
     Container, ContainerId, Event, IgnoreEntry, JailName, Memory, News, SourceId, Timestamp,
@@ -357,6 +357,7 @@ impl Jails {
         for limit in limits(&engine) {
             tracing::warn!("{limit}");
         }
+        self.parameters.firewall.docker_says(docker_firewall(info));
         self.engine = EngineState::Connected(engine);
     }
 
@@ -647,6 +648,16 @@ impl Jails {
     }
 }
 
+/// What the engine says of its own firewall.
+fn docker_firewall(info: &EngineInfo) -> DockerFirewall {
+    match info.firewall_backend.as_deref() {
+        Some(backend) if backend.starts_with("nftables") => DockerFirewall::Nftables,
+        Some(_) => DockerFirewall::Iptables,
+        None if info.tells_firewall() => DockerFirewall::Off,
+        None => DockerFirewall::Unsaid,
+    }
+}
+
 /// What an engine's set-up keeps guard from doing, and what to do about it.
 fn limits(engine: &Engine) -> Vec<String> {
     let info = engine.info();
@@ -655,14 +666,6 @@ fn limits(engine: &Engine) -> Vec<String> {
         limits.push(
             "Docker is rootless: its containers' traffic does not pass the host's firewall, so bans \
              have no effect on it; run the services on a Docker that root runs"
-                .to_owned(),
-        );
-    }
-    if info.firewall_backend.as_deref().is_some_and(|backend| backend.starts_with("nftables")) {
-        limits.push(
-            "Docker's firewall backend is nftables, which has no DOCKER-USER chain: this version of \
-             guard can ban only where that chain is; set \"firewall-backend\": \"iptables\" in \
-             /etc/docker/daemon.json"
                 .to_owned(),
         );
     }

@@ -17,6 +17,7 @@ use super::iptables::{self, ToolError};
 use super::kind::Kind;
 use super::look::Seen;
 use super::names::{Family, Names};
+use super::nft::{DockerFirewall, Nft};
 use super::sets::{SetError, Sets};
 use super::status::{Findings, JailStatus, Status};
 use super::structure::count_fits;
@@ -42,6 +43,8 @@ pub(crate) enum Backend {
     Ipset(Sets),
     /// By a rule for each ban.
     Iptables,
+    /// By sets in a table of guard's own.
+    Nftables(Nft),
 }
 
 /// A ban, by its jail and whom it keeps out.
@@ -87,6 +90,8 @@ pub(crate) struct Placed {
     pub(crate) suspect: [bool; 2],
     /// By family: the set or the chain could not be made.
     pub(crate) broken: [bool; 2],
+    /// Were the bans looked at that another backend may hold for it?
+    pub(crate) others_asked: bool,
 }
 
 impl Placed {
@@ -104,6 +109,7 @@ impl Placed {
             adopted: [false; 2],
             suspect: [true; 2],
             broken: [false; 2],
+            others_asked: false,
         }
     }
 
@@ -122,13 +128,18 @@ pub(crate) struct Keeper {
     pub(crate) placed: BTreeMap<JailName, Placed>,
     pub(crate) backend: Option<Backend>,
     /// Why there are no sets, where guard chose to do without.
-    no_sets: Option<String>,
+    pub(crate) no_sets: Option<String>,
     pub(crate) families: [FamilyState; 2],
     /// Chains and sets of jails that are gone, and names given up.
     pub(crate) left_chains: BTreeSet<String>,
     pub(crate) left_sets: BTreeSet<String>,
     /// Is everything that no jail wants to go?
     pub(crate) clean_up: bool,
+    /// What Docker says of its own firewall.
+    pub(crate) engine: DockerFirewall,
+    /// Is what other backends left to go, and is it gone?
+    pub(crate) clear_others: bool,
+    pub(crate) others_removed: bool,
     /// What is wrong now, and what was after the turn before.
     pub(crate) findings: Findings,
     told_findings: Findings,
@@ -166,6 +177,9 @@ impl Keeper {
             left_chains: BTreeSet::new(),
             left_sets: BTreeSet::new(),
             clean_up: false,
+            engine: DockerFirewall::Unknown,
+            clear_others: false,
+            others_removed: false,
             findings: Findings::default(),
             told_findings: Findings::default(),
             mended: Vec::new(),
@@ -209,6 +223,7 @@ impl Keeper {
         let now = Instant::now();
         let touched = self.wanted.apply(inbox.delta);
         self.clean_up |= inbox.clean_up;
+        self.engine = inbox.engine.unwrap_or(self.engine);
         for gone in &touched.gone {
             if let Some(placed) = self.placed.remove(gone) {
                 self.give_up(placed.names);
@@ -228,7 +243,8 @@ impl Keeper {
             || now >= self.next_look()
             || !touched.jails.is_empty()
             || !touched.gone.is_empty()
-            || self.sets_differ(now);
+            || self.sets_differ(now)
+            || self.lacks_sets(&touched);
         self.failed = false;
         if every_element || inbox.clean_up || self.retry.is_some() {
             self.forget_seen();
@@ -241,11 +257,16 @@ impl Keeper {
             self.next_check = Instant::now() + CHECK_EVERY.max(now.elapsed() * 20);
             self.hearing.looked(now);
         }
-        if every_element {
+        // nf_tables itself tells whether anybody changed an element.
+        let told = matches!(self.backend, Some(Backend::Nftables(_))) && now < self.next_full;
+        if every_element && !told {
             self.next_full = now + FULL_EVERY;
             self.doubt_sets();
         }
         self.bring_in(&touched, look);
+        if self.clear_others && !self.failed {
+            self.remove_others();
+        }
         self.report(&touched);
         self.schedule(look);
         if !inbox.count.is_empty() {
@@ -279,10 +300,14 @@ impl Keeper {
 
     /// Has every set looked at, element by element. Rules are, with every look.
     fn doubt_sets(&mut self) {
-        if matches!(self.backend, Some(Backend::Ipset(_))) {
-            for placed in self.placed.values_mut() {
-                placed.suspect = [true; 2];
+        match &mut self.backend {
+            Some(Backend::Ipset(_)) => {
+                for placed in self.placed.values_mut() {
+                    placed.suspect = [true; 2];
+                }
             }
+            Some(Backend::Nftables(nft)) => nft.doubt(),
+            Some(Backend::Iptables) | None => {}
         }
     }
 
@@ -310,6 +335,7 @@ impl Keeper {
 
     /// Opens the backend; `false`: there is none now.
     pub(crate) fn has_backend(&mut self) -> bool {
+        self.follow_docker();
         if self.backend.is_none() {
             self.open_backend();
         }
@@ -318,9 +344,13 @@ impl Keeper {
     }
 
     fn open_backend(&mut self) {
-        if self.settings.backend == BackendChoice::Iptables {
-            self.backend = Some(Backend::Iptables);
-            return;
+        match self.settings.backend {
+            BackendChoice::Iptables => {
+                self.backend = Some(Backend::Iptables);
+                return;
+            }
+            BackendChoice::Nftables => return self.open_nftables(),
+            BackendChoice::Auto | BackendChoice::Ipset => {}
         }
         match Sets::open() {
             Ok(sets) => self.backend = Some(Backend::Ipset(sets)),
@@ -441,6 +471,9 @@ impl Keeper {
     }
 
     fn backend_name(&self) -> String {
+        if matches!(self.backend, Some(Backend::Nftables(_))) {
+            return "nftables".to_owned();
+        }
         let kind = |family: Family| self.families[family as usize].kind;
         let tools = match (kind(Family::V4), kind(Family::V6)) {
             (Some(v4), Some(v6)) if v4 != v6 => {
@@ -452,7 +485,7 @@ impl Keeper {
         match self.backend {
             Some(Backend::Ipset(_)) => format!("ipset, {tools}"),
             Some(Backend::Iptables) => tools,
-            None => String::new(),
+            Some(Backend::Nftables(_)) | None => String::new(),
         }
     }
 

@@ -60,7 +60,8 @@ pub(crate) fn choose(nft: Option<&Table>, legacy: Option<&Table>) -> Kind {
     if nft.is_none() && legacy.is_some() { Kind::Legacy } else { Kind::Nft }
 }
 
-fn docker_jump(table: &Table) -> Option<usize> {
+/// Where FORWARD jumps to DOCKER-USER.
+pub(crate) fn docker_jump(table: &Table) -> Option<usize> {
     let forward = table.chain(FORWARD)?;
     table.chain(DOCKER_USER)?;
     forward.rules.iter().position(|rule| rule.names() == Some(DOCKER_USER))

@@ -19,11 +19,14 @@
 //! | `names`, `shape` | names of chains and sets; which rules a jail needs (pure) |
 //! | `rules`, `plan`, `kind` | a listing read; what to change in it; legacy or nft (pure) |
 //! | `netlink`, `generation` | the bytes of the ipset protocol, and of nftables' generation (pure) |
+//! | `nft` | the backend nftables, a folder of its own |
 //! | `iptables`, `socket`, `sets` | the tools and the netlink socket |
 //! | `changes` | hearing of others' changes |
 //! | `keeper` | the thread's state, and one turn of its loop |
 //! | `look`, `structure`, `elements`, `teardown` | the parts of a turn, in their order |
 //! | `packets` | how many packets came by each jail's rules |
+//! | `backend` | which backend is in use, and what those with sets have in common |
+//! | `others` | what guard left in other backends than the one in use |
 //! | `status` | what people are told |
 //!
 //! Invariants: guard changes no rule without its mark, and no set that is not
@@ -31,6 +34,7 @@
 //! addresses reaches a tool; a ban is told as in force only when its element is
 //! in the kernel and packets come to the rule that looks at it.
 
+mod backend;
 mod changes;
 mod elements;
 mod generation;
@@ -40,6 +44,8 @@ mod kind;
 mod look;
 mod names;
 mod netlink;
+mod nft;
+mod others;
 mod packets;
 mod plan;
 mod rules;
@@ -61,6 +67,7 @@ use tokio::sync::{oneshot, watch};
 use crate::model::{Ban, JailName, JailRules, Network, News, Until};
 
 use keeper::Keeper;
+pub use nft::DockerFirewall;
 pub use packets::{JailPackets, Packets};
 pub use status::{JailStatus, Status};
 pub use teardown::{Removed, clean_up};
@@ -96,12 +103,15 @@ impl Default for Settings {
 /// How a chain knows who is banned (`GUARD_FIREWALL`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BackendChoice {
-    /// By sets where the kernel has them.
+    /// By sets where the kernel has them; in nftables where Docker makes no
+    /// DOCKER-USER.
     Auto,
     /// By sets (ipset).
     Ipset,
     /// By a rule for each ban.
     Iptables,
+    /// By sets in a table of guard's own (nftables).
+    Nftables,
 }
 
 /// Is IPv6 kept as well (`GUARD_IPV6`)?
@@ -164,6 +174,7 @@ struct Inbox {
     check: bool,
     /// Somebody, perhaps guard itself, changed nftables' rules.
     changed: bool,
+    engine: Option<DockerFirewall>,
     clean_up: bool,
     /// Those who want to know the packets of each jail.
     count: Vec<oneshot::Sender<BTreeMap<JailName, JailPackets>>>,
@@ -306,6 +317,15 @@ impl Handle {
     /// Compares everything with the kernel now: for when Docker may have changed its rules.
     pub fn check_now(&self) {
         self.shared.change(|inbox| inbox.check = true);
+    }
+
+    /// Tells what Docker says of its own firewall: guard follows it from iptables to
+    /// nftables and back, where it may choose.
+    pub fn docker_says(&self, firewall: DockerFirewall) {
+        self.shared.change(|inbox| {
+            inbox.engine = Some(firewall);
+            inbox.check = true;
+        });
     }
 
     /// Takes away what an earlier guard left for jails that nobody installed.

@@ -52,12 +52,17 @@ impl Keeper {
         if !self.has_backend() {
             return;
         }
+        if matches!(self.backend, Some(Backend::Nftables(_))) {
+            self.nft_structure();
+            return;
+        }
         let looks: BTreeMap<Family, Look> = Family::ALL
             .into_iter()
             .filter_map(|family| Some((family, self.look(family)?)))
             .collect();
         let Some(headers) = self.headers() else { return };
         self.name_jails(&looks, &headers);
+        self.adopt_from_others(Some(&looks));
         for placed in self.placed.values_mut() {
             placed.broken = [false; 2];
         }
@@ -74,6 +79,7 @@ impl Keeper {
         if whole {
             self.remove_sets(&headers);
             self.left_chains.clear();
+            self.clear_others |= self.clean_up;
             self.clean_up = false;
         }
     }
@@ -127,7 +133,8 @@ impl Keeper {
         }
     }
 
-    fn place(&mut self, name: &JailName, choice: Option<(u32, Names)>) {
+    /// Gives a jail the names chosen for it.
+    pub(crate) fn place(&mut self, name: &JailName, choice: Option<(u32, Names)>) {
         let Some((attempt, names)) = choice else {
             let plain = Names::new(name, 0).chain;
             let what = format!("{plain} and every name like it belong to other programs");
@@ -283,7 +290,9 @@ impl Keeper {
                     banned = self.banned(name, placed, family, now);
                     Who::Rules(&banned)
                 }
-                Some(Backend::Ipset(_)) | None => Who::Set(placed.names.set(family)),
+                Some(Backend::Ipset(_) | Backend::Nftables(_)) | None => {
+                    Who::Set(placed.names.set(family))
+                }
             };
             chains.push(WantedChain {
                 name: placed.names.chain.clone(),

@@ -7,6 +7,7 @@ use super::keeper::{Backend, Keeper};
 use super::kind::Kind;
 use super::names::{Family, set_family};
 use super::netlink::SetHeader;
+use super::nft::Nft;
 use super::plan::{Change, Leftovers, plan};
 use super::sets::{SetError, Sets};
 
@@ -31,18 +32,41 @@ impl Keeper {
         }
     }
 
-    /// Takes away everything that bears guard's mark, in both families and kinds.
+    /// Takes away everything that bears guard's mark, of every backend.
     pub(crate) fn dismantle(&mut self) {
         let mut removed = Removed::default();
         removed.rules();
-        match &mut self.backend {
-            Some(Backend::Ipset(sets)) => removed.sets(sets),
-            Some(Backend::Iptables) | None => {}
+        // What another backend left in an earlier run goes, too.
+        if let Some(Backend::Ipset(sets)) = &mut self.backend {
+            removed.sets(sets);
+        } else if let Ok(mut sets) = Sets::open() {
+            removed.sets(&mut sets);
         }
-        for failure in removed.failed {
-            tracing::warn!("{failure}");
-        }
+        removed.table();
+        removed.warn();
     }
+}
+
+/// Takes away every rule and chain of iptables that bears guard's mark, in both
+/// families and kinds.
+pub(crate) fn dismantle_iptables() {
+    let mut removed = Removed::default();
+    removed.rules();
+    removed.warn();
+}
+
+/// Takes guard's own table away.
+pub(crate) fn dismantle_nft() {
+    let mut removed = Removed::default();
+    removed.table();
+    removed.warn();
+}
+
+/// Takes away all sets that are named and made as guard's are.
+pub(crate) fn dismantle_sets(sets: &mut Sets) {
+    let mut removed = Removed::default();
+    removed.sets(sets);
+    removed.warn();
 }
 
 /// What was taken away, and what could not be.
@@ -65,10 +89,26 @@ pub fn clean_up() -> Removed {
         Err(SetError::Unusable(_)) => {}
         Err(error) => removed.failed.push(error.to_string()),
     }
+    removed.table();
     removed
 }
 
 impl Removed {
+    fn warn(self) {
+        for failure in self.failed {
+            tracing::warn!("{failure}");
+        }
+    }
+
+    /// guard's own table in nftables.
+    fn table(&mut self) {
+        let Some(mut nft) = Nft::open_existing() else { return };
+        match nft.remove_table() {
+            Ok(()) => self.removed.push("table inet guard".to_owned()),
+            Err(error) => self.failed.push(error.to_string()),
+        }
+    }
+
     fn rules(&mut self) {
         for family in Family::ALL {
             for kind in [Kind::Nft, Kind::Legacy] {

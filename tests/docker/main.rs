@@ -26,6 +26,7 @@ mod labels;
 mod logs;
 mod memory;
 mod never_ban;
+mod nftables;
 mod output;
 mod policy;
 mod pressure;
