@@ -135,6 +135,7 @@ impl<'a> Draft<'a> {
             block_type: options.block_type.unwrap_or(BlockType::Reject),
             dry_run: options.dry_run.unwrap_or(false),
             log_zone: options.log_zone,
+            log_encoding: options.log_encoding.unwrap_or_default(),
             asked: asked.unwrap_or_default(),
         })
     }

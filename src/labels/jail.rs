@@ -10,7 +10,7 @@ use super::{Complaint, Severity};
 use crate::filter::Filter;
 use crate::model::{
     BlockRules, BlockType, Chain, IgnoreEntry, JailName, JailRules, JournalMatch, Limits,
-    PortRange, Ports, Protocol, ServiceId,
+    LogEncoding, PortRange, Ports, Protocol, ServiceId,
 };
 
 /// A valid jail.
@@ -38,6 +38,8 @@ pub struct Jail {
     pub dry_run: bool,
     /// The zone of dates without one; `None`: the container's own, else guard's.
     pub log_zone: Option<TimeZone>,
+    /// How the bytes of its log files are text.
+    pub log_encoding: LogEncoding,
     /// Who asked for the ports, for a complaint that comes late.
     pub(super) asked: PortsAsked,
 }
@@ -168,6 +170,7 @@ impl PartialEq for Jail {
             && (&self.chains, &self.ports) == (&other.chains, &other.ports)
             && (self.block_type, self.dry_run) == (other.block_type, other.dry_run)
             && self.log_zone == other.log_zone
+            && self.log_encoding == other.log_encoding
     }
 }
 
@@ -186,6 +189,7 @@ impl fmt::Debug for Jail {
             .field("block_type", &self.block_type)
             .field("dry_run", &self.dry_run)
             .field("log_zone", &self.log_zone)
+            .field("log_encoding", &self.log_encoding)
             .finish_non_exhaustive()
     }
 }

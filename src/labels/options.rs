@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use super::jail::StreamChoice;
 use super::ports::PortWish;
 use crate::filter::{FilterReference, UseDns};
-use crate::model::{BanTime, BlockType, Chain, IgnoreEntry, JailName, JournalMatch, Protocol};
+use crate::model::{BanTime, BlockType, Chain, IgnoreEntry, JailName, JournalMatch, LogEncoding, Protocol};
 
 /// A label or variable to be read.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +56,7 @@ pub(super) struct Options {
     pub(super) block_type: Option<BlockType>,
     pub(super) dry_run: Option<bool>,
     pub(super) log_zone: Option<TimeZone>,
+    pub(super) log_encoding: Option<LogEncoding>,
 }
 
 /// `port`, and where it was set: what it means is known only when the
@@ -83,6 +84,7 @@ impl Options {
             block_type: self.block_type.or(parent.block_type),
             dry_run: self.dry_run.or(parent.dry_run),
             log_zone: self.log_zone.clone().or_else(|| parent.log_zone.clone()),
+            log_encoding: self.log_encoding.or(parent.log_encoding),
             ..self.clone()
         }
     }

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::{
-    BanTime, BlockType, Chain, ContainerId, LabelSet, Limits, PortRange, Ports, Protocol,
+    BanTime, BlockType, Chain, ContainerId, LabelSet, Limits, LogEncoding, PortRange, Ports, Protocol,
     ServiceId, Timestamp,
 };
 
@@ -92,6 +92,7 @@ fn a_jail_of_all_labels() {
         ("guard.blocktype", "DROP"),
         ("guard.dryrun", "yes"),
         ("guard.logtimezone", "Europe/Paris"),
+        ("guard.logencoding", "utf-16-le"),
         ("com.docker.compose.project", "shop"),
     ]);
     assert_eq!(jail.name.as_str(), "login");
@@ -106,6 +107,7 @@ fn a_jail_of_all_labels() {
     assert_eq!(ports.len(), 4);
     assert_eq!((jail.block_type, jail.dry_run), (BlockType::Drop, true));
     assert_eq!(jail.log_zone.as_ref().and_then(|zone| zone.iana_name()), Some("Europe/Paris"));
+    assert_eq!(jail.log_encoding, LogEncoding::parse("utf-16-le").unwrap());
 }
 
 #[test]

@@ -20,6 +20,7 @@
 mod address;
 mod ban;
 mod container;
+mod encoding;
 mod journal;
 mod line;
 mod names;
@@ -30,6 +31,7 @@ mod rules;
 pub use address::{Address, InvalidAddress, Network};
 pub use ban::{Ban, BanOrigin, BanTime, Failure, Until};
 pub use container::{Container, DockerNetwork, LabelSet, Mount, MountKind, PublishedPort};
+pub use encoding::{LogEncoding, Unit, UnknownEncoding, unit};
 pub use journal::{InvalidMatch, JournalMatch};
 pub use line::{FileMark, JournalMark, Line, Mark, Position, Progress, Stream, StreamMark};
 pub use names::{ContainerId, InvalidName, JailName, ServiceId, SourceId};
