@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 use super::pump::Report;
 use super::resolver::Resolver;
 use crate::docker::{Engine, Gap, OutputBatch, OutputChoice, OutputNews, OutputStart};
-use crate::files::{FileReader, FileState};
-use crate::filter::{Filter, Judge, Phase, UseDns, Verdict, Who, ZoneHint};
+use crate::files::{FileReader, FileState, Since};
+use crate::filter::{Dating, Filter, Judge, Phase, UseDns, Verdict, Who, ZoneHint};
 use crate::journal::JournalState;
 use crate::model::{
     Container, Failure, JailName, Line, Network, Position, Progress, SourceId, Timestamp,
@@ -270,7 +270,7 @@ impl Follower {
                 Track::new(self.judge(), judged.unwrap_or(Position::File(None)))
             });
             if batch.lines.is_empty() && !batch.gone {
-                // The file came by this name through a rename.
+                // Where reading begins, or the file came by this name through a rename.
                 track.position = Position::File(batch.place);
                 track.dirty = true;
             }
@@ -294,6 +294,13 @@ impl Follower {
 
     fn judge(&self) -> Judge {
         Judge::new(Arc::clone(&self.filter), self.zone.clone(), self.find_time)
+    }
+
+    /// So far back a file is read that was never read before.
+    pub(super) fn since(&self) -> Since {
+        let now = Timestamp::now();
+        let mut dating = Dating::new(&self.filter, self.zone.clone(), now);
+        Since::new(now, self.oldest(), move |line| dating.date(line))
     }
 
     /// Older lines can't count any more.

@@ -5,13 +5,13 @@ use tokio::time::Instant;
 
 use super::{FileBatch, FileStatus};
 use super::generation::Generation;
-use super::past::{Past, Place};
+use super::past::{Identity, Past, Place};
 use super::reader::FileReader;
 use super::space::Opened;
 use crate::model::FileMark;
 
 /// The files that the paths of a jail name, by device and number.
-type Identities = [Option<(u64, u64)>];
+type Identities = [Option<Identity>];
 
 impl FileReader {
     /// A path names this file now.
@@ -47,9 +47,25 @@ impl FileReader {
             None => {
                 let generation = Generation::fresh(opened, self.encoding, now);
                 let generation = self.place(index, generation, identities, now);
+                self.between(index, identities, now);
                 self.followers[index].adopt(generation, now);
             }
         }
+    }
+
+    /// A path that named another file a moment ago may have named more since.
+    fn between(&mut self, index: usize, identities: &Identities, now: Instant) {
+        let Some(newest) = self.followers[index].generations.back() else { return };
+        let mark = newest.mark();
+        if let Some(past) = self.beside(index, &self.taken(index, identities), now).after(&mark) {
+            self.adopt_past(index, past, now);
+        }
+    }
+
+    /// The files that are read under names of their own, or were read.
+    fn taken(&self, index: usize, identities: &Identities) -> Vec<Identity> {
+        let opened = self.followers[index].opened.iter().copied();
+        identities.iter().flatten().copied().chain(opened).collect()
     }
 
     /// Puts a file that is not open yet to where it is read on.
@@ -95,7 +111,7 @@ impl FileReader {
     /// that it named, and those after it, may lie beside it. False: none was known.
     pub(super) fn recover(&mut self, index: usize, identities: &Identities, now: Instant) -> bool {
         let Some(mark) = self.known.remove(&self.followers[index].source) else { return false };
-        match self.beside(index, identities, now).after(&mark) {
+        match self.beside(index, &self.taken(index, identities), now).after(&mark) {
             Some(past) => self.adopt_past(index, past, now),
             None => self.followers[index].gap(
                 "the file that was read last is not there any more under any name; what was \
@@ -117,7 +133,7 @@ impl FileReader {
         let Some(mut since) = self.since.take() else { return };
         let is_dated = since.begin(generation);
         if is_dated && !generation.has_begun() {
-            let past = self.beside(index, identities, now).since(&mut since);
+            let past = self.beside(index, &self.taken(index, identities), now).since(&mut since);
             self.adopt_past(index, past, now);
         }
         self.since = Some(since);
@@ -130,7 +146,7 @@ impl FileReader {
     fn beside<'a>(
         &'a self,
         index: usize,
-        taken: &'a Identities,
+        taken: &'a [Identity],
         now: Instant,
     ) -> Place<'a> {
         let path = &self.followers[index].path;

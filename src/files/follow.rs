@@ -12,7 +12,7 @@ use std::io;
 use tokio::time::Instant;
 
 use super::generation::{Cut, Generation, Turn};
-use super::past::siblings;
+use super::past::{Identity, Place, siblings};
 use super::space::{OpenError, PathSpace};
 use super::{FileState, FileStatus, Pace};
 use crate::model::{Line, Mark, SourceId, Timestamp};
@@ -22,6 +22,9 @@ const MAX_GENERATIONS: usize = 32;
 
 /// Most files that are looked at to find a copy: those named like the original.
 const MAX_COPIES: usize = 50;
+
+/// Of so many files it is known that they were opened.
+const MAX_OPENED: usize = 64;
 
 /// A path that is followed.
 #[derive(Debug)]
@@ -45,6 +48,8 @@ pub(super) struct Follower {
     pub(super) dated: Option<Instant>,
     /// There is more to be read at once, though there were no lines.
     pub(super) has_more: bool,
+    /// The files that were opened last: they are not read again under another name.
+    pub(super) opened: VecDeque<Identity>,
     /// When a copy was last looked for.
     searched: Option<Instant>,
 }
@@ -73,6 +78,7 @@ impl Follower {
             reached: None,
             dated: None,
             has_more: false,
+            opened: VecDeque::new(),
             searched: None,
         }
     }
@@ -93,6 +99,7 @@ impl Follower {
     /// The path names this file from now on.
     pub(super) fn adopt(&mut self, mut generation: Generation, now: Instant) {
         self.replace(now);
+        self.note_opened(&generation);
         generation.replaced = None;
         self.generations.push_back(generation);
         self.status = FileStatus::Following;
@@ -103,6 +110,13 @@ impl Follower {
             && over.behind() > 0
         {
             self.gap("it is replaced faster than it can be read".to_owned());
+        }
+    }
+
+    fn note_opened(&mut self, generation: &Generation) {
+        self.opened.push_back((generation.device, generation.inode));
+        if self.opened.len() > MAX_OPENED {
+            self.opened.pop_front();
         }
     }
 
@@ -245,14 +259,28 @@ impl Follower {
             siblings(space, &self.path)
                 .take_while(|(_, alike)| *alike)
                 .take(MAX_COPIES)
-                .find_map(|(path, _)| generation.continued_by(space.open(&path).ok()?, now))
+                .find_map(|(path, _)| {
+                    let copy = generation.continued_by(space.open(&path).ok()?, now)?;
+                    Some((path, copy))
+                })
         } else {
             None
         };
         match copy {
-            Some(copy) => {
+            Some((copied, copy)) => {
                 generation.restart(now);
+                let encoding = generation.encoding();
+                self.note_opened(&copy);
+                // It may have been copied more than once since it was last looked at.
+                let taken: Vec<Identity> = self.opened.iter().copied().collect();
+                let place = Place { space, path: &self.path, encoding, now, taken: &taken };
+                let later = place.later(&copied, copy.written()).generations;
                 self.generations.insert(index, copy);
+                for (at, mut generation) in later.into_iter().enumerate() {
+                    self.note_opened(&generation);
+                    generation.replaced = Some(now);
+                    self.generations.insert(index + 1 + at, generation);
+                }
             }
             None => {
                 let lost = generation.unread();

@@ -12,6 +12,7 @@ mod follow;
 mod generation;
 mod glob;
 mod past;
+mod process;
 mod reader;
 mod rotated;
 mod since;
@@ -19,6 +20,7 @@ mod space;
 
 use std::time::Duration;
 
+pub use process::ContainerProcess;
 pub use reader::FileReader;
 pub use since::Since;
 pub use space::{PathSpace, SpaceMount};

@@ -20,6 +20,9 @@ const MAX_SIBLINGS: usize = 1000;
 /// Most files between the one that was read last and the one that the path names now.
 const MAX_BETWEEN: usize = 24;
 
+/// Which file it is, by the numbers of its device and of itself.
+pub(super) type Identity = (u64, u64);
+
 /// Where to look, and how to read what is found.
 #[derive(Clone, Copy)]
 pub(super) struct Place<'a> {
@@ -27,8 +30,8 @@ pub(super) struct Place<'a> {
     pub(super) path: &'a str,
     pub(super) encoding: LogEncoding,
     pub(super) now: Instant,
-    /// Files that are read under names of their own.
-    pub(super) taken: &'a [Option<(u64, u64)>],
+    /// Files that are read under names of their own, or were read.
+    pub(super) taken: &'a [Identity],
 }
 
 /// What was found of the past, the oldest first.
@@ -51,18 +54,23 @@ impl Place<'_> {
     /// one that was marked is not there.
     pub(super) fn after(&self, mark: &FileMark) -> Option<Past> {
         let (path, generation) = self.find(mark)?;
-        let written = generation.written();
-        let rotated = self.rotated();
-        let later = match rotated.iter().position(|file| file.path == path) {
-            Some(at) => &rotated[at + 1..],
-            None => &rotated[rotated.partition_point(|file| file.written <= written)..],
-        };
-        let mut past = self.open(later);
+        let mut past = self.later(&path, generation.written());
         if !self.is_taken(&generation) {
             past.generations.insert(0, generation);
         }
         mark_archived(&mut past.generations);
         Some(past)
+    }
+
+    /// The files that the path named after the one that has this path now, and was last
+    /// written then.
+    pub(super) fn later(&self, path: &str, written: (i64, i64)) -> Past {
+        let rotated = self.rotated();
+        let later = match rotated.iter().position(|file| file.path == path) {
+            Some(at) => &rotated[at + 1..],
+            None => &rotated[rotated.partition_point(|file| file.written <= written)..],
+        };
+        self.open(later)
     }
 
     /// What was written since a time, as far as it has dates.
@@ -127,7 +135,7 @@ impl Place<'_> {
     }
 
     fn is_taken(&self, generation: &Generation) -> bool {
-        self.taken.contains(&Some((generation.device, generation.inode)))
+        self.taken.contains(&(generation.device, generation.inode))
     }
 
     /// `None` as well for what is packed in a way that guard does not know.

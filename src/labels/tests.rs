@@ -24,6 +24,7 @@ fn container(labels: &[(&str, &str)]) -> Container {
         created: Timestamp::UNIX_EPOCH,
         started: None,
         running: true,
+        pid: None,
         tty: false,
         log_driver: "json-file".to_owned(),
         network_mode: "shop_default".to_owned(),
