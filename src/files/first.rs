@@ -46,6 +46,10 @@ impl FileReader {
             }
             None => {
                 let generation = Generation::fresh(opened, self.encoding, now);
+                if self.followers[index].generations.is_empty() {
+                    let generation = self.place(index, generation, identities, now);
+                    return self.followers[index].adopt(generation, now);
+                }
                 let generation = self.place(index, generation, identities, now);
                 self.between(index, identities, now);
                 self.followers[index].adopt(generation, now);
@@ -56,10 +60,12 @@ impl FileReader {
     /// A path that named another file a moment ago may have named more since.
     fn between(&mut self, index: usize, identities: &Identities, now: Instant) {
         let Some(newest) = self.followers[index].generations.back() else { return };
-        let mark = newest.mark();
-        if let Some(past) = self.beside(index, &self.taken(index, identities), now).after(&mark) {
-            self.adopt_past(index, past, now);
-        }
+        let (mark, written) = (newest.mark(), newest.written());
+        let taken = self.taken(index, identities);
+        let beside = self.beside(index, &taken, now);
+        // It may be gone altogether.
+        let past = beside.after(&mark).unwrap_or_else(|| beside.later("", written));
+        self.adopt_past(index, past, now);
     }
 
     /// The files that are read under names of their own, or were read.

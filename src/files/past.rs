@@ -113,7 +113,8 @@ impl Place<'_> {
             .filter(|path| unpacked(path) == *path || !names.contains(unpacked(path)))
             .filter_map(|path| {
                 let rotation = rotation(own, name(path))?;
-                let written = self.generation(path).map_or((0, 0), |file| file.written());
+                let opened = self.space.open(path).ok()?;
+                let written = Generation::fresh(opened, self.encoding, self.now).written();
                 Some(Rotated { path: path.clone(), rotation, written })
             })
             .collect();

@@ -15,6 +15,7 @@ mod support;
 mod bans;
 mod bed;
 mod by_hand;
+mod files;
 mod filters;
 mod firewall;
 mod host_network;

@@ -41,7 +41,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => Just(Step::ReadAll),
         4 => Just(Step::Toggle),
     ];
-    prop::collection::vec(step, 1..40)
+    prop::collection::vec(step, 1..25)
 }
 
 struct Play {
@@ -94,6 +94,8 @@ impl Play {
     }
 
     async fn step(&mut self, step: Step) {
+        // No two files are last written at the same moment of the file system's clock.
+        tokio::time::sleep(PACE.idle).await;
         let up = self.world.is_up();
         match step {
             Step::Write(count) => self.write(count),
@@ -131,6 +133,8 @@ impl Play {
                 self.write(1);
                 self.world.drain(self.written).await;
                 std::fs::remove_file(self.world.path("app.log")).unwrap();
+                self.write(1);
+                self.world.drain(self.written).await;
             }
             Step::ReadALittle if up => self.world.read_a_little().await,
             Step::ReadAll if up => self.world.drain(self.written).await,
@@ -142,6 +146,8 @@ impl Play {
 
 async fn play(steps: Vec<Step>, pattern: &str) {
     let mut play = Play { world: World::new(pattern), written: 0, dated: 0 };
+    play.write(1);
+    play.world.drain(1).await;
     for step in steps {
         // What is packed must have been opened while guard is up: between two looks
         // two things may happen to a file, but not three.
@@ -160,7 +166,7 @@ async fn play(steps: Vec<Step>, pattern: &str) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, max_shrink_iters: 60, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 10, max_shrink_iters: 6, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_line_comes_once(steps in steps()) {

@@ -108,14 +108,14 @@ fn what_was_rotated_lately_is_read_too() {
         let mut world = world();
         world.append("app.log.2", aged(90_000, "too_old"));
         touch(&world, "app.log.2", 90_000);
-        world.append("app.log.1", aged(80_000, "old").repeat(10_000) + &aged(1800, "rotated"));
+        world.append("app.log.1", aged(80_000, "old").repeat(40_000) + &aged(1800, "rotated"));
         touch(&world, "app.log.1", 1800);
         world.append("app.log", aged(60, "current"));
         world.start();
         world.drain(2).await;
         let texts = texts(&world);
         assert_eq!(texts[texts.len() - 2..], ["rotated", "current"]);
-        assert!(!texts.contains(&"too_old") && texts.len() < 4000, "{}", texts.len());
+        assert!(!texts.contains(&"too_old") && texts.len() < 6000, "{}", texts.len());
     });
 }
 
@@ -184,7 +184,9 @@ fn how_far_behind_it_is_is_told_in_bytes_and_seconds() {
         let mut world = world();
         world.append("app.log", aged(1800, "old").repeat(3000));
         world.start();
-        world.read_a_little().await;
+        while world.read.is_empty() {
+            world.read_a_little().await;
+        }
         let state = world.states().remove(0);
         assert!(state.behind > 10_000, "{state:?}");
         assert!((1800..1900).contains(&state.behind_seconds), "{state:?}");

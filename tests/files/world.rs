@@ -12,7 +12,7 @@ use guard::files::{FileBatch, FileReader, FileState, Pace, PathSpace, Since, Spa
 use guard::model::{LogEncoding, Position, Progress, SourceId, Timestamp};
 
 /// How long to wait for what must come.
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(10);
 
 /// So long nothing comes where nothing must come: a failure that comes later than
 /// this is missed, never a success.
@@ -173,8 +173,15 @@ impl World {
             }
             let states = self.states();
             let late = tokio::time::Instant::now() >= deadline;
-            assert!(!late, "{} of {count} lines: {states:?}", self.read.len());
+            assert!(!late, "{} of {count} lines: {:?} {states:?}", self.read.len(), self.missing());
         }
+    }
+
+    /// Of numbered lines, those that are not there among those that are.
+    fn missing(&self) -> Vec<usize> {
+        let read: Vec<usize> = self.read.iter().filter_map(|l| l.get(..6)?.parse().ok()).collect();
+        let last = read.iter().max().copied().unwrap_or(0);
+        (1..=last).filter(|number| !read.contains(number)).take(20).collect()
     }
 
     pub(crate) fn states(&self) -> Vec<FileState> {

@@ -1,0 +1,146 @@
+//! Log files in containers: on volumes, in a container's own layer, and behind links
+//! that a container planted to read through guard what is not its own.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+
+use crate::support::*;
+
+/// guard in a namespace of processes of its own, as without `pid: host`.
+const ALONE: [&str; 5] = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"];
+
+/// A failure that must never be found.
+const SECRET: &str = "2026-01-01 00:00:00 Login failed for user 'x' [IP: 203.0.113.66]\n";
+
+fn labels(logpath: &str) -> [(&str, &str); 5] {
+    [
+        ("failregex", FLASK_REGEX),
+        ("maxretry", "3"),
+        ("bantime", "1h"),
+        ("findtime", "100w"),
+        ("logpath", logpath),
+    ]
+}
+
+#[test]
+fn planted_links_read_nothing_and_a_real_file_is_followed_then() {
+    on_every_engine("planted_links_read_nothing_and_a_real_file_is_followed_then", |engine| {
+        let host = Host::start(engine);
+        let secret = host.folder().join("secret");
+        fs::write(&secret, SECRET.repeat(3)).expect("the host's folder can be written");
+        let mallory = host.attacker();
+        Service::new("web")
+            .dual()
+            .publish("8080:80")
+            .mount("logs:/logs")
+            .arguments(&["--file", "/logs/real.log"])
+            .guarded(&labels("/logs/web.log"))
+            .run(&host);
+        let volume = host.docker(&["volume", "inspect", "logs", "--format", "{{.Mountpoint}}"]);
+        let log = PathBuf::from(volume).join("web.log");
+        let climb = format!("../../../../../../../..{}", secret.display());
+        let targets = ["/etc/shadow", "../../../../etc/shadow", secret.to_str().unwrap(), &climb];
+        for wrapper in [&ALONE[..], &[]] {
+            symlink(targets[0], &log).expect("the volume can be written");
+            let mut guard = Guard::start_by(&host, wrapper, &[]);
+            for target in targets {
+                fs::remove_file(&log).expect("it is there");
+                symlink(target, &log).expect("the volume can be written");
+                if wrapper.is_empty() {
+                    // In the container's own files, there is none.
+                    guard.says(Some("web"), &["no such file yet"]);
+                } else {
+                    guard.says(Some("web"), &["the link /logs/web.log leads to", target]);
+                }
+            }
+            fs::remove_file(&log).expect("it is there");
+            let made = std::process::Command::new("mkfifo").arg(&log).status();
+            assert!(made.is_ok_and(|status| status.success()), "a FIFO can be made");
+            guard.says(Some("web"), &["is a FIFO, not a regular file"]);
+            fs::remove_file(&log).expect("it is there");
+            guard.until("web", "nothing found", |status| status.total_failed == 0);
+
+            fs::write(&log, "").expect("the volume can be written");
+            fs::remove_file(&log).expect("it is there");
+            // A link within the volume is the container's own business.
+            symlink("real.log", &log).expect("the volume can be written");
+            mallory.v4().is_served(8080);
+            mallory.v4().fail(8080, 3);
+            mallory.v4().is_refused(8080);
+            guard.has_found("web", 3);
+            guard.ctl_ok(&["unban", "--all"]);
+            guard.sigterm();
+            fs::remove_file(&log).expect("it is there");
+            fs::remove_dir_all(host.folder().join("guard/data")).expect("guard's data");
+            fs::write(log.with_file_name("real.log"), "").expect("the volume can be written");
+        }
+    });
+}
+
+#[test]
+fn files_on_no_volume_are_read_by_way_of_a_process() {
+    on_every_engine("files_on_no_volume_are_read_by_way_of_a_process", |engine| {
+        let host = Host::start(engine);
+        let mallory = host.attacker();
+        Service::new("web")
+            .dual()
+            .publish("8080:80")
+            .arguments(&["--file", "/web.log"])
+            .guarded(&labels("/web.log"))
+            .run(&host);
+        let mut guard = Guard::start_by(&host, &ALONE, &[]);
+        guard.says(Some("web"), &["/web.log is on no volume", "`pid: host`", "SYS_PTRACE"]);
+        guard.sigterm();
+
+        // What guard's service has, without the right to look into others' processes.
+        let few = |more: &str| format!("--bounding-set=-all,+net_admin,+net_raw,+dac_read_search{more}");
+        let mut guard = Guard::start_by(&host, &["setpriv", &few("")], &[]);
+        guard.says(Some("web"), &["add `cap_add: [SYS_PTRACE]` to guard's service"]);
+        guard.sigterm();
+        let mut guard = Guard::start_by(&host, &["setpriv", &few(",+sys_ptrace")], &[]);
+        guard.has_jail("web");
+        let attacker = |n: u16| mallory.at(mallory.address(Family::V4, n));
+        attacker(1).is_served(8080);
+        attacker(1).fail(8080, 3);
+        attacker(1).is_refused(8080);
+        attacker(2).fail(8080, 2);
+        guard.has_found("web", 5);
+
+        // Its process is another then, and its file the same.
+        host.docker(&["restart", "--time", "0", "web"]);
+        attacker(2).is_served(8080);
+        attacker(2).fail(8080, 1);
+        attacker(2).is_refused(8080);
+        guard.has_found("web", 6);
+        guard.kill9();
+        attacker(3).fail(8080, 3);
+        guard.start_again();
+        attacker(3).is_refused(8080);
+        guard.has_found("web", 9);
+        host.docker(&["rm", "--force", "web"]);
+    });
+}
+
+#[test]
+fn how_far_behind_and_what_was_lost_stands_in_the_status() {
+    on_every_engine("how_far_behind_and_what_was_lost_stands_in_the_status", |engine| {
+        let host = Host::start(engine);
+        Service::new("web").mount("logs:/logs").guarded(&labels("/logs/web.log")).run(&host);
+        let volume = host.docker(&["volume", "inspect", "logs", "--format", "{{.Mountpoint}}"]);
+        let log = PathBuf::from(volume).join("web.log");
+        fs::write(&log, SECRET.repeat(2)).expect("the volume can be written");
+        let mut guard = Guard::start(&host, &[]);
+        guard.has_found("web", 2);
+        let seen = |guard: &Guard| guard.json(&["status", "web", "--json"]).to_string();
+        assert!(seen(&guard).contains("\"behind\":0,\"behind_seconds\":0"), "{}", seen(&guard));
+        guard.sigterm();
+        fs::remove_file(&log).expect("it is there");
+        let long = "x".repeat(70_000) + "\n";
+        fs::write(&log, long + SECRET).expect("the volume can be written");
+        guard.start_again();
+        guard.has_found("web", 3);
+        guard.says(Some("web"), &["lines may be lost", "1 gap", "bytes cut off long lines"]);
+        assert!(seen(&guard).contains("\"cut_lines\":1"), "{}", seen(&guard));
+    });
+}
