@@ -60,11 +60,9 @@ impl FileReader {
     /// A path that named another file a moment ago may have named more since.
     fn between(&mut self, index: usize, identities: &Identities, now: Instant) {
         let Some(newest) = self.followers[index].generations.back() else { return };
-        let (mark, written) = (newest.mark(), newest.written());
+        let (identity, written) = ((newest.device, newest.inode), newest.written());
         let taken = self.taken(index, identities);
-        let beside = self.beside(index, &taken, now);
-        // It may be gone altogether.
-        let past = beside.after(&mark).unwrap_or_else(|| beside.later("", written));
+        let past = self.beside(index, &taken, now).after_file(identity, written);
         self.adopt_past(index, past, now);
     }
 

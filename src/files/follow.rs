@@ -200,8 +200,11 @@ impl Follower {
         let Some(generation) = self.generations.get_mut(index) else { return };
         if generation.is_packed() {
             // Nobody will mend it.
-            generation.live = true;
+            let is_told = std::mem::replace(&mut generation.live, true);
             generation.archived = true;
+            if is_told {
+                return;
+            }
             self.gap(format!("what was rotated away and packed can't be read: {error}"));
         } else {
             self.status = FileStatus::Refused(format!("{}: {error}", self.path));

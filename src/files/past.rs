@@ -62,6 +62,18 @@ impl Place<'_> {
         Some(past)
     }
 
+    /// The files that the path named after this one, which was last written then, and may
+    /// be gone.
+    pub(super) fn after_file(&self, identity: Identity, written: (i64, i64)) -> Past {
+        let is_it = |path: &String| {
+            let opened = self.space.open(path);
+            opened.is_ok_and(|file| (file.device, file.inode) == identity)
+        };
+        let mut alike = siblings(self.space, self.path).filter(|(_, alike)| *alike);
+        let path = alike.by_ref().take(MAX_SIBLINGS).map(|(path, _)| path).find(is_it);
+        self.later(path.as_deref().unwrap_or_default(), written)
+    }
+
     /// The files that the path named after the one that has this path now, and was last
     /// written then.
     pub(super) fn later(&self, path: &str, written: (i64, i64)) -> Past {
