@@ -103,22 +103,22 @@ fn files_on_no_volume_are_read_by_way_of_a_process() {
         let mut guard = Guard::start_by(&host, &["setpriv", &few(",+sys_ptrace")], &[]);
         guard.has_jail("web");
         let attacker = |n: u16| mallory.at(mallory.address(Family::V4, n));
-        attacker(1).is_served(8080);
-        attacker(1).fail(8080, 3);
-        attacker(1).is_refused(8080);
-        attacker(2).fail(8080, 2);
+        attacker(11).is_served(8080);
+        attacker(11).fail(8080, 3);
+        attacker(11).is_refused(8080);
+        attacker(12).fail(8080, 2);
         guard.has_found("web", 5);
 
         // Its process is another then, and its file the same.
         host.docker(&["restart", "--time", "0", "web"]);
-        attacker(2).is_served(8080);
-        attacker(2).fail(8080, 1);
-        attacker(2).is_refused(8080);
+        attacker(12).is_served(8080);
+        attacker(12).fail(8080, 1);
+        attacker(12).is_refused(8080);
         guard.has_found("web", 6);
         guard.kill9();
-        attacker(3).fail(8080, 3);
+        attacker(13).fail(8080, 3);
         guard.start_again();
-        attacker(3).is_refused(8080);
+        attacker(13).is_refused(8080);
         guard.has_found("web", 9);
         host.docker(&["rm", "--force", "web"]);
     });
