@@ -69,9 +69,10 @@ async fn begin(log: &Path, name: &str, seek: bool) {
     loop {
         let batch = reader.next().await;
         lines += batch.lines.len();
-        let done = reader.states().iter().all(|state| {
-            state.status == FileStatus::Following && state.behind == 0
-        });
+        let done = reader
+            .states()
+            .iter()
+            .all(|state| state.status == FileStatus::Following && state.behind == 0);
         if done {
             break;
         }

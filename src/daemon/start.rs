@@ -126,7 +126,8 @@ pub(super) fn path_space(container: &Container, own: Option<&Container>) -> Path
         here: mount.here,
         remedy: mount.remedy,
     });
-    let process = container.pid.map(|pid| ContainerProcess { pid, container: container.id.0.to_string() });
+    let process =
+        container.pid.map(|pid| ContainerProcess { pid, container: container.id.0.to_string() });
     PathSpace::new(mounts.collect()).with_process(process)
 }
 

@@ -3,11 +3,11 @@
 
 use tokio::time::Instant;
 
-use super::{FileBatch, FileStatus};
 use super::generation::Generation;
 use super::past::{Identity, Past, Place};
 use super::reader::FileReader;
 use super::space::Opened;
+use super::{FileBatch, FileStatus};
 use crate::model::FileMark;
 
 /// The files that the paths of a jail name, by device and number.
@@ -80,10 +80,10 @@ impl FileReader {
         identities: &Identities,
         now: Instant,
     ) -> Generation {
-        let mut generation = match self.resume(index, generation) {
-            Ok(generation) => return generation,
-            Err(generation) => generation,
-        };
+        let mut generation = generation;
+        if self.resume(index, &mut generation) {
+            return generation;
+        }
         if !self.recover(index, identities, now) && self.followers[index].is_old {
             self.begin(index, &mut generation, identities, now);
         }
@@ -91,24 +91,18 @@ impl FileReader {
     }
 
     /// The file from its place in an earlier life, whatever its name was then.
-    fn resume(&mut self, index: usize, generation: Generation) -> Result<Generation, Generation> {
+    fn resume(&mut self, index: usize, generation: &mut Generation) -> bool {
         let own = &self.followers[index].source;
         let mut marks: Vec<FileMark> =
             self.known.values().filter(|mark| mark.inode == generation.inode).copied().collect();
         marks.sort_by_key(|mark| std::cmp::Reverse(mark.offset));
-        let mut generation = generation;
-        for mark in marks {
-            match generation.resume(&mark) {
-                Ok(generation) => {
-                    if self.known.get(own) == Some(&mark) {
-                        self.known.remove(own);
-                    }
-                    return Ok(generation);
-                }
-                Err(same) => generation = same,
-            }
+        let Some(mark) = marks.into_iter().find(|mark| generation.resume(mark)) else {
+            return false;
+        };
+        if self.known.get(own) == Some(&mark) {
+            self.known.remove(own);
         }
-        Err(generation)
+        true
     }
 
     /// The path names another file than when guard last looked, or none: the one
@@ -147,12 +141,7 @@ impl FileReader {
         self.tell_place(index, place, false);
     }
 
-    fn beside<'a>(
-        &'a self,
-        index: usize,
-        taken: &'a [Identity],
-        now: Instant,
-    ) -> Place<'a> {
+    fn beside<'a>(&'a self, index: usize, taken: &'a [Identity], now: Instant) -> Place<'a> {
         let path = &self.followers[index].path;
         Place { space: &self.space, path, encoding: self.encoding, now, taken }
     }

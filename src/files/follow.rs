@@ -259,13 +259,12 @@ impl Follower {
         let may_search = self.searched.is_none_or(|last| now.duration_since(last) >= pace.idle);
         let copy = if may_search {
             self.searched = Some(now);
-            siblings(space, &self.path)
-                .take_while(|(_, alike)| *alike)
-                .take(MAX_COPIES)
-                .find_map(|(path, _)| {
+            siblings(space, &self.path).take_while(|(_, alike)| *alike).take(MAX_COPIES).find_map(
+                |(path, _)| {
                     let copy = generation.continued_by(space.open(&path).ok()?, now)?;
                     Some((path, copy))
-                })
+                },
+            )
         } else {
             None
         };

@@ -99,13 +99,12 @@ impl Place<'_> {
     fn find(&self, mark: &FileMark) -> Option<(String, Generation)> {
         let mut copy = None;
         for (path, alike) in siblings(self.space, self.path).take(MAX_SIBLINGS) {
-            let Some(generation) = self.generation(&path) else { continue };
-            match generation.resume(mark) {
-                Ok(renamed) => return Some((path, renamed)),
-                Err(other) if copy.is_none() && alike => {
-                    copy = other.copied(mark).ok().map(|copy| (path, copy));
-                }
-                Err(_) => {}
+            let Some(mut generation) = self.generation(&path) else { continue };
+            if generation.resume(mark) {
+                return Some((path, generation));
+            }
+            if copy.is_none() && alike && generation.copied(mark) {
+                copy = Some((path, generation));
             }
         }
         copy

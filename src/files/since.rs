@@ -148,7 +148,7 @@ impl<'a> Probe<'a> {
             {
                 let line = &self.window[used..used + end.min(DATED)];
                 let (text, _) = self.encoding.decode_without_bom_handling(line);
-                dates.extend(since.date(&text).map(|date| date.as_second()));
+                dates.extend(since.date(&text).map(Timestamp::as_second));
                 used += end + self.unit.width();
             }
             if dates.len() == DATES || used == 0 {
@@ -185,5 +185,9 @@ fn end(file: &File, encoding: LogEncoding) -> u64 {
     while let Some(end) = line_end(&tail[used..], probe.unit) {
         used += end + width;
     }
-    if used == 0 && from > 0 { probe.length - probe.length % width as u64 } else { from + used as u64 }
+    if used == 0 && from > 0 {
+        probe.length - probe.length % width as u64
+    } else {
+        from + used as u64
+    }
 }

@@ -9,7 +9,9 @@ use jiff::tz::TimeZone;
 use super::jail::StreamChoice;
 use super::ports::PortWish;
 use crate::filter::{FilterReference, UseDns};
-use crate::model::{BanTime, BlockType, Chain, IgnoreEntry, JailName, JournalMatch, LogEncoding, Protocol};
+use crate::model::{
+    BanTime, BlockType, Chain, IgnoreEntry, JailName, JournalMatch, LogEncoding, Protocol,
+};
 
 /// A label or variable to be read.
 #[derive(Clone, Copy, Debug)]

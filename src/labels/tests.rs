@@ -11,8 +11,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::{
-    BanTime, BlockType, Chain, ContainerId, LabelSet, Limits, LogEncoding, PortRange, Ports, Protocol,
-    ServiceId, Timestamp,
+    BanTime, BlockType, Chain, ContainerId, LabelSet, Limits, LogEncoding, PortRange, Ports,
+    Protocol, ServiceId, Timestamp,
 };
 
 fn container(labels: &[(&str, &str)]) -> Container {

@@ -17,12 +17,7 @@ fn failures(count: usize) -> String {
 }
 
 fn labels(logpath: &str) -> [(&str, &str); 4] {
-    [
-        ("failregex", FLASK_REGEX),
-        ("maxretry", "3"),
-        ("bantime", "1h"),
-        ("logpath", logpath),
-    ]
+    [("failregex", FLASK_REGEX), ("maxretry", "3"), ("bantime", "1h"), ("logpath", logpath)]
 }
 
 #[test]
@@ -96,7 +91,8 @@ fn files_on_no_volume_are_read_by_way_of_a_process() {
         stop(&mut guard);
 
         // What guard's service has, without the right to look into others' processes.
-        let few = |more: &str| format!("--bounding-set=-all,+net_admin,+net_raw,+dac_read_search{more}");
+        let few =
+            |more: &str| format!("--bounding-set=-all,+net_admin,+net_raw,+dac_read_search{more}");
         let mut guard = Guard::start_by(&host, &["setpriv", &few("")], &[]);
         guard.says(Some("web"), &["add `cap_add: [SYS_PTRACE]` to guard's service"]);
         guard.sigterm();

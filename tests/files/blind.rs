@@ -71,10 +71,16 @@ struct Overlay(std::path::PathBuf);
 impl Overlay {
     fn mount(host: &std::path::Path, at: &std::path::Path) -> Option<Overlay> {
         let part = |name: &str| host.join(name).display().to_string();
-        let options =
-            format!("lowerdir={},upperdir={},workdir={}", part("lower"), part("upper"), part("work"));
-        let mounted =
-            Command::new("mount").args(["-t", "overlay", "overlay", "-o", &options]).arg(at).output();
+        let options = format!(
+            "lowerdir={},upperdir={},workdir={}",
+            part("lower"),
+            part("upper"),
+            part("work")
+        );
+        let mounted = Command::new("mount")
+            .args(["-t", "overlay", "overlay", "-o", &options])
+            .arg(at)
+            .output();
         mounted.is_ok_and(|done| done.status.success()).then(|| Overlay(at.to_owned()))
     }
 }

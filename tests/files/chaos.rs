@@ -65,7 +65,8 @@ impl Play {
     fn shift(&self) {
         for n in (1..40).rev() {
             for ending in ["", ".gz"] {
-                let (from, to) = (format!("app.log.{n}{ending}"), format!("app.log.{}{ending}", n + 1));
+                let (from, to) =
+                    (format!("app.log.{n}{ending}"), format!("app.log.{}{ending}", n + 1));
                 if self.exists(&from) {
                     self.world.rename(&from, &to);
                 }

@@ -39,7 +39,9 @@ fn of_two_renames_the_file_in_the_middle_is_read() {
 fn dated_names_are_read_in_their_order() {
     run(async {
         let world = world().await;
-        for (n, name) in ["app.log-20240109", "app.log-20240110", "app-20240111.log"].iter().enumerate() {
+        for (n, name) in
+            ["app.log-20240109", "app.log-20240110", "app-20240111.log"].iter().enumerate()
+        {
             world.rename("app.log", name);
             world.append("app.log", line(6 + n));
         }

@@ -39,9 +39,8 @@ fn only_what_counts_and_a_little_more_is_read_of_a_large_file() {
         let mut world = world();
         // A line a second for 100 hours: 360,000 lines.
         let padding = "x".repeat(80);
-        let text: String = (0..360_000)
-            .map(|n| aged(360_000 - n, &format!("{n} {padding}")))
-            .collect();
+        let text: String =
+            (0..360_000).map(|n| aged(360_000 - n, &format!("{n} {padding}"))).collect();
         world.append("app.log", text);
         world.start();
         world.drain(3600).await;

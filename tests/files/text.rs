@@ -65,7 +65,10 @@ fn a_writer_that_goes_on_in_an_emptied_file_leaves_a_hole() {
 fn what_is_cut_off_long_lines_is_counted() {
     run(async {
         let mut world = World::new("/logs/app.log");
-        world.append("app.log", "y".repeat(MAX_LINE + 100) + "\nshort\n" + &"z".repeat(3 * MAX_LINE));
+        world.append(
+            "app.log",
+            "y".repeat(MAX_LINE + 100) + "\nshort\n" + &"z".repeat(3 * MAX_LINE),
+        );
         world.drain(2).await;
         world.append("app.log", "\n");
         world.drain(3).await;

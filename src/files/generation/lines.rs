@@ -155,7 +155,8 @@ mod tests {
             let mut splitter = Splitter::new(LogEncoding::parse(asked).unwrap());
             let (mut at, mut read, mut lines) = (0, 0, Vec::new());
             while at < bytes.len() {
-                let (used, line) = splitter.take(&bytes[at..(at + piece + read).min(bytes.len())], at as u64);
+                let (used, line) =
+                    splitter.take(&bytes[at..(at + piece + read).min(bytes.len())], at as u64);
                 // A reader asks again for what was left, and gets more.
                 read = if used == 0 { read + 1 } else { 0 };
                 assert!(read < 4, "{asked}: stuck at {at}");

@@ -125,31 +125,22 @@ impl Generation {
     /// Goes to the mark, if it is the file that was marked: the same number and the
     /// same beginning. (The device's number may change when the host is restarted, or
     /// the container whose layer the file is in.)
-    pub(super) fn resume(self, mark: &FileMark) -> Result<Self, Self> {
+    pub(super) fn resume(&mut self, mark: &FileMark) -> bool {
         let same_device = self.device == mark.device || mark.head_len >= SOME;
-        if self.inode != mark.inode || !same_device {
-            return Err(self);
-        }
-        self.at_mark(mark)
+        self.inode == mark.inode && same_device && self.go_to(mark)
     }
 
     /// Goes to the mark, if it is a copy of the file that was marked: as long, with
     /// the same beginning, and a line ends at the mark.
-    pub(super) fn copied(self, mark: &FileMark) -> Result<Self, Self> {
-        if mark.head_len < TELLING || mark.offset == 0 {
-            return Err(self);
-        }
-        self.at_mark(mark)
+    pub(super) fn copied(&mut self, mark: &FileMark) -> bool {
+        mark.head_len >= TELLING && mark.offset > 0 && self.go_to(mark)
     }
 
-    fn at_mark(mut self, mark: &FileMark) -> Result<Self, Self> {
+    fn go_to(&mut self, mark: &FileMark) -> bool {
         let known = (mark.head_len as usize).min(HEAD);
         let same = self.read_head(known).is_ok_and(|head| hash(&head) == mark.head)
             && self.ends_a_line_at(mark.offset);
-        if !same || self.start_at(mark.offset).is_err() {
-            return Err(self);
-        }
-        Ok(self)
+        same && self.start_at(mark.offset).is_ok()
     }
 
     fn read_head(&mut self, length: usize) -> io::Result<Vec<u8>> {
