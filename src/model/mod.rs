@@ -20,6 +20,7 @@
 mod address;
 mod ban;
 mod container;
+mod encoding;
 mod history;
 mod journal;
 mod line;
@@ -33,6 +34,7 @@ mod tried;
 pub use address::{Address, InvalidAddress, Network};
 pub use ban::{Ban, BanOrigin, BanTime, Failure, Login, Until};
 pub use container::{Container, DockerNetwork, LabelSet, Mount, MountKind, PublishedPort};
+pub use encoding::{LogEncoding, Unit, UnknownEncoding, unit};
 pub use history::{HistoryEntry, HistoryQuery, LiftedBy, Lifting, PastBans};
 pub use journal::{InvalidMatch, JournalMatch};
 pub use line::{FileMark, JournalMark, Line, Mark, Position, Progress, Stream, StreamMark};

@@ -17,6 +17,7 @@ mod bed;
 mod by_hand;
 mod context;
 mod fail2ban_client;
+mod files;
 mod filters;
 mod firewall;
 mod host_network;

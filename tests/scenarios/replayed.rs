@@ -14,14 +14,13 @@ use super::{JailText, rules};
 type Seen = Vec<(String, Network, Timestamp, Until, u32)>;
 
 fn jail(key: &str, (max_retry, find_time, ban_time): (u32, u64, u64)) -> JailRules {
-    let text = JailText {
-        name: None,
-        maxretry: 1,
-        findtime: 1,
-        bantime: 1,
-        ignoreip: vec!["203.0.113.0".to_owned()],
-        dryrun: false,
-    };
+    let text: JailText = toml::from_str(
+        "maxretry = 1
+findtime = 1
+bantime = 1
+ignoreip = ['203.0.113.0']",
+    )
+    .unwrap();
     let limits = Limits {
         max_retry: max_retry.try_into().unwrap(),
         find_time: Duration::from_secs(find_time),
