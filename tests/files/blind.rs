@@ -4,8 +4,9 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::process::Command;
+use std::time::Duration;
 
-use crate::world::{World, run};
+use crate::world::{PACE, World, line, numbers, run};
 
 /// The directory that a link leads to is not watched.
 #[test]
@@ -89,4 +90,30 @@ impl Drop for Overlay {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg("-l").arg(&self.0).status();
     }
+}
+
+/// A file system gives the number of a file that is gone to the next one.
+#[test]
+fn a_file_with_the_number_of_one_that_was_read_is_read() {
+    run(async {
+        let mut world = World::new("/logs/app.log");
+        world.append("app.log", (1..=4).map(line).collect::<String>());
+        world.drain(4).await;
+        std::fs::remove_file(world.path("app.log")).unwrap();
+        world.append("app.log", line(5));
+        world.drain(5).await;
+        // The first one is not open any more. Now two more come between two looks.
+        tokio::time::sleep(2 * PACE.rotate_wait).await;
+        world.append("app.log", line(6));
+        world.drain(6).await;
+        world.rename("app.log", "app.log.2");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        world.append("app.log", line(7));
+        world.rename("app.log", "app.log.1");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        world.append("app.log", line(8));
+        world.drain(8).await;
+        assert_eq!(numbers(&world.read), (1..=8).collect::<Vec<_>>());
+        assert_eq!(world.gaps(), 0);
+    });
 }

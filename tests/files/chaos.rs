@@ -145,8 +145,9 @@ impl Play {
     }
 }
 
-async fn play(steps: Vec<Step>, pattern: &str) {
-    let mut play = Play { world: World::new(pattern), written: 0, dated: 0 };
+async fn play(steps: Vec<Step>, pattern: &str, wanted: usize) {
+    let world = World::new(pattern).wanting(wanted);
+    let mut play = Play { world, written: 0, dated: 0 };
     play.write(1);
     play.world.drain(1).await;
     for step in steps {
@@ -175,12 +176,18 @@ proptest! {
 
     #[test]
     fn every_line_comes_once(steps in steps()) {
-        run(play(steps, "/logs/app.log"));
+        run(play(steps, "/logs/app.log", 0));
+    }
+
+    /// However many lines of what was read are wanted again after a start.
+    #[test]
+    fn known_lines_come_again_and_are_told_apart(steps in steps(), wanted in 1usize..700) {
+        run(play(steps, "/logs/app.log", wanted));
     }
 
     /// The files that are rotated away match, too.
     #[test]
     fn a_wildcard_reads_no_line_twice(steps in steps()) {
-        run(play(steps, "/logs/app.log*"));
+        run(play(steps, "/logs/app.log*", 0));
     }
 }

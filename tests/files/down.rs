@@ -4,9 +4,10 @@ use std::fs::File;
 
 use crate::world::{World, line, numbers, run};
 
-/// A log of which the first four lines were read, and a fifth was not.
+/// A log of which the first four lines were read, two of which are wanted again, and a
+/// fifth was not.
 async fn world() -> World {
-    let mut world = World::new("/logs/app.log");
+    let mut world = World::new("/logs/app.log").wanting(2);
     world.append("app.log", (1..=4).map(line).collect::<String>());
     world.drain(4).await;
     world.stop();
@@ -20,6 +21,7 @@ async fn check(mut world: World, count: usize) {
     world.drain(count).await;
     assert_eq!(numbers(&world.read), (1..=count).collect::<Vec<_>>());
     assert_eq!(world.gaps(), 0);
+    assert!(world.again >= 2, "{} lines came again", world.again);
 }
 
 #[test]
@@ -160,5 +162,44 @@ fn another_file_of_the_same_number_is_not_mistaken() {
         world.drain(4 + 55).await;
         assert_eq!(numbers(&world.read)[4..], (6..=60).collect::<Vec<_>>());
         assert_eq!(world.gaps(), 1);
+    });
+}
+
+#[test]
+fn a_last_line_without_an_end_comes_again_as_known() {
+    run(async {
+        let mut world = World::new("/logs/app.log").wanting(3);
+        world.append("app.log", (1..=4).map(line).collect::<String>() + line(5).trim_end());
+        world.drain(4).await;
+        world.rename("app.log", "app.log.1");
+        world.drain(5).await;
+        world.stop();
+        world.append("app.log", line(6));
+        world.start();
+        world.drain(6).await;
+        assert_eq!((numbers(&world.read), world.again), ((1..=6).collect(), 3));
+    });
+}
+
+/// Its new name gets the place that was judged, not the one that was come to again.
+#[test]
+fn a_file_is_renamed_while_its_known_lines_come() {
+    run(async {
+        let mut world = World::new("/logs/*.log").wanting(900);
+        world.append("a.log", (1..=1000).map(line).collect::<String>());
+        world.drain(1000).await;
+        world.stop();
+        world.start();
+        world.read_a_little().await;
+        assert!((1..900).contains(&world.again), "{}", world.again);
+        world.rename("a.log", "b.log");
+        world.drain(1000).await;
+        assert_eq!(world.again, 900);
+        world.wanted = 0;
+        world.stop();
+        world.append("b.log", line(1001));
+        world.start();
+        world.drain(1001).await;
+        assert_eq!(numbers(&world.read), (1..=1001).collect::<Vec<_>>());
     });
 }

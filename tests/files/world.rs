@@ -1,6 +1,6 @@
 //! A volume of a container, and a reader of it that is started anew now and then.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use std::time::Duration;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use guard::files::{FileBatch, FileReader, FileState, Pace, PathSpace, Since, SpaceMount};
-use guard::model::{LogEncoding, Position, Progress, SourceId, Timestamp};
+use guard::model::{FileMark, LogEncoding, Mark, Position, Progress, SourceId, Timestamp};
 
 /// How long to wait for what must come.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -32,8 +32,12 @@ pub(crate) struct World {
     encoding: LogEncoding,
     /// How far back a first start reads; `None`: all there is.
     pub(crate) find_time: Option<Duration>,
+    /// How many lines of what was read are wanted again by the next reader.
+    pub(crate) wanted: usize,
     reader: Option<FileReader>,
-    places: HashMap<SourceId, Position>,
+    places: HashMap<SourceId, Reached>,
+    /// How many lines were given again.
+    pub(crate) again: usize,
     pub(crate) read: Vec<String>,
 }
 
@@ -52,14 +56,22 @@ impl World {
             pattern: pattern.to_owned(),
             encoding: LogEncoding::Auto,
             find_time: None,
+            wanted: 0,
             reader: None,
             places: HashMap::new(),
+            again: 0,
             read: Vec::new(),
         }
     }
 
     pub(crate) fn encoded(mut self, name: &str) -> World {
         self.encoding = LogEncoding::parse(name).unwrap();
+        self
+    }
+
+    /// So many lines of what was read are wanted again after a start.
+    pub(crate) fn wanting(mut self, lines: usize) -> World {
+        self.wanted = lines;
         self
     }
 
@@ -112,10 +124,7 @@ impl World {
 
     /// The same, on a clock that is so far ahead.
     pub(crate) fn start_later(&mut self, by: Duration) {
-        let known = self.places.iter().map(|(source, place)| {
-            let progress = Progress { resume: place.clone(), judged: place.clone() };
-            (source.clone(), progress)
-        });
+        let known = self.places.iter().map(|(source, place)| (source.clone(), place.progress()));
         let mount = SpaceMount {
             destination: "/logs".into(),
             host: "/srv/logs".into(),
@@ -135,13 +144,18 @@ impl World {
     }
 
     fn take(&mut self, batch: &FileBatch) {
-        let place = self.places.entry(batch.source.clone()).or_insert(Position::File(None));
-        for line in &batch.lines {
-            place.advance(&line.mark);
+        let place = self.places.entry(batch.source.clone()).or_default();
+        let (known, new) = batch.lines.split_at(batch.known);
+        for line in known {
+            assert!(self.read.contains(&line.text), "{} is not known", line.text);
+            self.again += 1;
+        }
+        for line in new {
+            place.advance(&line.mark, self.wanted);
             self.read.push(line.text.clone());
         }
         if batch.lines.is_empty() && !batch.gone {
-            *place = Position::File(batch.place);
+            place.judged = batch.place;
         }
         if batch.gone {
             self.places.remove(&batch.source);
@@ -191,6 +205,34 @@ impl World {
     /// How often lines may be missing, by guard's own word.
     pub(crate) fn gaps(&self) -> u64 {
         self.states().iter().map(|state| state.gaps).sum()
+    }
+}
+
+/// How far a file was judged, and the places before the last lines of it.
+#[derive(Default)]
+struct Reached {
+    judged: Option<FileMark>,
+    before: VecDeque<FileMark>,
+}
+
+impl Reached {
+    fn advance(&mut self, mark: &Mark, wanted: usize) {
+        let Mark::File(mark) = mark else { panic!("{mark:?} of a file") };
+        let start = FileMark { offset: 0, ..*mark };
+        let last = self.judged.unwrap_or(start);
+        let goes_on = last.inode == mark.inode && last.offset <= mark.offset;
+        if !goes_on {
+            self.before.clear();
+        }
+        self.before.push_back(if goes_on { last } else { start });
+        let old = self.before.len().saturating_sub(wanted);
+        self.before.drain(..old);
+        self.judged = Some(*mark);
+    }
+
+    fn progress(&self) -> Progress {
+        let resume = self.before.front().copied().or(self.judged);
+        Progress { resume: Position::File(resume), judged: Position::File(self.judged) }
     }
 }
 
