@@ -5,7 +5,7 @@ use tokio::time::Instant;
 
 use super::generation::Generation;
 use super::known::Known;
-use super::past::{Identity, Past, Place};
+use super::past::{Identity, Past, Place, Taken};
 use super::reader::FileReader;
 use super::space::Opened;
 use super::{FileBatch, FileStatus};
@@ -39,6 +39,7 @@ impl FileReader {
                 let held = &mut self.followers[holder].generations;
                 let place = held.iter().position(is_it);
                 if let Some(generation) = place.and_then(|place| held.remove(place)) {
+                    self.followers[holder].note_read(&generation);
                     if generation.has_begun() {
                         self.tell_place(index, generation.place(), generation.live);
                     }
@@ -61,16 +62,17 @@ impl FileReader {
     /// A path that named another file a moment ago may have named more since.
     fn between(&mut self, index: usize, identities: &Identities, now: Instant) {
         let Some(newest) = self.followers[index].generations.back() else { return };
-        let (identity, written) = ((newest.device, newest.inode), newest.written());
+        let (identity, written) = (newest.identity(), newest.written());
         let taken = self.taken(index, identities);
         let past = self.beside(index, &taken, now).after_file(identity, written);
         self.adopt_past(index, past, now);
     }
 
     /// The files that are read under names of their own, or were read.
-    fn taken(&self, index: usize, identities: &Identities) -> Vec<Identity> {
-        let opened = self.followers[index].opened.iter().copied();
-        identities.iter().flatten().copied().chain(opened).collect()
+    fn taken(&self, index: usize, identities: &Identities) -> Taken {
+        let mut taken = self.followers[index].taken();
+        taken.open.extend(identities.iter().flatten());
+        taken
     }
 
     /// Puts a file that is not open yet to where it is read on.
@@ -142,7 +144,7 @@ impl FileReader {
         self.tell_place(index, place, false);
     }
 
-    fn beside<'a>(&'a self, index: usize, taken: &'a [Identity], now: Instant) -> Place<'a> {
+    fn beside<'a>(&'a self, index: usize, taken: &'a Taken, now: Instant) -> Place<'a> {
         let path = &self.followers[index].path;
         Place { space: &self.space, path, encoding: self.encoding, now, taken }
     }

@@ -12,10 +12,10 @@ use std::io;
 use tokio::time::Instant;
 
 use super::generation::{Cut, Generation, Turn};
-use super::past::{Identity, Place, siblings};
+use super::past::{Place, Taken, siblings};
 use super::space::{OpenError, PathSpace};
 use super::{FileState, FileStatus, Pace};
-use crate::model::{Line, Mark, SourceId, Timestamp};
+use crate::model::{FileMark, Line, Mark, SourceId, Timestamp};
 
 /// Most files that one path is waited for at once.
 const MAX_GENERATIONS: usize = 32;
@@ -23,8 +23,8 @@ const MAX_GENERATIONS: usize = 32;
 /// Most files that are looked at to find a copy: those named like the original.
 const MAX_COPIES: usize = 50;
 
-/// Of so many files it is known that they were opened.
-const MAX_OPENED: usize = 64;
+/// Of so many files it is known that they were read.
+const MAX_READ: usize = 64;
 
 /// A path that is followed.
 #[derive(Debug)]
@@ -50,8 +50,8 @@ pub(super) struct Follower {
     pub(super) dated: Option<Instant>,
     /// There is more to be read at once, though there were no lines.
     pub(super) has_more: bool,
-    /// The files that were opened last: they are not read again under another name.
-    pub(super) opened: VecDeque<Identity>,
+    /// The files that were read last: they are not read again under another name.
+    read: VecDeque<FileMark>,
     /// When a copy was last looked for.
     searched: Option<Instant>,
 }
@@ -81,7 +81,7 @@ impl Follower {
             reached: None,
             dated: None,
             has_more: false,
-            opened: VecDeque::new(),
+            read: VecDeque::new(),
             searched: None,
         }
     }
@@ -102,7 +102,6 @@ impl Follower {
     /// The path names this file from now on.
     pub(super) fn adopt(&mut self, mut generation: Generation, now: Instant) {
         self.replace(now);
-        self.note_opened(&generation);
         generation.replaced = None;
         self.generations.push_back(generation);
         self.status = FileStatus::Following;
@@ -110,17 +109,26 @@ impl Follower {
         self.is_old = false;
         if self.generations.len() > MAX_GENERATIONS
             && let Some(over) = self.generations.pop_front()
-            && over.behind() > 0
         {
-            self.gap("it is replaced faster than it can be read".to_owned());
+            self.note_read(&over);
+            if over.behind() > 0 {
+                self.gap("it is replaced faster than it can be read".to_owned());
+            }
         }
     }
 
-    fn note_opened(&mut self, generation: &Generation) {
-        self.opened.push_back((generation.device, generation.inode));
-        if self.opened.len() > MAX_OPENED {
-            self.opened.pop_front();
+    /// This file is not read here any longer.
+    pub(super) fn note_read(&mut self, generation: &Generation) {
+        self.read.push_back(generation.place());
+        if self.read.len() > MAX_READ {
+            self.read.pop_front();
         }
+    }
+
+    /// The files that are read, or were.
+    pub(super) fn taken(&self) -> Taken {
+        let open = self.generations.iter().map(Generation::identity).collect();
+        Taken { open, read: self.read.iter().copied().collect() }
     }
 
     /// The path still names the file that it named before.
@@ -179,6 +187,7 @@ impl Follower {
             if finished && let Some(mut over) = self.generations.remove(index) {
                 over.finish(&mut lines);
                 self.known += over.take_known();
+                self.note_read(&over);
             }
             if !lines.is_empty() {
                 if !is_newest {
@@ -277,14 +286,13 @@ impl Follower {
             Some((copied, copy)) => {
                 generation.restart(now);
                 let encoding = generation.encoding();
-                self.note_opened(&copy);
                 // It may have been copied more than once since it was last looked at.
-                let taken: Vec<Identity> = self.opened.iter().copied().collect();
+                let mut taken = self.taken();
+                taken.open.push(copy.identity());
                 let place = Place { space, path: &self.path, encoding, now, taken: &taken };
                 let later = place.later(&copied, copy.written()).generations;
                 self.generations.insert(index, copy);
                 for (at, mut generation) in later.into_iter().enumerate() {
-                    self.note_opened(&generation);
                     generation.replaced = Some(now);
                     self.generations.insert(index + 1 + at, generation);
                 }

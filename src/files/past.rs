@@ -13,7 +13,7 @@ use super::known::Known;
 use super::rotated::{Rotation, rotation, sort, unpacked};
 use super::since::Since;
 use super::space::{PathSpace, folder};
-use crate::model::LogEncoding;
+use crate::model::{FileMark, LogEncoding};
 
 /// Most files of a directory that are looked at to find one that was renamed.
 const MAX_SIBLINGS: usize = 1000;
@@ -31,8 +31,17 @@ pub(super) struct Place<'a> {
     pub(super) path: &'a str,
     pub(super) encoding: LogEncoding,
     pub(super) now: Instant,
-    /// Files that are read under names of their own, or were read.
-    pub(super) taken: &'a [Identity],
+    pub(super) taken: &'a Taken,
+}
+
+/// Files that are not to be read here.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    /// Those that are open, or are read under names of their own.
+    pub(super) open: Vec<Identity>,
+    /// Those that were read, with the places reached. The number of one that is gone may
+    /// be another's by now, so their beginnings count, too.
+    pub(super) read: Vec<FileMark>,
 }
 
 /// What was found of the past, the oldest first.
@@ -54,9 +63,9 @@ impl Place<'_> {
     /// The file that is known, and those that the path named after it. `None`: the
     /// one that is known is not there.
     pub(super) fn after(&self, known: &Known) -> Option<Past> {
-        let (path, generation) = self.find(known)?;
+        let (path, mut generation) = self.find(known)?;
         let mut past = self.later(&path, generation.written());
-        if !self.is_taken(&generation) {
+        if !self.is_taken(&mut generation) {
             past.generations.insert(0, generation);
         }
         mark_archived(&mut past.generations);
@@ -139,16 +148,20 @@ impl Place<'_> {
         let mut past = Past { unreadable: too_many, ..Past::default() };
         for file in &rotated[too_many..] {
             match self.generation(&file.path) {
-                Some(generation) if self.is_taken(&generation) => {}
-                Some(generation) => past.generations.push(generation),
+                Some(mut generation) => {
+                    if !self.is_taken(&mut generation) {
+                        past.generations.push(generation);
+                    }
+                }
                 None => past.unreadable += 1,
             }
         }
         past
     }
 
-    fn is_taken(&self, generation: &Generation) -> bool {
-        self.taken.contains(&(generation.device, generation.inode))
+    fn is_taken(&self, generation: &mut Generation) -> bool {
+        self.taken.open.contains(&generation.identity())
+            || self.taken.read.iter().any(|mark| generation.is(mark))
     }
 
     /// `None` as well for what is packed in a way that guard does not know.

@@ -14,6 +14,7 @@ use std::os::unix::fs::MetadataExt;
 use tokio::time::Instant;
 
 use super::known::Known;
+use super::past::Identity;
 use super::space::Opened;
 use crate::model::{FileMark, Line, LogEncoding, Mark};
 use content::{Content, Hole};
@@ -145,11 +146,21 @@ impl Generation {
         mark.head_len >= TELLING && mark.offset > 0 && self.go_to(known)
     }
 
+    /// Is it the file of which so much was read, with the same beginning?
+    pub(super) fn is(&mut self, mark: &FileMark) -> bool {
+        (self.device, self.inode) == (mark.device, mark.inode)
+            && mark.head_len > 0
+            && self.begins_as(mark)
+    }
+
+    fn begins_as(&mut self, mark: &FileMark) -> bool {
+        let length = (mark.head_len as usize).min(HEAD);
+        self.read_head(length).is_ok_and(|head| hash(&head) == mark.head)
+    }
+
     fn go_to(&mut self, known: &Known) -> bool {
         let mark = &known.judged;
-        let length = (mark.head_len as usize).min(HEAD);
-        let same = self.read_head(length).is_ok_and(|head| hash(&head) == mark.head)
-            && self.ends_a_line_at(mark.offset);
+        let same = self.begins_as(mark) && self.ends_a_line_at(mark.offset);
         if !same || self.start_at(known.from).is_err() {
             return false;
         }
@@ -228,6 +239,10 @@ impl Generation {
     /// Was anything given of it, in this life or an earlier one?
     pub(super) fn has_begun(&self) -> bool {
         self.place().offset > 0
+    }
+
+    pub(super) fn identity(&self) -> Identity {
+        (self.device, self.inode)
     }
 
     pub(super) fn encoding(&self) -> LogEncoding {
