@@ -97,13 +97,17 @@ impl FileReader {
     fn resume(&mut self, index: usize, generation: &mut Generation) -> bool {
         let own = &self.followers[index].source;
         let is_it = |known: &&Known| known.judged.inode == generation.inode;
-        let mut places: Vec<Known> = self.known.values().filter(is_it).copied().collect();
+        let places = self.known.values().chain(&self.left);
+        let mut places: Vec<Known> = places.filter(is_it).copied().collect();
         places.sort_by_key(|known| std::cmp::Reverse(known.judged.offset));
         let Some(place) = places.into_iter().find(|known| generation.resume(known)) else {
             return false;
         };
         if self.known.get(own) == Some(&place) {
             self.known.remove(own);
+        } else {
+            // Another path's: from now on it is known by this one.
+            self.tell_place(index, generation.place(), false);
         }
         true
     }
@@ -112,6 +116,7 @@ impl FileReader {
     /// that it named, and those after it, may lie beside it. False: none was known.
     pub(super) fn recover(&mut self, index: usize, identities: &Identities, now: Instant) -> bool {
         let Some(known) = self.known.remove(&self.followers[index].source) else { return false };
+        self.left.push(known);
         match self.beside(index, &self.taken(index, identities), now).after(&known) {
             Some(past) => self.adopt_past(index, past, now),
             None => self.followers[index].gap(

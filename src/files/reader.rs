@@ -37,6 +37,8 @@ pub struct FileReader {
     pace: Pace,
     /// Places from an earlier life that no file was found for yet.
     pub(super) known: HashMap<SourceId, Known>,
+    /// Those whose path named another file: another path may name theirs.
+    pub(super) left: Vec<Known>,
     /// In which directories files were read in an earlier life.
     known_folders: BTreeSet<String>,
     /// Patterns whose directory was seen: what appears later is new.
@@ -83,6 +85,7 @@ impl FileReader {
             pace: Pace::default(),
             known_folders: known_folders.collect(),
             known,
+            left: Vec::new(),
             seen: BTreeSet::new(),
             followers: Vec::new(),
             moved: VecDeque::new(),

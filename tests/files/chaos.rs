@@ -157,10 +157,6 @@ async fn play(steps: Vec<Step>, pattern: &str, wanted: usize) {
             play.world.drain(play.written).await;
         }
         play.step(step).await;
-        // Several rotations between two looks are known to lose a line here at times.
-        if pattern.ends_with('*') && play.world.is_up() {
-            play.world.drain(play.written).await;
-        }
     }
     if !play.world.is_up() {
         play.world.start();
@@ -187,7 +183,7 @@ proptest! {
 
     /// The files that are rotated away match, too.
     #[test]
-    fn a_wildcard_reads_no_line_twice(steps in steps()) {
-        run(play(steps, "/logs/app.log*", 0));
+    fn a_wildcard_reads_no_line_twice(steps in steps(), wanted in 0usize..50) {
+        run(play(steps, "/logs/app.log*", wanted));
     }
 }

@@ -203,3 +203,40 @@ fn a_file_is_renamed_while_its_known_lines_come() {
         assert_eq!(numbers(&world.read), (1..=1001).collect::<Vec<_>>());
     });
 }
+
+#[test]
+fn a_name_of_its_own_for_what_was_rotated_away_reads_no_line_twice() {
+    run(async {
+        let mut world = World::new("/logs/app.log /logs/app.log.1").wanting(2);
+        world.append("app.log", (1..=4).map(line).collect::<String>());
+        world.drain(4).await;
+        world.stop();
+        world.append("app.log", line(5));
+        world.rename("app.log", "app.log.1");
+        world.append("app.log", line(6));
+        world.start();
+        world.drain(6).await;
+        world.read.sort_unstable();
+        assert_eq!(numbers(&world.read), (1..=6).collect::<Vec<_>>());
+        assert_eq!((world.gaps(), world.again), (0, 2));
+    });
+}
+
+#[test]
+fn a_name_of_its_own_keeps_the_place_of_what_was_rotated_away() {
+    run(async {
+        let mut world = World::new("/logs/app.log /logs/app.log.1").wanting(2);
+        world.append("app.log", (1..=4).map(line).collect::<String>());
+        world.drain(4).await;
+        world.stop();
+        world.rename("app.log", "app.log.1");
+        world.append("app.log", line(5));
+        for count in [5, 6] {
+            world.start();
+            world.drain(count).await;
+            world.stop();
+            world.append("app.log", line(count + 1));
+        }
+        assert_eq!(numbers(&world.read), (1..=6).collect::<Vec<_>>());
+    });
+}

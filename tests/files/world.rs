@@ -132,7 +132,8 @@ impl World {
             remedy: None,
         };
         let space = PathSpace::new(vec![mount]);
-        let reader = FileReader::new(space, vec![self.pattern.clone()], known.collect());
+        let patterns = self.pattern.split(' ').map(str::to_owned);
+        let reader = FileReader::new(space, patterns.collect(), known.collect());
         let reader = reader.encoded(self.encoding).with_pace(PACE);
         self.reader = Some(match self.find_time {
             None => reader,
