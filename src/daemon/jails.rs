@@ -131,6 +131,8 @@ struct Running {
     spec: FollowerSpec,
     /// When its container had been started.
     started: Option<Timestamp>,
+    /// Does it read files by way of a process, which ends with the container?
+    by_process: bool,
     state: watch::Receiver<FollowerState>,
     cancel: CancellationToken,
     /// Its task has ended.
@@ -513,7 +515,12 @@ impl Jails {
     fn stop_followers(&mut self, wanted: &BTreeMap<FollowerKey, FollowerSpec>) {
         for (key, running) in &self.followers {
             let wanted = wanted.get(key).is_some_and(|spec| spec.same_as(&running.spec));
-            if !wanted {
+            let container = self.containers.get(&running.spec.container);
+            let restarted = running.by_process
+                && container.is_some_and(|known| {
+                    known.container.running && known.container.started != running.started
+                });
+            if !wanted || restarted {
                 running.cancel.cancel();
             }
         }
@@ -537,16 +544,22 @@ impl Jails {
         let output = before.unwrap_or_default();
         let (state, states) = watch::channel(FollowerState { output, ..FollowerState::default() });
         let cancel = self.parameters.cancel.child_token();
+        let space = path_space(&container, self.own());
+        let by_process = match &spec.what {
+            What::Files(patterns) => patterns.iter().any(|path| space.needs_process(path)),
+            What::Output(_) | What::Journal(_) => false,
+        };
         let running = Running {
             spec: spec.clone(),
             started: container.started,
+            by_process,
             state: states,
             cancel: cancel.clone(),
             ended: false,
             died: false,
         };
         let start = Start {
-            space: path_space(&container, self.own()),
+            space,
             zone: self.parameters.zone.clone(),
             reports: self.parameters.reports.clone(),
             jail: key.jail.clone(),
@@ -605,16 +618,15 @@ impl Jails {
         if let Target::Output(id) = &key.target
             && !self.containers.contains_key(id)
         {
-            self.forget_output(&key.jail, id).await;
+            self.forget(&key.jail, SourceId::Output(id.clone())).await;
         }
         if !self.parameters.cancel.is_cancelled() && self.is_informed() {
             self.reconcile().await;
         }
     }
 
-    /// A container's output is gone with the container.
-    async fn forget_output(&mut self, jail: &JailName, id: &ContainerId) {
-        let source = SourceId::Output(id.clone());
+    /// A source is gone with its container.
+    async fn forget(&mut self, jail: &JailName, source: SourceId) {
         if let Some(came) = self.came.get_mut(jail) {
             came.remove(&source);
         }
@@ -623,20 +635,19 @@ impl Jails {
             self.parameters.reports.send(Report::SourceGone { jail: jail.clone(), source }).await;
     }
 
-    /// Places in the output of containers that are gone, and that nobody reads.
+    /// Places in the output, and in files of their own, of containers that are gone, and
+    /// that nobody reads.
     async fn forget_old_outputs(&mut self) {
         let mut gone = Vec::new();
         for (jail, came) in &self.came {
             for source in came.keys() {
-                if let SourceId::Output(id) = source
-                    && !self.containers.contains_key(id)
-                {
-                    gone.push((jail.clone(), id.clone()));
+                if owner(source).is_some_and(|id| !self.containers.contains_key(&id)) {
+                    gone.push((jail.clone(), source.clone()));
                 }
             }
         }
-        for (jail, id) in gone {
-            self.forget_output(&jail, &id).await;
+        for (jail, source) in gone {
+            self.forget(&jail, source).await;
         }
     }
 
@@ -655,6 +666,20 @@ fn docker_firewall(info: &EngineInfo) -> DockerFirewall {
         Some(_) => DockerFirewall::Iptables,
         None if info.tells_firewall() => DockerFirewall::Off,
         None => DockerFirewall::Unsaid,
+    }
+}
+
+/// The container without which a source is not there.
+fn owner(source: &SourceId) -> Option<ContainerId> {
+    const ID: usize = 64;
+    match source {
+        SourceId::Output(id) => Some(id.clone()),
+        // In its layer, not on a mount.
+        SourceId::File(path) => {
+            let (id, _) = path.split_once(":/")?;
+            (id.len() == ID).then(|| ContainerId(id.into()))
+        }
+        SourceId::Journal => None,
     }
 }
 

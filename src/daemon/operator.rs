@@ -262,6 +262,10 @@ impl Operator {
                 if let FileStatus::Refused(why) | FileStatus::Unreachable(why) = &file.status {
                     warnings.push(format!("{} in {}: {why}", file.shown, follower.container));
                 }
+                if let Some(why) = &file.last_gap {
+                    let (shown, container) = (&file.shown, &follower.container);
+                    warnings.push(format!("{shown} in {container}: lines may be lost: {why}"));
+                }
             }
             if state.given_up > 0 {
                 warnings.push(format!(
@@ -575,7 +579,16 @@ fn sources(follower: &FollowerView) -> Vec<SourceStatus> {
             }
         };
         let source = SourceStatus::new(file.shown.clone(), SourceKind::File);
-        SourceStatus { state, reason, behind: file.behind, ..source }
+        SourceStatus {
+            state,
+            reason,
+            behind: file.behind,
+            behind_seconds: file.behind_seconds,
+            gaps: file.gaps,
+            cut_lines: file.cut_lines,
+            cut_bytes: file.cut_bytes,
+            ..source
+        }
     });
     files.collect()
 }

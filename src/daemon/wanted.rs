@@ -92,6 +92,7 @@ impl FollowerSpec {
             && Arc::ptr_eq(&self.jail.filter, &other.jail.filter)
             && self.jail.limits.find_time == other.jail.limits.find_time
             && self.jail.log_zone == other.jail.log_zone
+            && self.jail.log_encoding == other.jail.log_encoding
     }
 }
 

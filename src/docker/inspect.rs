@@ -48,6 +48,7 @@ pub(super) fn container(told: models::ContainerInspectResponse, prefix: &str) ->
         created: told.created.and_then(|text| time(&text)).unwrap_or(Timestamp::UNIX_EPOCH),
         started: state.started_at.and_then(|text| time(&text)),
         running,
+        pid: state.pid.and_then(|pid| u32::try_from(pid).ok()).filter(|pid| running && *pid > 0),
         tty: config.tty.unwrap_or(false),
         log_driver: host
             .log_config
@@ -100,6 +101,7 @@ pub(super) fn listed(told: models::ContainerSummary, prefix: &str) -> Option<Con
             .unwrap_or(Timestamp::UNIX_EPOCH),
         started: None,
         running: told.state.is_some_and(is_running),
+        pid: None,
         tty: false,
         log_driver: String::new(),
         network_mode: cut(

@@ -25,6 +25,9 @@ pub struct Container {
     pub started: Option<Timestamp>,
     /// Does it run now?
     pub running: bool,
+    /// The number of its first process, as the engine's host sees it; `None`: it does
+    /// not run, or nobody told.
+    pub pid: Option<u32>,
     /// Has it a TTY (one raw stream instead of two framed ones)?
     pub tty: bool,
     /// `HostConfig.LogConfig.Type`, for messages.

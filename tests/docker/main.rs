@@ -18,6 +18,7 @@ mod bed;
 mod by_hand;
 mod context;
 mod fail2ban_client;
+mod files;
 mod filters;
 mod firewall;
 mod healing;

@@ -190,8 +190,8 @@ pub struct SourceStatus {
     pub reason: Option<String>,
     /// Bytes of a file not read yet, as far as that is known.
     pub behind: u64,
-    /// Age of the last line of an output that was judged, while newer ones wait; 0:
-    /// all that there is was judged.
+    /// Age of the last line that was judged, while newer ones wait; of a file without
+    /// dates, since when they wait. 0: all that there is was judged.
     #[serde(default)]
     pub behind_seconds: u64,
     /// Lines of an output judged since guard began to read it.
@@ -200,7 +200,8 @@ pub struct SourceStatus {
     /// Why an output can't be read at the moment; it is tried again.
     #[serde(default)]
     pub trouble: Option<String>,
-    /// How often the engine had dropped what was to be read next.
+    /// How often what was to be read next was gone: the engine had dropped it, or a
+    /// file was not to be found any more.
     #[serde(default)]
     pub gaps: u64,
     /// How often an output's timestamps went back: the clock was set.
@@ -209,6 +210,9 @@ pub struct SourceStatus {
     /// Bytes cut off lines that were too long.
     #[serde(default)]
     pub cut_bytes: u64,
+    /// How many lines of a file those were.
+    #[serde(default)]
+    pub cut_lines: u64,
 }
 
 impl SourceStatus {
@@ -226,6 +230,7 @@ impl SourceStatus {
             gaps: 0,
             clock_steps: 0,
             cut_bytes: 0,
+            cut_lines: 0,
         }
     }
 }

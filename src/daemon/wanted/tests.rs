@@ -22,6 +22,7 @@ fn container(id: &str, service: &str) -> Container {
         created: Timestamp::UNIX_EPOCH,
         started: Some(Timestamp::UNIX_EPOCH),
         running: true,
+        pid: None,
         tty: false,
         log_driver: "json-file".to_owned(),
         network_mode: "bridge".to_owned(),

@@ -47,11 +47,12 @@ fn what_is_taken_away_comes_back() {
         "flush chain inet guard f2b-ssh\ndelete set inet guard f2b4-ssh\nadd set inet guard f2b4-ssh { type ipv6_addr; flags timeout; }",
         "flush chain inet guard f2b-ssh\ndelete set inet guard f2b4-ssh/24",
     ];
-    for (at, harm) in harms.into_iter().enumerate() {
+    for harm in harms {
         firewall.forget();
+        let repairs = firewall.status().repairs;
+        // guard may have heard of it, and put it right, before anybody could look.
         world.nft(&format!("{harm}\n"));
-        assert_ne!(world.table(), whole, "{harm}");
-        firewall.check_until(harm, |status| status.repairs > at as u64);
+        firewall.check_until(harm, |status| status.repairs > repairs);
         firewall.hear(harm, |told| matches!(told, Told::News(News::Repaired { .. })).then_some(()));
         assert_eq!(sorted(&world.table()), sorted(&whole), "{harm}");
         assert!(is_kept_out(attacker, (HOST[0], 2222)), "{harm}");
