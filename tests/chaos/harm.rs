@@ -53,8 +53,35 @@ impl Own {
     }
 }
 
+/// guard's own table in nftables, without elements: its sets, and its chains with their rules.
+fn table(listing: &str) -> Own {
+    let mut own = Own { chains: BTreeMap::new(), jumps: Vec::new() };
+    let mut block = String::new();
+    let mut in_elements = false;
+    for line in listing.lines().map(str::trim) {
+        in_elements |= line.starts_with("elements = {");
+        if in_elements {
+            in_elements = !line.ends_with('}');
+        } else if let Some(name) = line.strip_suffix(" {") {
+            block = name.to_owned();
+            own.chains.entry(block.clone()).or_default();
+        } else if let Some(rules) = own.chains.get_mut(&block)
+            && !["", "}"].contains(&line)
+        {
+            rules.push(line.to_owned());
+        }
+    }
+    // The order of jumps does not matter.
+    for (name, rules) in &mut own.chains {
+        if !name.starts_with("chain f2b-") {
+            rules.sort();
+        }
+    }
+    own
+}
+
 /// guard's part of a listing.
-pub(crate) fn guards(saved: &str) -> Own {
+fn guards(saved: &str) -> Own {
     let mut own = Own { chains: BTreeMap::new(), jumps: Vec::new() };
     for line in saved.lines() {
         let is_chain = line.starts_with(":f2b-") && line != ":f2b-sshd";
@@ -97,6 +124,17 @@ impl<'a> Harm<'a> {
         harm
     }
 
+    /// guard's part of the firewall, by family; a table of its own counts as IPv4's.
+    pub(crate) fn own(&self, family: u8) -> Own {
+        match (self.backend, family) {
+            (BackendChoice::Nftables, 4) => {
+                let listing = self.world.host.run("nft", &["-s", "list", "table", "inet", "guard"]);
+                table(&listing)
+            }
+            _ => guards(&self.world.saved(family)),
+        }
+    }
+
     pub(crate) fn others(&self) -> [BTreeMap<String, Vec<String>>; 2] {
         [4, 6].map(|family| others(&self.world.saved(family)))
     }
@@ -105,6 +143,9 @@ impl<'a> Harm<'a> {
     pub(crate) fn something(&mut self, random: &mut Random) {
         let family = *random.one_of(&[4, 6]);
         let own = *random.one_of(&["f2b-ssh", "f2b-web"]);
+        if self.backend == BackendChoice::Nftables && random.below(2) == 0 {
+            return self.own_table(own, random);
+        }
         match random.below(11) {
             0 => self.filter(family, &format!("-F {own}")),
             1 => self.filter(family, &format!("-D {own} -m comment --comment guard -j RETURN")),
@@ -140,6 +181,23 @@ impl<'a> Harm<'a> {
             let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
             let _ = child.wait().unwrap();
         });
+    }
+
+    /// What one can do to a table of guard's own.
+    fn own_table(&self, own: &str, random: &mut Random) {
+        let set = own.replace("f2b-", "f2b4-");
+        let lines = match random.below(9) {
+            0 => "delete table inet guard".to_owned(),
+            1 => "flush table inet guard".to_owned(),
+            2 => format!("flush chain inet guard {own}"),
+            3 => "flush chain inet guard input".to_owned(),
+            4 => "flush chain inet guard forward".to_owned(),
+            5 => format!("flush set inet guard {set}"),
+            6 => format!("add element inet guard {set} {{ 203.0.113.200 }}"),
+            7 => "insert rule inet guard input accept".to_owned(),
+            _ => format!("insert rule inet guard {own} accept"),
+        };
+        self.run("nft", &["-f", "-"], &format!("{lines}\n"));
     }
 
     /// Somebody deletes guard's jumps, wherever they are now.
@@ -274,6 +332,14 @@ impl<'a> Harm<'a> {
             let listing = self.world.host.run("ipset", &["list", &set]);
             let elements = listing.lines().skip_while(|line| !line.starts_with("Members:")).skip(1);
             return elements.filter_map(|line| line.split(' ').next()).map(str::to_owned).collect();
+        }
+        if self.backend == BackendChoice::Nftables {
+            let set = format!("f2b{family}-{jail}");
+            let listing = self.world.host.run("nft", &["list", "set", "inet", "guard", &set]);
+            let elements = listing.split_once("elements = {").map_or("", |(_, rest)| rest);
+            let elements = elements.split_once('}').map_or("", |(elements, _)| elements);
+            let addresses = elements.split(',').filter_map(|one| one.split_whitespace().next());
+            return addresses.map(str::to_owned).collect();
         }
         let saved = self.world.saved(family);
         let prefix = format!("-A f2b-{jail} -s ");

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use guard::firewall::{BackendChoice, Settings};
 use guard::model::{BlockType, Chain, Ports};
 
-use harm::{Harm, Random, guards};
+use harm::{Harm, Random};
 use prober::Prober;
 use world::*;
 
@@ -41,6 +41,7 @@ chaos! {
     ipset_nft: Kind::Nft, BackendChoice::Ipset;
     ipset_legacy: Kind::Legacy, BackendChoice::Ipset;
     iptables_nft: Kind::Nft, BackendChoice::Iptables;
+    nftables: Kind::Nft, BackendChoice::Nftables;
 }
 
 const JAILS: [(&str, Chain); 2] = [("ssh", Chain::Input), ("web", Chain::DockerUser)];
@@ -63,7 +64,7 @@ fn chaos(test: &str, kind: Kind, backend: BackendChoice) {
         orders.extend(ATTACKER.map(|attacker| block(jail, attacker, 3600)));
     }
     let firewall = world.firewall(settings, orders);
-    let whole = [world.saved(4), world.saved(6)].map(|saved| guards(&saved));
+    let whole = [4, 6].map(|family| harm.own(family));
     let mut banned: BTreeSet<(&str, String)> = BTreeSet::new();
     for (jail, _) in JAILS {
         banned.extend(ATTACKER.map(|attacker| (jail, attacker.to_owned())));
@@ -102,11 +103,10 @@ fn chaos(test: &str, kind: Kind, backend: BackendChoice) {
         }
         changed += u64::from(harm.others() != theirs);
         for (family, whole) in [4, 6].into_iter().zip(&whole) {
-            let saved = world.saved(family);
-            let found = guards(&saved);
+            let found = harm.own(family);
             let is_well = if all { found == *whole } else { found.is_like(whole) };
             if !is_well {
-                wrong.push(format!("the rules are not as they were: {whole:?}\n{saved}"));
+                wrong.push(format!("the rules are not as they were: {whole:?}, but {found:?}"));
             }
             for (jail, _) in JAILS {
                 let (there, wanted) = (harm.banned(jail, family), of(&banned, jail, family));

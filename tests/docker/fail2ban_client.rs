@@ -135,8 +135,14 @@ fn fail2bans_own_client_works() {
         let fail2ban = Fail2ban::start(&host, package.clone());
         let mallory = host.attacker();
         let web = Service::new("web").dual().publish("8080:80");
-        web.guarded(&[("failregex", REGEX), ("maxretry", "2"), ("bantime", "1h"), ("port", "81")])
-            .run(&host);
+        web.guarded(&[
+            ("failregex", REGEX),
+            ("maxretry", "2"),
+            ("bantime", "1h"),
+            ("port", "81"),
+            ("prefix.v6", "128"),
+        ])
+        .run(&host);
         let socket = fail2ban.folder.join("guard.sock");
         let mut guard = Guard::start(
             &host,

@@ -392,7 +392,12 @@ proptest! {
         prop_assert_eq!(reading.gap, None);
         // The beginning of a log is known by two tails that begin alike.
         if log.len() <= if from == 0 { 18 } else { 54 } {
-            prop_assert_eq!(&known[..], &all[from..judged]);
+            // A tail that begins among messages of one time counts those it has: a place
+            // for the next resuming may lie a message earlier, which only feeds more again.
+            let told = |lines: &[Line]| -> Vec<(Option<Timestamp>, String)> {
+                lines.iter().map(|line| (line.at, line.text.clone())).collect()
+            };
+            prop_assert_eq!(told(&known), told(&all[from..judged]));
         }
     }
 
