@@ -174,7 +174,7 @@ impl Service {
                         let _ = self.watch(lines, write).await;
                         return;
                     }
-                    Ok(request @ Request::Try { .. }) => {
+                    Ok(request @ (Request::Try { .. } | Request::Doctor | Request::Suggest)) => {
                         if self.long(request, &mut write).await.is_err() {
                             return;
                         }

@@ -15,6 +15,7 @@
 //! Every channel is bounded, and no reader of a log ever waits for the kernel
 //! or the disk: orders and records are merged where they wait.
 
+pub mod doctor;
 mod evidence;
 mod follow;
 mod jails;
@@ -217,6 +218,10 @@ impl Edges {
         cancel: &CancellationToken,
     ) -> Edges {
         let prefix = format!("{}.", settings.defaults.prefix());
+        let ward = doctor::Ward {
+            data: settings.data.clone(),
+            keeps_rules: settings.firewall.on_stop == firewall::OnStop::Keep,
+        };
         let parameters = jails::Parameters {
             defaults: settings.defaults,
             filters: Catalog::new(&settings.filter_path),
@@ -239,7 +244,10 @@ impl Edges {
             started: Timestamp::now(),
             settings: core.settings.clone(),
             trials: Arc::new(Semaphore::new(1)),
+            ward: ward.clone(),
         };
+        // Ends by itself, or with the others.
+        tokio::spawn(doctor::examine_once(operator.jails.clone(), ward, cancel.child_token()));
         let (asked, questions) = mpsc::channel(16);
         let (changes, changes_in) = mpsc::channel(64);
         if let Some(fail2ban) = fail2ban {

@@ -5,6 +5,7 @@
 //! the engine is bounded before it is kept.
 
 mod discover;
+mod checkup;
 mod error;
 mod follow;
 mod frames;
@@ -25,6 +26,7 @@ use std::time::Duration;
 use bollard::Docker;
 use futures::Stream;
 
+pub use checkup::TimedLine;
 pub use discover::{Change, Discovery, discover};
 pub use error::DockerError;
 pub use follow::OutputReader;

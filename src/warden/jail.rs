@@ -11,6 +11,7 @@ use super::floors::Floors;
 use super::hidden::Tally;
 use super::ignore::{Exempt, NeverBan, Why};
 use super::judge::Court;
+use super::leaks::Leaks;
 use super::logins::Logins;
 use super::netmap::NetMap;
 use crate::model::{
@@ -48,6 +49,8 @@ pub(super) struct Jail {
     pub(super) ignored: Tally,
     /// Bans that wait for the end of an SSH connection.
     pub(super) awaits_ssh: Tally,
+    /// Banned addresses that go on failing.
+    pub(super) leaks: Leaks,
     ignore: NetMap<Why>,
 }
 
@@ -67,6 +70,7 @@ impl Jail {
             hidden: Tally::default(),
             ignored: Tally::default(),
             awaits_ssh: Tally::default(),
+            leaks: Leaks::default(),
         }
     }
 

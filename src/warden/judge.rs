@@ -2,6 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use super::bans::{BanState, Standing};
 use super::effect::Effects;
 use super::ignore::{Exempt, NeverBan, Why, is_too_wide};
 use super::jail::{Jail, Lifted};
@@ -55,6 +56,7 @@ impl Jail {
             return;
         }
         self.found = self.found.saturating_add(1);
+        self.note_leak(now, network, at);
         court.out.remember(self.record());
         let client = self.client(court.never, network, at).0;
         let weight = self.weight(now, client, court.offenders);
@@ -69,6 +71,14 @@ impl Jail {
             self.sentence(now, (client, counted.times), court);
         } else {
             court.out.remember(Record::Failures(self.name(), client, counted.times));
+        }
+    }
+
+    /// Somebody failed who can't reach the service any more, if his ban works.
+    fn note_leak(&mut self, now: Timestamp, network: Network, at: Timestamp) {
+        let in_force = |standing: &&Standing| standing.state == BanState::InForce;
+        if let Some(standing) = self.bans.covering(network).find(in_force) {
+            self.leaks.note(now, network, (at, standing.ban.since));
         }
     }
 

@@ -22,6 +22,7 @@ mod ignore;
 mod jail;
 mod judge;
 mod late;
+mod leaks;
 mod logins;
 mod memory;
 mod netmap;
@@ -46,6 +47,7 @@ pub use effect::{
 pub use hidden::HiddenClients;
 pub use ignore::{Exempt, Why};
 pub use late::Meanwhile;
+pub use leaks::Leak;
 pub use view::JailView;
 
 use effect::Effects;

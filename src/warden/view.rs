@@ -6,6 +6,7 @@ use super::bans::Standing;
 use super::counts::Dropped;
 use super::hidden::HiddenClients;
 use super::jail::{Jail, Presence};
+use super::leaks::Leak;
 use crate::model::{JailName, JailRules, Network};
 
 /// A jail, as it is now.
@@ -75,6 +76,14 @@ impl<'a> JailView<'a> {
     /// Those whose ban waits for the end of their SSH connection to the host; at most 16.
     pub fn awaits_ssh(self) -> impl Iterator<Item = &'a HiddenClients> {
         self.0.awaits_ssh.iter()
+    }
+
+    /// Banned addresses that go on failing, which proves that their ban keeps them not
+    /// out; at most 16.
+    pub fn leaks(self) -> impl Iterator<Item = &'a Leak> {
+        let bans = &self.0.bans;
+        let stands = move |leak: &&Leak| bans.covering(leak.network).next().is_some();
+        self.0.leaks.proven().filter(stands)
     }
 
     /// Failures that did not count because of whose address they bear, since guard was started.
