@@ -140,11 +140,17 @@ fn describe(checkup: &mut EngineCheckup, told: SystemInfo, asked: (Timestamp, Ti
     checkup.firewall_backend = firewall.driver.map(|driver| error::shorten(&driver));
     let concerns = |warning: &String| {
         let warning = warning.to_ascii_lowercase();
-        ["iptables", "ip6tables", "ipv4", "ipv6", "bridge-nf"].iter().any(|word| warning.contains(word))
+        ["iptables", "ip6tables", "ipv4", "ipv6", "bridge-nf"]
+            .iter()
+            .any(|word| warning.contains(word))
     };
     let warnings = told.warnings.unwrap_or_default();
-    checkup.warnings =
-        warnings.iter().filter(|w| concerns(w)).take(MAX_WARNINGS).map(|w| error::shorten(w)).collect();
+    checkup.warnings = warnings
+        .iter()
+        .filter(|w| concerns(w))
+        .take(MAX_WARNINGS)
+        .map(|w| error::shorten(w))
+        .collect();
 }
 
 fn checkup_of(told: ContainerInspectResponse, prefix: &str) -> Option<ContainerCheckup> {

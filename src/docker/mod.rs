@@ -4,8 +4,8 @@
 //! a GET, so a socket proxy with `POST=0` is enough); everything that comes from
 //! the engine is bounded before it is kept.
 
-mod discover;
 mod checkup;
+mod discover;
 mod error;
 mod follow;
 mod frames;

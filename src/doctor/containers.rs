@@ -104,9 +104,13 @@ fn clients(checked: &ContainerCheckup, facts: &Facts, found: &mut Vec<Finding>) 
     }
     if checked.networks.iter().any(|network| network == "ingress") {
         found.push(
-            Finding::new(Level::Warning, about(checked), "its ports go through Swarm's routing mesh")
-                .why("it replaces the client's address, so nobody can be banned")
-                .cure("ports: [{target: 80, published: 80, mode: host}], with your ports"),
+            Finding::new(
+                Level::Warning,
+                about(checked),
+                "its ports go through Swarm's routing mesh",
+            )
+            .why("it replaces the client's address, so nobody can be banned")
+            .cure("ports: [{target: 80, published: 80, mode: host}], with your ports"),
         );
     }
 }

@@ -31,7 +31,9 @@ fn permissions(engine: &EngineCheckup, found: &mut Vec<Finding>) {
                 "guard can't tell rootless engines, Docker's firewall backend and the clock",
             ),
             "/events" => (Level::Error, "guard hears of new containers late or never"),
-            "/networks" => (Level::Error, "guard can't tell gateways from clients, and bans nobody"),
+            "/networks" => {
+                (Level::Error, "guard can't tell gateways from clients, and bans nobody")
+            }
             _ => (Level::Error, "guard sees no container"),
         };
         let finding = Finding::new(level, ABOUT, format!("{what} is refused: {why}")).why(effect);
@@ -62,9 +64,7 @@ fn firewall(engine: &EngineCheckup, found: &mut Vec<Finding>) {
     if engine.desktop {
         found.push(
             Finding::new(Level::Warning, ABOUT, "this is Docker Desktop")
-                .why(
-                    "its containers run in a virtual machine and see all clients with one address",
-                )
+                .why("its containers run in a virtual machine and see all clients with one address")
                 .cure("guard needs Docker on Linux itself"),
         );
     }
@@ -78,12 +78,10 @@ fn firewall(engine: &EngineCheckup, found: &mut Vec<Finding>) {
         );
     }
     if backend.contains("firewalld") {
-        found.push(
-            Finding::new(Level::Note, ABOUT, "firewalld is active").why(
-                "a zone with masquerading hides clients' addresses from containers; \
+        found.push(Finding::new(Level::Note, ABOUT, "firewalld is active").why(
+            "a zone with masquerading hides clients' addresses from containers; \
                  `firewall-cmd --list-all-zones` shows it",
-            ),
-        );
+        ));
     }
     if engine.swarm {
         found.push(

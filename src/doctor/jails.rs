@@ -27,12 +27,10 @@ pub(super) fn general(running: &Running, found: &mut Vec<Finding>) {
         found.push(finding.why("guard put it back; another program changes the same rules"));
     }
     if running.keeps_rules {
-        found.push(
-            Finding::new(Level::Note, "firewall", "GUARD_ON_STOP is `keep`").why(
-                "bans outlive guard, also when it is removed; \
+        found.push(Finding::new(Level::Note, "firewall", "GUARD_ON_STOP is `keep`").why(
+            "bans outlive guard, also when it is removed; \
                  `docker run … -e GUARD_ON_STOP=remove` once takes them away",
-            ),
-        );
+        ));
     }
     if let Some(problem) = &running.store_problem {
         found.push(
@@ -52,7 +50,8 @@ pub(super) fn general(running: &Running, found: &mut Vec<Finding>) {
     for trouble in &running.lists {
         found.push(Finding::new(Level::Warning, "ignoreip", trouble.clone()));
     }
-    if running.all_told && running.jails.iter().all(|jail| !jail.live) && running.refused.is_empty() {
+    if running.all_told && running.jails.iter().all(|jail| !jail.live) && running.refused.is_empty()
+    {
         found.push(
             Finding::new(Level::Warning, "jails", "no container has labels of guard's")
                 .why("nothing is watched")
@@ -137,7 +136,8 @@ fn ports(jail: &JailFacts, facts: &Facts, about: &str, found: &mut Vec<Finding>)
     }
     let shown = |(protocol, range): &(crate::model::Protocol, _)| format!("{protocol}/{range}");
     let closed: Vec<String> = closed.iter().map(shown).collect();
-    let own = facts.guarded.iter().filter(|checked| checked.container.service == jail.rules.service);
+    let own =
+        facts.guarded.iter().filter(|checked| checked.container.service == jail.rules.service);
     let published: Vec<String> = own
         .flat_map(|checked| &checked.container.ports)
         .map(|open| format!("{}/{}", open.protocol, open.port))

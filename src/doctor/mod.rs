@@ -19,8 +19,8 @@ mod process;
 #[cfg(test)]
 mod tests;
 
-pub use probe::Prober;
 pub use facts::{Data, Facts, JailFacts, Missed, Probe, Process, Running};
+pub use probe::Prober;
 
 use crate::model::{Finding, Level};
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use super::facts::{Missed, Probe};
-use crate::filter::{Filter, FilterSpec, Judge, Near, Nearest, Phase, RegexPlace, Stop, Verdict};
 use crate::filter::address_in;
+use crate::filter::{Filter, FilterSpec, Judge, Near, Nearest, Phase, RegexPlace, Stop, Verdict};
 use crate::model::Timestamp;
 
 /// Words of lines that tell of a failed login, in small letters.
@@ -77,9 +77,9 @@ impl Prober {
     pub fn end(self) -> Probe {
         let Prober { spec, mut probe, missed, .. } = self;
         probe.missed = missed.map(|(line, seen)| Missed {
-            near: spec.as_ref().and_then(|spec| {
-                Nearest::new(spec)?.look(&seen).map(|near| words(spec, &near))
-            }),
+            near: spec
+                .as_ref()
+                .and_then(|spec| Nearest::new(spec)?.look(&seen).map(|near| words(spec, &near))),
             line: line[..line.floor_char_boundary(LINE)].to_owned(),
         });
         probe
@@ -91,12 +91,10 @@ fn looks_like_a_failure(text: &str) -> bool {
     let text = &text[..text.floor_char_boundary(4096)];
     let small = text.to_ascii_lowercase();
     WORDS.iter().any(|word| small.contains(word))
-        && text
-            .split(|c: char| !(c.is_ascii_hexdigit() || matches!(c, '.' | ':')))
-            .any(|word| {
-                // `::` and `12:30:59` are words of dates and paths.
-                word.len() >= 7 && address_in(word.trim_end_matches(['.', ':'])).is_some()
-            })
+        && text.split(|c: char| !(c.is_ascii_hexdigit() || matches!(c, '.' | ':'))).any(|word| {
+            // `::` and `12:30:59` are words of dates and paths.
+            word.len() >= 7 && address_in(word.trim_end_matches(['.', ':'])).is_some()
+        })
 }
 
 /// Where the nearest regex stopped.
@@ -123,7 +121,9 @@ fn words(spec: &FilterSpec, near: &Near) -> String {
             "{place} comes nearest; the line begins with a blank where its date was: put `\\s*` first"
         ),
         Stop::Irregular => {
-            format!("{place} comes nearest: its look-arounds or back-references keep it from matching")
+            format!(
+                "{place} comes nearest: its look-arounds or back-references keep it from matching"
+            )
         }
         Stop::Nobody => format!("{place} matches, but finds no address: put <HOST> where it is"),
     }

@@ -91,7 +91,9 @@ fn data(data: &Data, facts: &Facts, found: &mut Vec<Finding>) {
     match lost {
         Some(lost) if in_container => found.push(
             Finding::new(Level::Warning, "database", format!("{path} {lost}"))
-                .why("bans, history and places in logs are gone when guard's container is made anew")
+                .why(
+                    "bans, history and places in logs are gone when guard's container is made anew",
+                )
                 .cure("in guard's service, below volumes: - guard-data:/var/lib/guard")
                 .cure("and at the end of the file: volumes: {guard-data: {}}"),
         ),

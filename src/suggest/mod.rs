@@ -89,7 +89,9 @@ pub fn suggestion(checked: &ContainerCheckup, output: &Output, prefix: &str) -> 
         notes.push(match &output.problem {
             Some(why) => format!("its output can't be read: {why}"),
             None if output.lines == 0 => "it has written nothing yet".to_owned(),
-            None => format!("none of its last {} lines is a failure, so it is untried", output.lines),
+            None => {
+                format!("none of its last {} lines is a failure, so it is untried", output.lines)
+            }
         });
     }
     let container = &checked.container;
@@ -135,4 +137,4 @@ fn notes_of_file(checked: &ContainerCheckup, log: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

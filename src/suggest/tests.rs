@@ -6,7 +6,7 @@ use crate::model::{
     ServiceId, Timestamp,
 };
 
-fn checked(image: &str, mounts: &[&str], ports: &[u16]) -> ContainerCheckup {
+pub(crate) fn checked(image: &str, mounts: &[&str], ports: &[u16]) -> ContainerCheckup {
     let mounts = mounts.iter().map(|destination| Mount {
         kind: MountKind::Volume,
         source: "/var/lib/docker/volumes/x/_data".into(),
@@ -93,7 +93,8 @@ fn what_was_found_outweighs_what_is_usual() {
     assert!(notes.starts_with("2 of its last 9 lines") && notes.len() < 400, "{notes}");
     assert_eq!(suggested("own/app", &[], &[8080], &output(9, vec![])), None);
 
-    let (sure, labels, notes) = suggested("nextcloud", &["/var/www/html"], &[], &output(9, vec![])).unwrap();
+    let (sure, labels, notes) =
+        suggested("nextcloud", &["/var/www/html"], &[], &output(9, vec![])).unwrap();
     let path = "guard.filter=nextcloud guard.logpath=/var/www/html/data/nextcloud.log";
     assert_eq!((sure, &*labels), (Sure::Guess, path));
     assert!(notes.contains("look whether") && notes.contains("publishes no port"), "{notes}");

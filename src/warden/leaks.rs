@@ -71,8 +71,7 @@ impl Leaks {
 
     /// Those that are proofs.
     pub(super) fn proven(&self) -> impl Iterator<Item = &Leak> {
-        let is_proof =
-            |leak: &&Leak| leak.count >= PROOF && leak.last >= after(leak.first, SPAN);
+        let is_proof = |leak: &&Leak| leak.count >= PROOF && leak.last >= after(leak.first, SPAN);
         self.0.values().rev().filter(is_proof)
     }
 }

@@ -30,7 +30,7 @@ pub(super) struct Options {}
 /// No guard answers: after what was found without it was told.
 pub(super) fn run(socket: &Path, json: bool) -> Result<Outcome, Failure> {
     let lost = match Client::connect(socket) {
-        Ok(client) => {
+        Ok(mut client) => {
             let reply = client.ask_long(&Request::Doctor, |_| {})?;
             show(&reply, json)?;
             return Ok(print::outcome(&reply));

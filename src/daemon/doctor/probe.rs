@@ -29,8 +29,7 @@ pub(super) async fn probe(
     (own, zone): (Option<&Container>, &TimeZone),
 ) -> Option<Probe> {
     let first = sources.first()?;
-    let mut prober =
-        Prober::new(&first.spec.jail.filter, first.source.clone(), zone.clone());
+    let mut prober = Prober::new(&first.spec.jail.filter, first.source.clone(), zone.clone());
     let mut read = false;
     let now = Timestamp::now();
     for source in sources {

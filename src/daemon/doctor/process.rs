@@ -69,9 +69,8 @@ fn file_system(path: &Path, mounts: &str) -> Option<String> {
 /// Mounts into which nothing comes that is mounted outside later.
 fn private_mounts(mounts: &str) -> Vec<String> {
     let all = mounts.lines().filter_map(mount);
-    let private = all.filter(|(_, options, _)| {
-        !options.contains("master:") && !options.contains("shared:")
-    });
+    let private =
+        all.filter(|(_, options, _)| !options.contains("master:") && !options.contains("shared:"));
     private.map(|(point, ..)| point.display().to_string()).take(1000).collect()
 }
 
