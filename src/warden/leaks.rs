@@ -102,12 +102,12 @@ mod tests {
         for _ in 0..5 {
             leaks.note(at(1010), net(1), (at(1010), at(1000)));
         }
-        assert_eq!(proven(&leaks), []);
+        assert_eq!(proven(&leaks), Vec::<u64>::new());
         leaks.note(at(1020), net(1), (at(1020), at(1000)));
         assert_eq!(proven(&leaks), [6]);
         // With the next ban it begins anew.
         leaks.note(at(3010), net(1), (at(3010), at(3000)));
-        assert_eq!(proven(&leaks), []);
+        assert_eq!(proven(&leaks), Vec::<u64>::new());
         for number in 2..100 {
             leaks.note(at(3010), net(number), (at(3010), at(3000)));
         }

@@ -23,6 +23,7 @@ mod host_network;
 mod labels;
 mod logs;
 mod memory;
+mod mistakes;
 mod never_ban;
 mod output;
 mod policy;
