@@ -59,9 +59,10 @@ fn each_mistake_is_found_with_its_cure() {
             .guarded(&[("failregex", OWNCLOUD_REGEX), ("logpath", "/var/log/own.log")])
             .run(&host);
         service("proxied", "8086:80").guarded(&flask).run(&host);
+        host.docker(&["network", "create", "v4"]);
         Service::new("narrow")
             .publish("8087:80")
-            .option("--network", "bridge")
+            .option("--network", "v4")
             .guarded(&flask)
             .run(&host);
         let guard = Guard::start(&host, &[]);
@@ -77,7 +78,8 @@ fn each_mistake_is_found_with_its_cure() {
         finds(&guard, "warning", &["jail port", "tcp/80", "8082", "guard.port: published"]);
         finds(&guard, "error", &["container mute", "none", "json-file"]);
         finds(&guard, "warning", &["jail regex", "look like failures", "matches up to"]);
-        finds(&guard, "warning", &["jail file", "/var/log/own.log"]);
+        finds(&guard, "warning", &["jail file", "/var/log/own.log", "`- logs:/var/log`"]);
+        finds(&guard, "note", &["container narrow", "port 8087", "docker-proxy", "enable_ipv6"]);
         finds(&guard, "error", &["jail proxied", "172.30.0.1", "hidden"]);
         finds(&guard, "ok", &["engine", "answers all"]);
         finds(&guard, "ok", &["guard", "capabilities"]);
@@ -134,6 +136,75 @@ fn where_all_is_well_the_doctor_is_content() {
         let (code, said) = doctor("unix:///nowhere/docker.sock");
         assert_eq!(code, Some(3), "{said}");
         assert!(said.contains("/nowhere/docker.sock:/nowhere/docker.sock:ro"), "{said}");
+    });
+}
+
+/// A proxy before the engine's socket that refuses some paths, as socket proxies do.
+fn refusing(
+    engine: std::path::PathBuf,
+    folder: &std::path::Path,
+    refused: &'static [&str],
+) -> String {
+    use std::io::{Read, Write};
+    use std::os::unix::net::{UnixListener, UnixStream};
+    let socket = folder.join("refusing.sock");
+    let listener = UnixListener::bind(&socket).unwrap();
+    std::thread::spawn(move || {
+        for mut client in listener.incoming().map_while(Result::ok) {
+            let engine = engine.clone();
+            std::thread::spawn(move || {
+                let mut head = Vec::new();
+                let mut byte = [0];
+                while !head.ends_with(b"\r\n\r\n") && client.read(&mut byte).unwrap_or(0) == 1 {
+                    head.push(byte[0]);
+                }
+                // One request a connection.
+                let text = String::from_utf8_lossy(&head).into_owned();
+                let line = text.lines().next().unwrap_or_default();
+                if refused.iter().any(|path| line.contains(path)) {
+                    let answer =
+                        "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+                    return drop(client.write_all(answer.as_bytes()));
+                }
+                let text = text.replacen("\r\n", "\r\nConnection: close\r\n", 1);
+                let mut server = UnixStream::connect(engine).unwrap();
+                server.write_all(text.as_bytes()).unwrap();
+                let _ = std::io::copy(&mut server, &mut client);
+            });
+        }
+    });
+    format!("unix://{}", socket.display())
+}
+
+#[test]
+fn what_is_not_allowed_is_named_with_the_lines_to_set() {
+    on_every_engine("what_is_not_allowed_is_named_with_the_lines_to_set", |engine| {
+        let host = Host::start(engine);
+        Service::new("web").dual().guarded(&[("failregex", FLASK_REGEX)]).run(&host);
+        let docker = refusing(host.socket(), host.folder(), &["/info", "/networks"]);
+        let weak = ["setpriv", "--bounding-set=-net_admin,-net_raw"];
+        let guard = Guard::start_by(&host, &weak, &[("DOCKER_HOST", &docker)]);
+        finds(&guard, "error", &["NET_ADMIN", "cap_add: [NET_ADMIN, NET_RAW, DAC_READ_SEARCH]"]);
+        guard.says(None, &["NETWORKS=1"]);
+        finds(&guard, "error", &["/networks is refused", "NETWORKS=1"]);
+        finds(&guard, "warning", &["/info is refused", "INFO=1"]);
+        println!("{}", guard.ctl(&["doctor"]).out);
+        drop(guard);
+        // Without a guard, all that is refused at once.
+        let output = Command::new(env!("CARGO_BIN_EXE_guardctl"))
+            .arg("doctor")
+            .env("GUARD_SOCKET", "/nowhere/guard.sock")
+            .env("DOCKER_HOST", &docker)
+            .env("NO_COLOR", "1")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        println!("{said}");
+        assert_eq!(output.status.code(), Some(3), "{said}");
+        for word in ["warning: engine: /info", "error: engine: /networks", "CONTAINERS=1 EVENTS=1"]
+        {
+            assert!(said.contains(word), "{word}: {said}");
+        }
     });
 }
 

@@ -63,9 +63,16 @@ pub(crate) async fn around(ground: &DoctorGround, ward: &Ward) -> Facts {
 }
 
 async fn checkup(engine: Result<&Engine, &String>) -> Result<EngineCheckup, String> {
-    match engine {
-        Ok(engine) => Ok(engine.checkup().await),
-        Err(why) => Err(why.clone()),
+    let why = match engine {
+        Ok(engine) => return Ok(engine.checkup().await),
+        Err(why) => why.clone(),
+    };
+    // Discovery ends at the first thing that is refused; people want to know all of them.
+    match Engine::connect().await {
+        Ok(engine) => {
+            Some(engine.checkup().await).filter(|told| !told.refused.is_empty()).ok_or(why)
+        }
+        Err(_) => Err(why),
     }
 }
 
