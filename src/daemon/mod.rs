@@ -221,6 +221,7 @@ impl Edges {
         let ward = doctor::Ward {
             data: settings.data.clone(),
             keeps_rules: settings.firewall.on_stop == firewall::OnStop::Keep,
+            no_ipv6: settings.firewall.ipv6 == firewall::Ipv6::Off,
         };
         let parameters = jails::Parameters {
             defaults: settings.defaults,

@@ -102,6 +102,17 @@ fn clients(checked: &ContainerCheckup, facts: &Facts, found: &mut Vec<Finding>) 
             .cure("or in /etc/docker/daemon.json: \"userland-proxy\": false"),
         );
     }
+    if !checked.published_v6.is_empty() && checked.has_v6 && facts.no_ipv6 {
+        found.push(
+            Finding::new(
+                Level::Warning,
+                about(checked),
+                "it is open for IPv6, and GUARD_IPV6 is `off`",
+            )
+            .why("who comes by IPv6 is never kept out")
+            .cure("in guard's service, below environment: GUARD_IPV6: auto"),
+        );
+    }
     if checked.networks.iter().any(|network| network == "ingress") {
         found.push(
             Finding::new(

@@ -21,6 +21,8 @@ pub struct Facts {
     pub guarded: Vec<ContainerCheckup>,
     /// All ports of the host that lead to containers.
     pub published: Vec<crate::model::PublishedPort>,
+    /// Is IPv6 left alone because somebody said so (`GUARD_IPV6=off`)?
+    pub no_ipv6: bool,
     /// What only a running guard knows; `None`: none answers.
     pub running: Option<Running>,
 }

@@ -26,6 +26,7 @@ fn well() -> Facts {
         own: None,
         guarded: Vec::new(),
         published: Vec::new(),
+        no_ipv6: false,
         running: None,
     }
 }
@@ -169,6 +170,8 @@ fn containers_that_hide_what_guard_needs() {
     check(&without, Level::Ok, &["nothing hides"]);
     let both = |web: &mut ContainerCheckup| (web.published_v6, web.has_v6) = (vec![8080], true);
     check(&of(&both), Level::Ok, &["nothing hides"]);
+    let off = Facts { no_ipv6: true, ..of(&both) };
+    check(&off, Level::Warning, &["container web", "GUARD_IPV6"]);
     let ingress = |web: &mut ContainerCheckup| web.networks.push("ingress".into());
     check(&of(&ingress), Level::Warning, &["routing mesh", "mode: host"]);
 }

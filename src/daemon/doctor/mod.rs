@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::suggest::suggestions;
-use super::jails::{AskJails, DoctorGround};
+use super::jails::{AskJails, DoctorGround, Jails};
 use crate::docker::{self, Engine};
 use crate::doctor::{self, Facts, Probe};
 use crate::model::{
@@ -35,6 +35,8 @@ pub(crate) struct Ward {
     pub(crate) data: PathBuf,
     /// Do rules stay when guard stops?
     pub(crate) keeps_rules: bool,
+    /// Is IPv6 left alone because somebody said so (`GUARD_IPV6`)?
+    pub(crate) no_ipv6: bool,
 }
 
 /// What lies around guard, as it is now; what only guard itself knows is left out.
@@ -58,6 +60,7 @@ pub(crate) async fn around(ground: &DoctorGround, ward: &Ward) -> Facts {
         own,
         guarded,
         published: ground.published.clone(),
+        no_ipv6: ward.no_ipv6,
         running: None,
     }
 }
@@ -99,7 +102,7 @@ pub(crate) async fn probes(ground: &DoctorGround, jails: &[JailName]) -> BTreeMa
 pub(crate) async fn examine_once(jails: AskJails, ward: Ward, cancel: CancellationToken) {
     let examine = async {
         let wait = async {
-            while jails.look(|jails| jails.is_all_told()).await == Some(false) {
+            while jails.look(Jails::is_all_told).await == Some(false) {
                 tokio::time::sleep(Duration::from_millis(500)).await;
             }
         };
@@ -107,7 +110,7 @@ pub(crate) async fn examine_once(jails: AskJails, ward: Ward, cancel: Cancellati
             // Why not, discovery has told.
             return;
         }
-        let Some(ground) = jails.look(|jails| jails.doctor_ground()).await else { return };
+        let Some(ground) = jails.look(Jails::doctor_ground).await else { return };
         let facts = around(&ground, &ward).await;
         for finding in doctor::surroundings(&facts) {
             match finding.level {
@@ -141,6 +144,7 @@ pub async fn alone(data: &Path, why: &str) -> Vec<Finding> {
         own,
         guarded: Vec::new(),
         published: Vec::new(),
+        no_ipv6: false,
         running: None,
     };
     let silent = Finding::new(Level::Error, "guard", why)

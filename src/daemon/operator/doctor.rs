@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{Judged, Operator, Stopping, judged};
 use crate::control::protocol::{RefusedKind, Reply};
 use crate::daemon::doctor::{around, probes, suggestions};
+use crate::daemon::jails::Jails;
 use crate::doctor::{self, JailFacts, Probe, Running};
 use crate::files::FileStatus;
 use crate::labels::{Complaint, Severity};
@@ -21,7 +22,7 @@ impl Operator {
     /// Looks at everything.
     pub(super) async fn doctor(&self) -> Result<Reply, Stopping> {
         let Ok(_only) = self.trials.try_acquire() else { return Ok(busy()) };
-        let ground = self.jails.look(|jails| jails.doctor_ground()).await.ok_or(Stopping)?;
+        let ground = self.jails.look(Jails::doctor_ground).await.ok_or(Stopping)?;
         let look = self.warden.look(|warden| warden.jails().map(of_warden).collect::<Vec<_>>());
         let mut jails = Vec::new();
         for jail in look.await.ok_or(Stopping)? {
@@ -72,7 +73,7 @@ impl Operator {
     /// Looks at the containers that nobody guards.
     pub(super) async fn suggest(&self) -> Result<Reply, Stopping> {
         let Ok(_only) = self.trials.try_acquire() else { return Ok(busy()) };
-        let ground = self.jails.look(|jails| jails.doctor_ground()).await.ok_or(Stopping)?;
+        let ground = self.jails.look(Jails::doctor_ground).await.ok_or(Stopping)?;
         Ok(suggestions(&ground).await)
     }
 }
