@@ -23,7 +23,7 @@ fn level(guard: &Guard, words: &[&str]) -> Result<String, String> {
     };
     match all.iter().find(says) {
         Some(finding) => Ok(finding["level"].as_str().unwrap_or_default().to_owned()),
-        None => Err(format!("{words:?} not in {:#}", told)),
+        None => Err(format!("{words:?} not in {told:#}")),
     }
 }
 
