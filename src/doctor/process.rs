@@ -108,7 +108,7 @@ fn data(data: &Data, facts: &Facts, found: &mut Vec<Finding>) {
         let what = format!("only {} MiB are free where {path} is", free >> 20);
         found.push(
             Finding::new(Level::Warning, "database", what)
-                .why("when the disk is full, changes are only in memory"),
+                .why("bans survive a restart only if they can be written"),
         );
     }
 }
