@@ -4,6 +4,8 @@
     fuzz/seeds.py CORPUS        writes CORPUS/<target>/seed-…
 """
 
+import json
+import pickle
 import re
 import sys
 from pathlib import Path
@@ -83,8 +85,36 @@ def lines(folder):
             write(folder, f"{index}-{start}", letter + "\n".join(samples(name)[start : start + 12]) + "\n")
 
 
+def sockets(corpus):
+    """What clients ask: words as Python pickles them, and guardctl's requests."""
+    commands = ["ping", "status web", "set web banip 192.0.2.7 2001:db8::/64", "get web banip --with-time",
+                "set web unbanip --report-absent 192.0.2.7", "stats", "unban --all", "get web bantime", "echo 1"]
+    for index, command in enumerate(commands):
+        for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+            folder = corpus / "pickle"
+            folder.mkdir(parents=True, exist_ok=True)
+            words = [int(word) if word.isdigit() else word for word in command.split()]
+            (folder / f"seed-{index}-{protocol}").write_bytes(pickle.dumps(words, protocol))
+    requests = [
+        {"request": "ping"}, {"request": "status", "jail": "web"}, {"request": "banned", "network": "192.0.2.7"},
+        {"request": "ban", "networks": ["192.0.2.7", "2001:db8::/64"], "jail": "web", "time": 3600, "force": True},
+        {"request": "unban", "which": "all"}, {"request": "unban", "which": {"networks": ["192.0.2.7"]}},
+        {"request": "history", "limit": 10, "since": "2026-01-01T00:00:00Z"}, {"request": "doctor"}, {"request": "suggest"},
+        {"request": "try", "service": "web", "options": [["maxretry", "3"]]}, {"request": "fail2ban", "words": ["ping"]},
+        {"reply": "refused", "kind": "usage", "message": "x"}, {"reply": "flushed", "lifted": 3},
+        {"reply": "doctor", "worst": "error", "findings": [
+            {"level": "error", "about": "jail web", "what": "x", "why": "y", "cure": ["z"]}]},
+        {"reply": "suggested", "looked_at": 1, "notes": [], "suggestions": [
+            {"container": "c", "service": "s", "image": "i", "filter": "f", "sure": "proven", "notes": ["n"],
+             "labels": [["guard.filter", "f"]]}]},
+    ]
+    for index, request in enumerate(requests):
+        write(corpus / "requests", str(index), json.dumps({"version": 1, **request}))
+
+
 def main():
     corpus = Path(sys.argv[1])
+    sockets(corpus)
     labels(corpus / "labels")
     filters(corpus)
     tags(corpus / "regex")

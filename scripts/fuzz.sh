@@ -1,5 +1,5 @@
 #!/bin/bash
-# Fuzzes the filter language and the labels: each target of fuzz/ for so many seconds, one after
+# Fuzzes the filter language, the labels and what comes by the sockets: each target of fuzz/ for so many seconds, one after
 # the other. fuzz/README.md says what each one checks.
 #
 #     scripts/fuzz.sh [SECONDS [TARGET…]]          60 seconds, and all targets, unless told
@@ -14,7 +14,7 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 cd "$ROOT"
 
-TARGETS=(labels filter_files regex dates lines reference)
+TARGETS=(labels filter_files regex dates lines reference pickle requests)
 
 # An input that takes longer, in seconds, is a failure.
 TIMEOUT=${GUARD_FUZZ_TIMEOUT:-5}

@@ -22,6 +22,8 @@
 //! | [`filters`] | the filters that there are: files in folders, and guard's own | |
 //! | [`compose`] | compose files before they run: what is wrong with their labels | pure |
 //! | [`warden`] | failures in, effects out: counting, ban times, ignore rules | pure |
+//! | [`doctor`] | what keeps guard from its work, and what to do about it | pure |
+//! | [`suggest`] | what could be guarded, by image and log | pure |
 //! | [`replay`] | what guard would have done with a log | pure |
 //! | [`docker`] | the Docker API, GET only: discovery, log streams, mounts | |
 //! | [`files`] | log files, however they rotate | |
@@ -35,6 +37,7 @@ pub mod compose;
 pub mod control;
 pub mod daemon;
 pub mod docker;
+pub mod doctor;
 pub mod files;
 pub mod filter;
 pub mod filters;
@@ -44,5 +47,6 @@ pub mod labels;
 pub mod model;
 pub mod replay;
 pub mod store;
+pub mod suggest;
 mod wake;
 pub mod warden;

@@ -15,7 +15,10 @@ use guard::control::protocol::{
     Request, StoreView, Which,
 };
 use guard::control::{Asked, server::Server};
-use guard::model::{Ban, BanOrigin, BanTime, Event, Network, News, Timestamp, Until};
+use guard::model::{
+    Ban, BanOrigin, BanTime, Event, Finding, Level, Network, News, Suggestion, Sure, Timestamp,
+    Until,
+};
 use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -172,6 +175,24 @@ fn reply(request: Request) -> Reply {
             problem: None,
         },
         Request::Try { service, .. } => Reply::refused(RefusedKind::NotFound, service),
+        Request::Doctor => {
+            let evil = Finding::new(Level::Warning, "jail web", "evil\u{1b}[31m\nok: forged");
+            let findings =
+                vec![evil.why("because").cure("- a:b:ro"), Finding::new(Level::Ok, "x", "y")];
+            Reply::Doctor { worst: Level::Warning, findings }
+        }
+        Request::Suggest => {
+            let suggestion = Suggestion {
+                container: "web-1".into(),
+                service: "web".into(),
+                image: "nginx".into(),
+                filter: "nginx-http-auth".into(),
+                sure: Sure::Guess,
+                notes: vec!["evil\nforged: x".into()],
+                labels: vec![("guard.logpath".into(), "/a$b\"c".into())],
+            };
+            Reply::Suggested { looked_at: 1, suggestions: vec![suggestion], notes: Vec::new() }
+        }
         Request::Watch => Reply::refused(RefusedKind::Usage, "the server does that"),
     }
 }
@@ -540,4 +561,42 @@ fn a_compose_file_is_looked_at_before_it_runs() {
     // Without a file it is about what runs, and there is no guard to ask.
     let output = guardctl(Path::new("/nonexistent"), &["lint"]).output().unwrap();
     assert_eq!(output.status.code(), Some(3));
+}
+
+#[test]
+fn findings_and_suggestions_are_shown() {
+    let world = World::new();
+    let output = world.run(&["doctor"]);
+    let expected = "warning: jail web: evil\\x1b[31m\\nok: forged\n    because\n  → - a:b:ro\n\
+                    ok: x: y\n0 errors, 1 warnings, 0 notes, 1 things are well\n";
+    check(&output, 1, expected, "");
+    let output = world.run(&["doctor", "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&told["worst"], &told["findings"][0]["level"]),
+        (&"warning".into(), &"warning".into())
+    );
+    let output = world.run(&["suggest"]);
+    let expected = "# web-1 (nginx): filter nginx-http-auth, a guess\n#   evil\\nforged: x\n  web:\n    \
+                    labels:\n      guard.logpath: \"/a$$b\\\"c\"\n\n";
+    check(&output, 0, expected, "");
+}
+
+#[test]
+fn without_a_guard_the_doctor_looks_at_what_it_can() {
+    let folder = tempfile::tempdir().unwrap();
+    let doctor = |more: &[&str]| {
+        guardctl(&folder.path().join("guard.sock"), &[&["doctor"], more].concat())
+            .env("DOCKER_HOST", "unix:///nowhere/docker.sock")
+            .env("GUARD_DATA", folder.path())
+            .output()
+            .unwrap()
+    };
+    let output = doctor(&[]);
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    let out = text(&output.stdout);
+    assert!(out.contains("error: guard: ") && out.contains("- /nowhere/docker.sock:"), "{out}");
+    let told: serde_json::Value = serde_json::from_slice(&doctor(&["--json"]).stdout).unwrap();
+    assert_eq!(told["worst"], "error");
 }

@@ -15,8 +15,9 @@ use jiff::tz::TimeZone;
 
 use super::fail2ban::Exception;
 use super::protocol::{BanRefused, BanView, Health, InForce, RefusedKind, Reply, encode_reply};
-use crate::model::{BanOrigin, Event, Network, News, Timestamp, Until};
+use crate::model::{BanOrigin, Event, Level, Network, News, Timestamp, Until};
 
+mod doctor;
 mod history;
 mod status;
 mod tried;
@@ -67,6 +68,7 @@ pub fn outcome(reply: &Reply) -> Outcome {
         Reply::Ban { refused, .. } => !refused.is_empty(),
         Reply::Unban { absent, covered, .. } => !absent.is_empty() || !covered.is_empty(),
         Reply::Raised { .. } => true,
+        Reply::Doctor { worst, .. } => *worst >= Level::Warning,
         Reply::Version { .. }
         | Reply::Fail2ban { .. }
         | Reply::Status(_)
@@ -74,6 +76,7 @@ pub fn outcome(reply: &Reply) -> Outcome {
         | Reply::Flushed { .. }
         | Reply::Trying { .. }
         | Reply::Tried(_)
+        | Reply::Suggested { .. }
         | Reply::Watching
         | Reply::Event(_)
         | Reply::Missed { .. } => false,
@@ -162,6 +165,10 @@ pub fn text(reply: &Reply, zone: &TimeZone) -> Text {
         }
         Reply::Watching | Reply::Trying { .. } => {}
         Reply::Tried(tried) => tried::tried(&mut text, tried, zone),
+        Reply::Doctor { findings, .. } => doctor::findings(&mut text, findings),
+        Reply::Suggested { looked_at, suggestions, notes } => {
+            doctor::suggestions(&mut text, *looked_at, suggestions, notes);
+        }
         Reply::Event(event) => text.out = watched(event, zone),
         Reply::Missed { count } => {
             bad(

@@ -15,7 +15,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::fail2ban;
-use crate::model::{BanTime, Event, HistoryEntry, Network, Timestamp, Tried};
+use crate::model::{
+    BanTime, Event, Finding, HistoryEntry, Level, Network, Suggestion, Timestamp, Tried,
+};
 
 mod status;
 
@@ -110,6 +112,10 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         since: Option<Timestamp>,
     },
+    /// What keeps guard from doing its work?
+    Doctor,
+    /// Which containers could be guarded, and are not?
+    Suggest,
     /// Tell what happens from now on.
     Watch,
     /// fail2ban's words: `set web unbanip 192.0.2.7`.
@@ -207,6 +213,22 @@ pub enum Reply {
     },
     /// To [`Request::Try`].
     Tried(Box<Tried>),
+    /// To [`Request::Doctor`].
+    Doctor {
+        /// The worst level among the findings.
+        worst: Level,
+        /// What was found, worst first, and what was found to be well.
+        findings: Vec<Finding>,
+    },
+    /// To [`Request::Suggest`].
+    Suggested {
+        /// How many running containers without labels were looked at.
+        looked_at: u64,
+        /// What could be guarded, the surest first.
+        suggestions: Vec<Suggestion>,
+        /// What could not be looked at, a sentence each.
+        notes: Vec<String>,
+    },
     /// To [`Request::Watch`], once: events follow.
     Watching,
     /// While watching: something happened.
@@ -346,6 +368,8 @@ pub fn decode_request(line: &[u8]) -> Result<Request, Unreadable> {
         | Request::Version
         | Request::Flush
         | Request::Try { .. }
+        | Request::Doctor
+        | Request::Suggest
         | Request::Watch => (0, &None),
     };
     if networks > MAX_NETWORKS {

@@ -154,7 +154,7 @@ impl Service {
     /// Answers a client until it ends, takes too long, or sends what is too long.
     async fn attend(self, stream: UnixStream) {
         let (read, mut write) = stream.into_split();
-        let mut lines = Lines { source: read, buffer: Vec::new() };
+        let mut lines = Lines::new(read);
         loop {
             let next = timeout(self.patience.request, lines.next());
             let Some(Ok(Ok(input))) = self.cancel.run_until_cancelled(next).await else { return };
@@ -174,7 +174,7 @@ impl Service {
                         let _ = self.watch(lines, write).await;
                         return;
                     }
-                    Ok(request @ Request::Try { .. }) => {
+                    Ok(request @ (Request::Try { .. } | Request::Doctor | Request::Suggest)) => {
                         if self.long(request, &mut write).await.is_err() {
                             return;
                         }
@@ -282,24 +282,34 @@ enum Input {
 /// Reads lines of bounded length.
 struct Lines<R> {
     source: R,
-    /// What was read beyond the last line.
+    /// What was read, and how much of it was given: a line costs what it is long, however
+    /// many of them come at once.
     buffer: Vec<u8>,
+    given: usize,
 }
 
 impl<R: AsyncRead + Unpin> Lines<R> {
+    fn new(source: R) -> Lines<R> {
+        Lines { source, buffer: Vec::new(), given: 0 }
+    }
+
     /// The next line without its end; what lacks an end at the very end is one too.
     async fn next(&mut self) -> io::Result<Input> {
-        let mut searched = 0;
+        let mut searched = self.given;
         loop {
-            if let Some(end) = self.buffer[searched..].iter().position(|byte| *byte == b'\n') {
-                let end = searched + end;
-                if end > MAX_REQUEST {
+            if let Some(end) = memchr::memchr(b'\n', &self.buffer[searched..]) {
+                let (start, end) = (self.given, searched + end);
+                self.given = end + 1;
+                if end - start > MAX_REQUEST {
                     return Ok(Input::TooLong);
                 }
-                let rest = self.buffer.split_off(end + 1);
-                let mut line = std::mem::replace(&mut self.buffer, rest);
-                line.truncate(end);
-                return Ok(Input::Line(line));
+                return Ok(Input::Line(self.buffer[start..end].to_vec()));
+            }
+            self.buffer.drain(..self.given);
+            self.given = 0;
+            if self.buffer.is_empty() {
+                // One that was long is not kept for the next.
+                self.buffer = Vec::new();
             }
             searched = self.buffer.len();
             if searched > MAX_REQUEST {

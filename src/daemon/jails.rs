@@ -4,6 +4,8 @@
 //! It works by level, not by edge: whatever happened, what *should* run is
 //! worked out anew from all containers and compared with what does.
 
+mod doctor;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +15,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::doctor::{DoctorGround, ProbeGround};
 use super::follow::{Came, FollowerState};
 use super::lists::{self, Lists};
 use super::names::{self, Names};

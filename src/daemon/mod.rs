@@ -17,6 +17,7 @@
 
 mod alone;
 pub mod cleanup;
+pub mod doctor;
 mod evidence;
 mod follow;
 mod jails;
@@ -228,6 +229,11 @@ impl Edges {
         cancel: &CancellationToken,
     ) -> Edges {
         let prefix = format!("{}.", settings.defaults.prefix());
+        let ward = doctor::Ward {
+            data: settings.data.clone(),
+            keeps_rules: settings.firewall.on_stop == firewall::OnStop::Keep,
+            no_ipv6: settings.firewall.ipv6 == firewall::Ipv6::Off,
+        };
         let parameters = jails::Parameters {
             defaults: settings.defaults,
             filters: Catalog::new(&settings.filter_path),
@@ -250,7 +256,10 @@ impl Edges {
             started: Timestamp::now(),
             settings: core.settings.clone(),
             trials: Arc::new(Semaphore::new(1)),
+            ward: ward.clone(),
         };
+        // Ends by itself, or with the others.
+        tokio::spawn(doctor::examine_once(operator.jails.clone(), ward, cancel.child_token()));
         let (asked, questions) = mpsc::channel(16);
         let (changes, changes_in) = mpsc::channel(64);
         if let Some(fail2ban) = fail2ban {

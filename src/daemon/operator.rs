@@ -29,6 +29,7 @@ use crate::warden::{
     BanRequest, BanState, JailView, NoSuchJail, Standing, UnbanRequest, UnbanWhich, Warden,
 };
 
+mod doctor;
 mod past;
 
 /// guard is stopping: nobody answers any more.
@@ -46,6 +47,8 @@ pub(crate) struct Operator {
     pub(crate) started: Timestamp,
     /// What the warden began with.
     pub(crate) settings: crate::warden::Settings,
+    /// What the doctor is told of the settings.
+    pub(crate) ward: super::doctor::Ward,
     /// Who has it may try a log.
     pub(crate) trials: Arc<Semaphore>,
 }
@@ -115,6 +118,8 @@ impl Operator {
             Request::Try { service, options, since } => {
                 self.trial(&service, Wish { options, since }, progress).await
             }
+            Request::Doctor => self.doctor().await,
+            Request::Suggest => self.suggest().await,
             // The server itself tells events; the request never comes here.
             Request::Watch => Ok(Reply::Watching),
         }

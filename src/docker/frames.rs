@@ -358,7 +358,7 @@ impl Track {
     }
 }
 
-fn split_timestamp(bytes: &[u8]) -> (Option<Timestamp>, &[u8]) {
+pub(super) fn split_timestamp(bytes: &[u8]) -> (Option<Timestamp>, &[u8]) {
     let Some(space) = bytes.iter().take(41).position(|&byte| byte == b' ') else {
         return match timestamp(bytes) {
             Some(at) => (Some(at), &[]),

@@ -4,6 +4,7 @@
 //! a GET, so a socket proxy with `POST=0` is enough); everything that comes from
 //! the engine is bounded before it is kept.
 
+mod checkup;
 mod discover;
 mod error;
 mod follow;
@@ -25,6 +26,7 @@ use std::time::Duration;
 use bollard::Docker;
 use futures::Stream;
 
+pub use checkup::TimedLine;
 pub use discover::{Change, Discovery, discover};
 pub use error::DockerError;
 pub use follow::OutputReader;

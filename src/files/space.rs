@@ -97,6 +97,18 @@ impl OpenError {
         matches!(self, OpenError::Missing(_))
     }
 
+    /// The same of the whole path, of which `todo` is left, the next part last: a mount
+    /// is missing where the file is, not at the first folder on the way.
+    fn further(self, todo: &[String]) -> OpenError {
+        match self {
+            OpenError::Outside { path, remedy } => {
+                let rest = todo.iter().rev().map(|part| format!("/{part}"));
+                OpenError::Outside { path: path + &rest.collect::<String>(), remedy }
+            }
+            other => other,
+        }
+    }
+
     /// Is it that guard's own mounts, or the container's, lack something?
     pub(super) fn is_unreachable(&self) -> bool {
         matches!(self, OpenError::Unreachable { .. } | OpenError::Outside { .. })
@@ -338,7 +350,8 @@ impl<'a> Walk<'a> {
                 walk.levels.pop();
                 continue;
             }
-            let Some(target) = walk.step(name)? else { continue };
+            let step = walk.step(name).map_err(|error| error.further(&todo));
+            let Some(target) = step? else { continue };
             links += 1;
             if links > MAX_LINKS {
                 return Err(OpenError::TooManyLinks(path.to_owned()));

@@ -73,6 +73,8 @@ fn files_are_found_over_mounts() {
     host.check("/../../data/app.log", Ok("app"));
     host.check("/data/none.log", Err("there is no file"));
     host.check("/var/log/x.log", Err("on no volume or bind mount"));
+    host.check("/var/log/x.log", Err("/var/log/x.log is on no volume"));
+    host.check("/var/log/x.log", Err("`- logs:/var/log`"));
     host.check("/unseen/x.log", Err("add `- /srv/unseen"));
     host.check("/data/sub", Err("directory"));
     host.check("/data/app.log/x", Err("there is no file"));

@@ -80,6 +80,12 @@ impl Library {
         Ok(filter)
     }
 
+    /// What `filter` was compiled from; `None`: it is not of this library.
+    pub fn spec_of(&self, filter: &Arc<Filter>) -> Option<&FilterSpec> {
+        let is_it = |known: &Known| std::ptr::eq(known.filter.as_ptr(), Arc::as_ptr(filter));
+        self.filters.iter().find(|(_, known)| is_it(known)).map(|(spec, _)| spec)
+    }
+
     /// What is to be said of the filter for `spec`. It is worked out once for a filter in use.
     pub fn report(&mut self, spec: &FilterSpec) -> Arc<Report> {
         match self.filters.get_mut(spec) {

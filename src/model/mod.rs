@@ -19,8 +19,10 @@
 
 mod address;
 mod ban;
+mod checkup;
 mod container;
 mod encoding;
+mod finding;
 mod forwarded;
 mod history;
 mod journal;
@@ -34,8 +36,10 @@ mod tried;
 
 pub use address::{Address, InvalidAddress, Network};
 pub use ban::{Ban, BanOrigin, BanTime, Failure, Login, Until};
+pub use checkup::{ContainerCheckup, EngineCheckup};
 pub use container::{Container, DockerNetwork, LabelSet, Mount, MountKind, PublishedPort};
 pub use encoding::{LogEncoding, Unit, UnknownEncoding, unit};
+pub use finding::{Finding, Level, Suggestion, Sure};
 pub use forwarded::Hop;
 pub use history::{HistoryEntry, HistoryQuery, LiftedBy, Lifting, PastBans};
 pub use journal::{InvalidMatch, JournalMatch};

@@ -26,6 +26,7 @@ mod host_network;
 mod labels;
 mod logs;
 mod memory;
+mod mistakes;
 mod never_ban;
 mod nftables;
 mod output;

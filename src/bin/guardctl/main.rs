@@ -18,6 +18,7 @@ use guard::model::{BanTime, Network, Timestamp};
 use jiff::tz::TimeZone;
 
 mod catalog;
+mod doctor;
 mod filters;
 mod lint;
 mod networks;
@@ -82,6 +83,11 @@ enum Command {
     Try(Box<tryout::Options>),
     Filters(filters::Options),
     Lint(lint::Options),
+    Doctor(doctor::Options),
+    /// Print labels for running containers that guard could watch and does not
+    ///
+    /// By the image's name, and by what guard's filters find in the container's last lines.
+    Suggest,
     /// Explain a command, or show the table of labels (`help labels`)
     Help {
         /// A command, or `labels`
@@ -252,6 +258,8 @@ fn run(arguments: Arguments) -> Result<Outcome, Failure> {
         Command::Try(options) => return tryout::run(&options, &socket, json),
         Command::Filters(options) => return filters::run(&options, json),
         Command::Lint(options) => return lint::run(options, &socket, json),
+        Command::Doctor(doctor::Options {}) => return doctor::run(&socket, json),
+        Command::Suggest => return doctor::suggest(&socket, json),
         Command::Set(Words { words }) => return foreign(&socket, "set", words, json),
         Command::Get(Words { words }) => return foreign(&socket, "get", words, json),
         Command::Watch => return watch(Client::connect(&socket)?, json),

@@ -20,5 +20,6 @@ mod shown;
 mod value;
 
 pub use command::{Command, Detail, InvalidCommand, is_foreign};
+pub use server::words;
 pub use shown::shown;
 pub use value::{Exception, Value};

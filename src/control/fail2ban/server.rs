@@ -117,8 +117,12 @@ async fn next_request(
     }
 }
 
-/// The words of a request: numbers and truth values are taken as they are written.
-fn words(request: &[u8]) -> Result<Vec<String>, String> {
+/// The words of a request, a pickled list of them: numbers and truth values are taken as
+/// they are written.
+///
+/// # Errors
+/// It is no pickle, or one of something else, in words for people.
+pub fn words(request: &[u8]) -> Result<Vec<String>, String> {
     let (Value::List(items) | Value::Tuple(items)) =
         pickle::read(request).map_err(|error| error.to_string())?
     else {

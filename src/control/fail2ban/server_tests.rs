@@ -122,3 +122,52 @@ async fn clients_are_bounded_and_the_socket_is_guards_own() {
     say(&mut clients[0], b"](Vping\ne.").await;
     assert!(hear(&mut clients[0]).await.is_some());
 }
+
+#[tokio::test]
+async fn whatever_others_do_who_asks_is_answered() {
+    let world = World::new().await;
+    let mut hostile = JoinSet::new();
+    for number in 0..MAX_CLIENTS - 1 {
+        let mut client = world.client().await;
+        hostile.spawn(async move {
+            let ask = [&b"](Vping\ne."[..], END].concat();
+            loop {
+                let sent = match number % 4 {
+                    // Marks alone, a pickle without an end, byte by byte, and questions whose
+                    // answers are never read.
+                    0 => client.write_all(&END.repeat(1000)).await,
+                    1 => client.write_all(&[b'('; 64 * 1024]).await,
+                    2 => client.write_all(&ask[..1]).await,
+                    _ => client.write_all(&ask).await,
+                };
+                if sent.is_err() {
+                    return;
+                }
+                tokio::task::yield_now().await;
+            }
+        });
+    }
+    let mut client = world.client().await;
+    for _ in 0..20 {
+        say(&mut client, b"](Vping\ne.").await;
+        assert_eq!(hear(&mut client).await, Some(echoed(&["ping"])));
+    }
+    hostile.abort_all();
+    world.cancel.cancel();
+}
+
+#[test]
+fn any_bytes_are_words_or_refused() {
+    use proptest::prelude::*;
+    // Instructions that the reader knows, more often than chance would have it.
+    let instruction =
+        prop::sample::select(b"(]}l)te.aIVKMJU\x8cXq0r\x94hj\x80\x85N\x88\x89d".to_vec());
+    let byte = prop_oneof![3 => instruction, 1 => any::<u8>()];
+    proptest!(|(bytes in prop::collection::vec(byte, 0..200))| {
+        if let Ok(words) = words(&bytes) {
+            let long: usize = words.iter().map(String::len).sum();
+            prop_assert!(words.len() <= bytes.len() && long <= 4 << 20);
+            let _ = crate::control::fail2ban::Command::parse(&words);
+        }
+    });
+}

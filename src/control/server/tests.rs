@@ -353,3 +353,96 @@ async fn what_takes_long_shows_signs_of_life_and_ends_with_its_client() {
     cancel.cancel();
     server.await.unwrap();
 }
+
+#[tokio::test]
+async fn lines_are_given_in_order_and_bounded_however_they_come() {
+    let text = [vec![b' '; MAX_REQUEST], b"\n".to_vec(), b"a\n\nb\n".repeat(1000)].concat();
+    let mut lines = Lines::new(&text[..]);
+    let Ok(Input::Line(first)) = lines.next().await else { panic!("no line") };
+    assert_eq!(first.len(), MAX_REQUEST);
+    for expected in [&b"a"[..], b"", b"b"].iter().cycle().take(3000) {
+        let Ok(Input::Line(line)) = lines.next().await else { panic!("no line") };
+        assert_eq!(line, *expected);
+    }
+    assert!(matches!(lines.next().await, Ok(Input::End)));
+    assert!(lines.buffer.capacity() < MAX_REQUEST, "a long line is not kept");
+
+    let text = [&vec![b' '; MAX_REQUEST + 1][..], b"\nx\n"].concat();
+    assert!(matches!(Lines::new(&text[..]).next().await, Ok(Input::TooLong)));
+    let mut endless = Lines::new(tokio::io::repeat(b'x'));
+    assert!(matches!(endless.next().await, Ok(Input::TooLong)));
+    assert!(endless.buffer.capacity() <= 4 * MAX_REQUEST);
+}
+
+#[tokio::test]
+async fn json_that_nobody_would_write_is_refused() {
+    let world = World::new(patience()).await;
+    let mut client = world.client().await;
+    let deep = |open: &str, close: &str| {
+        format!(
+            "{{\"version\":1,\"request\":\"ban\",\"networks\":{}{}}}\n",
+            open.repeat(100_000),
+            close.repeat(100_000)
+        )
+    };
+    for line in [
+        deep("[", "]"),
+        deep("{\"a\":", "}"),
+        "{\"version\":1,\"request\":\"try\"}\n".to_owned(),
+        "{\"version\":1,\"request\":{\"doctor\":1}}\n".to_owned(),
+        "{\"version\":1e999,\"request\":\"ping\"}\n".to_owned(),
+        "{\"version\":-1,\"request\":\"ping\"}\n".to_owned(),
+        "{\"version\":1,\"version\":2,\"request\":\"ping\"}\n".to_owned(),
+        "{\"version\":1,\"request\":\"history\",\"limit\":99999999999}\n".to_owned(),
+        "{\"version\":1,\"request\":\"ban\",\"networks\":[\"192.0.2.0/33\"]}\n".to_owned(),
+        "\u{feff}{\"version\":1,\"request\":\"ping\"}\n".to_owned(),
+        "[]\n".to_owned(),
+        "null\n".to_owned(),
+    ] {
+        say(&mut client, line.as_bytes()).await;
+        let start = &line[..line.len().min(60)];
+        let Some(Reply::Refused { kind: RefusedKind::Usage, message }) = hear(&mut client).await
+        else {
+            panic!("not refused: {start}")
+        };
+        assert!(message.len() < 500, "{message}");
+    }
+    say(&mut client, &encode_request(&Request::Version)).await;
+    assert_eq!(hear(&mut client).await, version());
+}
+
+#[tokio::test]
+async fn whatever_others_do_who_asks_is_answered() {
+    let world = World::new(patience()).await;
+    let mut hostile = JoinSet::new();
+    for number in 0..MAX_CLIENTS - 1 {
+        let mut client = UnixStream::connect(world.path()).await.unwrap();
+        hostile.spawn(async move {
+            let ask = encode_request(&Request::Version);
+            loop {
+                let sent = match number % 5 {
+                    // Garbage with many line ends, garbage without one, byte by byte, questions
+                    // whose answers are never read, and one that is never answered.
+                    0 => client.write_all(&b"\xff\n\0\n\n".repeat(2000)).await,
+                    1 => client.write_all(&[b'x'; 64 * 1024]).await,
+                    2 => client.write_all(&ask[..1]).await,
+                    3 => client.write_all(&ask).await,
+                    _ => client.write_all(&encode_request(&Request::Flush)).await,
+                };
+                if sent.is_err() {
+                    return;
+                }
+                tokio::task::yield_now().await;
+            }
+        });
+    }
+    for _ in 0..20 {
+        let mut client = world.client().await;
+        say(&mut client, &encode_request(&Request::Version)).await;
+        assert_eq!(hear(&mut client).await, version());
+        drop(client);
+        // Its place comes free when its task has seen the end.
+        tokio::task::yield_now().await;
+    }
+    hostile.abort_all();
+}
