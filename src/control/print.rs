@@ -20,6 +20,7 @@ use crate::model::{BanOrigin, Event, Network, News, Timestamp, Until};
 mod history;
 mod status;
 mod tried;
+mod written;
 
 use history::Lines;
 

@@ -286,6 +286,8 @@ impl Operator {
             return Ok(not_found(asked));
         };
         let watched = self.watched(&name).await?;
+        let asked = name.clone();
+        let written = self.jails.look(move |jails| jails.written(&asked)).await.ok_or(Stopping)?;
         let firewall = self.firewall.status().borrow().clone();
         Ok(Reply::Jail(Box::new(JailStatus {
             state: state(&jail, &watched),
@@ -298,6 +300,7 @@ impl Operator {
             banned_total: jail.banned,
             banned,
             options: jail.options,
+            written,
             firewall_chain: firewall.jails.get(&name).map(|jail| jail.chain.clone()),
             dropped: jail.dropped,
             name,

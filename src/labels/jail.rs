@@ -10,7 +10,7 @@ use super::{Complaint, Severity};
 use crate::filter::Filter;
 use crate::model::{
     BlockRules, BlockType, Chain, IgnoreEntry, JailName, JailRules, JournalMatch, Limits, Policy,
-    PortRange, Ports, Protocol, ServiceId,
+    PortRange, Ports, Protocol, ServiceId, Written,
 };
 
 /// A valid jail.
@@ -40,6 +40,8 @@ pub struct Jail {
     pub policy: Policy,
     /// The zone of dates without one; `None`: the container's own, else guard's.
     pub log_zone: Option<TimeZone>,
+    /// Its options as they were written, and where.
+    pub written: Arc<[Written]>,
     /// Who asked for the ports, for a complaint that comes late.
     pub(super) asked: PortsAsked,
 }

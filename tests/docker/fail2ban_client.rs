@@ -11,7 +11,7 @@ use crate::support::*;
 
 /// guard always has a jail `manual`; so fail2ban gets one as well.
 const JAILS: &str = "[DEFAULT]\nbackend = polling\nmaxretry = 2\nfindtime = 600\nbantime = 3600\n\
-                     enabled = true\nfilter = web\naction =\n";
+                     enabled = true\nfilter = web\naction =\nusedns = no\nlogencoding = utf-8\n";
 const REGEX: &str = "Login failed for user '.*' \\[IP: <HOST>\\]";
 
 /// Python with what fail2ban 1.0 needs of it, and the unpacked package.
@@ -183,6 +183,15 @@ fn fail2bans_own_client_works() {
             "get web ignoreip",
             "get web ignoreself",
             "get web journalmatch",
+            "get web ignoreregex",
+            "get web prefregex",
+            "get web datepattern",
+            "get web maxlines",
+            "get web usedns",
+            "get web logtimezone",
+            "get web ignorecache",
+            "get web bantime.increment",
+            "get web bantime.maxtime",
             "get loglevel",
             "status nojail",
             "get nojail bantime",

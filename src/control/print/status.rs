@@ -132,6 +132,7 @@ fn below_the_tree(out: &mut String, jail: &JailStatus) {
     if !jail.options.ignoreip.is_empty() {
         line(out, format_args!("Ignored:\t{}", escape(&jail.options.ignoreip.join(" "))));
     }
+    super::written::written(out, &jail.written);
     match &jail.firewall_chain {
         Some(chain) => line(out, format_args!("Firewall chain:\t{}", escape(chain))),
         None => line(out, format_args!("Firewall chain:\tnone")),

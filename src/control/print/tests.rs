@@ -101,6 +101,7 @@ fn a_jail() -> JailStatus {
             blocktype: "reject".into(),
             dryrun: false,
         },
+        written: Vec::new(),
         firewall_chain: Some("f2b-sshd".into()),
         warnings: Vec::new(),
         dropped: Vec::new(),
