@@ -21,7 +21,8 @@
 //! and without `do` only time passes. `gives` lists all orders to the firewall,
 //! in their order; where it is missing there must be none. The others are looked
 //! at where they are given: `told` (all news), `bans` (all that stand), `refused`
-//! or `answer` (what the person reads), `hidden`, `status`, `states`.
+//! or `answer` (what the person reads), `hidden`, `status`, `states`, `known` (what the
+//! jails know of somebody: his name, and what each of them has to tell).
 
 // A panic is how a test fails.
 #![allow(clippy::unwrap_used, clippy::panic)]
@@ -46,7 +47,7 @@ use guard::model::{
     JailName, JailRules, Limits, Network, News, Policy, Ports, Prefixes, ServiceId, Until,
 };
 use guard::warden::{
-    BanRequest, Effect, FoundBan, Outcome, Settings, Surroundings, UnbanRequest, UnbanWhich,
+    BanRequest, Effect, FoundBan, Known, Outcome, Settings, Surroundings, UnbanRequest, UnbanWhich,
 };
 use serde::Deserialize;
 use world::{World, end, second, show_ban};
@@ -143,6 +144,7 @@ struct Step {
     hidden: Option<Vec<String>>,
     status: Option<String>,
     states: Option<Vec<String>>,
+    known: Option<(String, Vec<String>)>,
 }
 
 #[test]
@@ -228,6 +230,12 @@ fn compare(world: &World, step: &Step, answer: &Result<String, String>) -> Resul
         let found: Vec<String> =
             all.map(|s| format!("{} {} {:?}", s.ban.jail, s.ban.network, s.state)).collect();
         same("states", &found, states)?;
+    }
+    if let Some((network, known)) = &step.known {
+        let found = world.warden.known(world::at(step.at), net(network));
+        let found: Vec<String> =
+            found.iter().filter(|known| known.is_something()).map(show_known).collect();
+        same("known", &found, known)?;
     }
     Ok(())
 }
@@ -402,6 +410,26 @@ fn rules(key: &str, text: &JailText) -> JailRules {
             recidive: text.recidive,
         },
     }
+}
+
+fn show_known(known: &Known) -> String {
+    let mut words = vec![known.jail.to_string()];
+    words.extend(known.exempt.as_ref().map(|exempt| format!("never: {exempt}")));
+    words.extend(known.bans.iter().map(|standing| show_ban(&standing.ban)));
+    words.extend(known.failing.iter().map(|failing| {
+        let times: Vec<_> = failing.times.iter().map(|at| second(*at)).collect();
+        let waits = failing.waits.as_ref().map(|waits| format!(" waits {waits:?}"));
+        format!(
+            "{} failed {times:?}, {} more until {}{}",
+            failing.network,
+            failing.needed,
+            second(failing.until),
+            waits.unwrap_or_default()
+        )
+    }));
+    words.extend(known.floor.map(|floor| format!("forgiven until {}", second(floor))));
+    words.extend((known.earlier > 0).then(|| format!("{} earlier", known.earlier)));
+    words.join("; ")
 }
 
 fn show_order(effect: &Effect) -> String {

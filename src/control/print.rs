@@ -20,6 +20,7 @@ use crate::model::{BanOrigin, Event, Network, News, Timestamp, Until};
 mod history;
 mod status;
 mod tried;
+mod why;
 mod written;
 
 use history::Lines;
@@ -65,6 +66,7 @@ pub fn outcome(reply: &Reply) -> Outcome {
         Reply::Pong(health) => health.firewall_problem.is_some(),
         Reply::Banned { network, bans } => network.is_some() && bans.is_empty(),
         Reply::History { network, bans, .. } => network.is_some() && bans.is_empty(),
+        Reply::Why(known) => why::is_unknown(known),
         Reply::Ban { refused, .. } => !refused.is_empty(),
         Reply::Unban { absent, covered, .. } => !absent.is_empty() || !covered.is_empty(),
         Reply::Raised { .. } => true,
@@ -161,6 +163,7 @@ pub fn text(reply: &Reply, zone: &TimeZone) -> Text {
                 warn(&mut text.err, &format!("the newest bans may be missing: {why}"));
             }
         }
+        Reply::Why(known) => why::why(&mut text, known, zone),
         Reply::Watching | Reply::Trying { .. } => {}
         Reply::Tried(tried) => tried::tried(&mut text, tried, zone),
         Reply::Event(event) => text.out = watched(event, zone),

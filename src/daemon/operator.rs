@@ -29,6 +29,7 @@ use crate::warden::{
 };
 
 mod past;
+mod why;
 
 /// guard is stopping: nobody answers any more.
 struct Stopping;
@@ -109,6 +110,7 @@ impl Operator {
             Request::History { network, jail, since, limit } => {
                 self.history((network, jail), since, limit).await
             }
+            Request::Why { network } => self.why(network).await,
             Request::Try { service, options, since } => {
                 self.trial(&service, Wish { options, since }, progress).await
             }

@@ -135,6 +135,8 @@ fn fail2bans_own_client_works() {
         let mallory = host.attacker();
         let web = Service::new("web").dual().publish("8080:80");
         web.guarded(&[("failregex", REGEX), ("maxretry", "2"), ("bantime", "1h"), ("port", "81")])
+            // fail2ban counts single addresses.
+            .guarded(&[("prefix.v6", "128")])
             .run(&host);
         let socket = fail2ban.folder.join("guard.sock");
         let mut guard = Guard::start(

@@ -32,4 +32,5 @@ mod services;
 mod shipped;
 mod tries;
 mod troubles;
+mod why;
 mod zones;

@@ -60,6 +60,12 @@ enum Command {
         #[arg(value_name = "IP", value_parser = network)]
         network: Option<Network>,
     },
+    /// Tell everything that guard knows of an address, and what would let it in or out
+    Why {
+        /// The address or prefix
+        #[arg(value_name = "IP|PREFIX", value_parser = network)]
+        network: Network,
+    },
     /// Ban addresses and prefixes
     Ban(Ban),
     /// Lift bans; what is lifted is not banned again for what it did before
@@ -257,6 +263,7 @@ fn run(arguments: Arguments) -> Result<Outcome, Failure> {
         Command::Watch => return watch(Client::connect(&socket)?, json),
         Command::Status { jail } => Request::Status { jail },
         Command::Banned { network } => Request::Banned { network },
+        Command::Why { network } => Request::Why { network },
         Command::Ban(Ban { whom, jail, time, force }) => {
             let networks = networks(&whom).map_err(Failure::Usage)?;
             Request::Ban { networks, jail, time, force }
