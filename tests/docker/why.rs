@@ -51,7 +51,10 @@ fn who_asks_why_is_told() {
         let ignored = guard.ctl_ok(&["why", "203.0.113.99"]);
         assert!(ignored.contains("never banned here: it is in the jail's ignoreip"), "{ignored}");
         let own = guard.ctl_ok(&["why", "127.0.0.1"]);
-        assert!(own.starts_with("127.0.0.1 is never banned: it is no client's address"), "{own}");
+        assert!(
+            own.starts_with("127.0.0.1 is never banned: it is an address of this host"),
+            "{own}"
+        );
         let prefix = guard.json(&["why", "203.0.113.0/24"]);
         assert_eq!(prefix["jails"][0]["never"]["entry"], "203.0.113.99", "{prefix}");
 

@@ -129,8 +129,8 @@ fn in_jail(out: &mut String, jail: &KnownIn, (tell_never, zone): (bool, &TimeZon
         );
     }
     if jail.earlier_bans > 0 {
-        let times = count(jail.earlier_bans.into(), "ban");
-        line(out, format_args!("  {times} of it are remembered here"));
+        let times = count(jail.earlier_bans.into(), "time");
+        line(out, format_args!("  banned here {times}, as far as is remembered"));
     }
     for seen in &jail.lines {
         line(out, format_args!("    | {}", escape(&seen.line)));
@@ -189,3 +189,7 @@ fn more(out: &mut String, count: u64, what: &str) {
 fn hint(out: &mut String, what: &str) {
     line(out, format_args!("    → {}", escape(what)));
 }
+
+#[cfg(test)]
+#[path = "why_tests.rs"]
+mod tests;
