@@ -22,8 +22,9 @@ What people come for:
   Who is banned now, and who was in the last day?
     guardctl banned
     guardctl history --since 24h
-  Look on, live
+  Look on, live: a line an event, or the whole screen
     guardctl watch
+    guardctl top
   Does my regex match my log?
     docker logs web 2>&1 | guardctl test --failregex 'login failed .* from <HOST>$' -
   Whom would these labels have banned?
@@ -108,6 +109,14 @@ Examples:
     guardctl watch --json | jq -r 'select(.event == \"banned\") | .ban.network'
 
 Ends with exit code 3 when guard does.";
+
+pub(crate) const TOP: &str = "\
+Examples:
+  On the host, or in guard's container (docker exec -it guard guardctl top):
+    guardctl top
+
+Keys: Tab goes to the other list, the arrows (j k), PgUp, PgDn, Home, End move in it, u
+lifts the ban there (asks first), q quits. It needs a terminal.";
 
 pub(crate) const PING: &str = "\
 Examples:

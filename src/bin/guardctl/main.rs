@@ -24,6 +24,7 @@ mod lint;
 mod networks;
 mod shown;
 mod test;
+mod top;
 mod tryout;
 
 use networks::{Whom, network, networks, whom};
@@ -79,6 +80,9 @@ enum Command {
     /// Show what happens, until interrupted
     #[command(after_long_help = help::WATCH)]
     Watch,
+    /// Jails, rates and the newest bans on the whole screen, live; `u` lifts a ban
+    #[command(after_long_help = help::TOP)]
+    Top,
     /// Ask whether guard lives and its bans are in the kernel: else exit with 1
     #[command(after_long_help = help::PING)]
     Ping,
@@ -285,6 +289,7 @@ fn run(arguments: Arguments) -> Result<Outcome, Failure> {
         Command::Set(Words { words }) => return foreign(&socket, "set", words, json),
         Command::Get(Words { words }) => return foreign(&socket, "get", words, json),
         Command::Watch => return watch(Client::connect(&socket)?, json),
+        Command::Top => return top::run(&socket),
         Command::Status { jail } => Request::Status { jail },
         Command::Banned { network } => Request::Banned { network },
         Command::Why { network } => Request::Why { network },
