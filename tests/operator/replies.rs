@@ -123,7 +123,10 @@ fn overview() -> Overview {
         banned_total,
         warnings: Vec::new(),
         dry_run: false,
-        sources: Vec::new(),
+        sources: match jail {
+            "manual" => Vec::new(),
+            _ => vec![SourceStatus::new("shop-web-1".into(), SourceKind::Output)],
+        },
     };
     Overview {
         guard: env!("CARGO_PKG_VERSION").into(),
