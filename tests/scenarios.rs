@@ -165,6 +165,30 @@ fn every_scenario_comes_out_as_written() {
     assert!(failed.is_empty(), "\n{failed}");
 }
 
+#[test]
+fn of_a_prefix_the_last_hundred_are_told() {
+    let mut world = World::new(Settings::default(), Surroundings::default());
+    let jail: JailText = toml::from_str("maxretry = 2\nfindtime = 600\nbantime = 100").unwrap();
+    world.jail(0, rules("web", &jail));
+    for n in 0..250 {
+        world.fail(n, &jail_name("web"), (net(&format!("10.0.0.{n}")), &[]), n);
+    }
+    for n in 0..150 {
+        world.fail(300, &jail_name("web"), (net(&format!("10.0.0.{n}")), &[]), 300);
+    }
+    let known = world.warden.known(world::at(301), net("10.0.0.0/16"));
+    let web = known.iter().find(|known| known.jail.as_str() == "web").unwrap();
+    assert_eq!((web.failing.len(), web.more_failing), (100, 0));
+    assert_eq!((web.bans.len(), web.more_bans), (100, 50));
+    for n in 0..50 {
+        world.fail(302, &jail_name("web"), (net(&format!("10.0.1.{n}")), &[]), 302);
+    }
+    let known = world.warden.known(world::at(303), net("10.0.0.0/16"));
+    let web = known.iter().find(|known| known.jail.as_str() == "web").unwrap();
+    assert_eq!((web.failing.len(), web.more_failing), (100, 50));
+    assert_eq!(web.failing[99].network, net("10.0.1.49"), "the last comes last");
+}
+
 fn play(scenario: &Scenario) -> Result<(), String> {
     let default = Settings::default();
     let settings = Settings {

@@ -1,13 +1,14 @@
 //! Everything that is known of an address or prefix: for people who ask why it is in or out.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use super::Warden;
 use super::bans::Standing;
 use super::ignore::{Exempt, Why};
 use super::jail::Jail;
 use super::window::{after, before};
 use crate::model::{Growth, JailName, JailRules, Network, Timestamp};
-
-use std::sync::Arc;
 
 /// At most so many failing addresses, and so many bans, of a prefix are told for each jail.
 const MOST: usize = 100;
@@ -101,10 +102,7 @@ impl Warden {
 
     fn known_in(&self, jail: &Jail, now: Timestamp, network: Network) -> Known {
         let client = jail.client(&self.never, network, now).0;
-        let mut failing = self.failing(jail, now, (network, client));
-        failing.sort_by_key(|failing| (failing.times.last().copied(), failing.network));
-        let more_failing = failing.len().saturating_sub(MOST);
-        failing.drain(..more_failing);
+        let (failing, more_failing) = self.failing(jail, now, (network, client));
         let mut on = super::JailView(jail).bans_on(network);
         let bans: Vec<Standing> = on.by_ref().take(MOST).cloned().collect();
         let exempt = jail.exempt_failure(&self.never, network, now);
@@ -121,28 +119,33 @@ impl Warden {
         }
     }
 
+    /// Those who failed last, and how many others did. A prefix may hold all that a jail
+    /// counts, so no more is gathered than is told.
     fn failing(
         &self,
         jail: &Jail,
         now: Timestamp,
         (network, client): (Network, Network),
-    ) -> Vec<Failing> {
+    ) -> (Vec<Failing>, usize) {
         let find_time = jail.rules.limits.find_time;
         let oldest = before(now, find_time);
-        let counted = jail.counts.each(network, client);
-        let failing = counted.filter_map(|(network, times, is_held)| {
+        let (mut last, mut more) = (BTreeMap::new(), 0);
+        for (network, times, is_held) in jail.counts.each(network, client) {
+            let Some(newest) = times.last().filter(|at| **at >= oldest) else { continue };
+            last.insert((*newest, network), (times, is_held));
+            if last.len() > MOST {
+                last.pop_first();
+                more += 1;
+            }
+        }
+        let failing = last.into_iter().filter_map(|((_, network), (times, is_held))| {
             let times: Vec<_> = times.iter().copied().filter(|at| *at >= oldest).collect();
             let until = after(*times.first()?, find_time);
             let waits = self.waits(jail, network, is_held);
-            Some(Failing {
-                needed: self.needed(jail, now, network, times.len()),
-                network,
-                times,
-                until,
-                waits,
-            })
+            let needed = self.needed(jail, now, network, times.len());
+            Some(Failing { network, times, needed, until, waits })
         });
-        failing.collect()
+        (failing.collect(), more)
     }
 
     /// How many more failures are a ban: of one who was banned before, one counts as several.

@@ -30,6 +30,7 @@ mod pressure;
 mod restarts;
 mod services;
 mod shipped;
+mod top;
 mod tries;
 mod troubles;
 mod why;

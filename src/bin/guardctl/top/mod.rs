@@ -31,6 +31,11 @@ use view::{View, Wish};
 const SECOND: Duration = Duration::from_secs(1);
 /// All bans are asked for so often, so that what was missed is mended.
 const BANS_AGAIN: Duration = Duration::from_secs(30);
+/// Of more bans only those are shown that begin from now on: nobody reads the others, and
+/// guard has better things to do than to write them all down again and again.
+const MOST_BANS: u64 = 20_000;
+/// So much that guard told is taken in before it is drawn again.
+const AT_ONCE: usize = 1024;
 /// A key waits so long at most.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -47,7 +52,7 @@ pub(crate) fn run(socket: &Path) -> Result<Outcome, Failure> {
                        `guardctl status --json` and `guardctl watch --json`";
         return Err(Failure::Usage(message.to_owned()));
     };
-    let (tell, told) = sync_channel(1024);
+    let (tell, told) = sync_channel(AT_ONCE);
     spawn(socket, &tell, ask_again_and_again)?;
     spawn(socket, &tell, watch)?;
     let mut screen = Screen { view: View::new(), zone: TimeZone::system(), told, tell };
@@ -65,7 +70,7 @@ struct Screen {
 impl Screen {
     fn run(&mut self, terminal: &mut Terminal, socket: &Path, stop: &AtomicBool) -> io::Result<()> {
         while !stop.load(Ordering::Relaxed) {
-            for told in self.told.try_iter() {
+            for told in self.told.try_iter().take(AT_ONCE) {
                 match told {
                     Ok(reply) => self.view.hear(reply),
                     Err(why) => self.view.lost = Some(why),
@@ -128,19 +133,28 @@ fn ask_again_and_again(socket: &Path, tell: &SyncSender<Told>) {
 fn ask_until_lost(mut client: Client, tell: &SyncSender<Told>) -> ClientError {
     let mut all_at: Option<Instant> = None;
     loop {
-        let mut requests = vec![Request::Status { jail: None }];
-        if all_at.is_none_or(|at| at.elapsed() >= BANS_AGAIN) {
+        let status = match client.ask(Request::Status { jail: None }) {
+            Ok(status) => status,
+            Err(error) => return error,
+        };
+        let bans = bans(&status);
+        // If nobody is there any more, the process is about to end.
+        let _ = tell.send(Ok(status));
+        if bans <= MOST_BANS && all_at.is_none_or(|at| at.elapsed() >= BANS_AGAIN) {
             all_at = Some(Instant::now());
-            requests.push(Request::Banned { network: None });
-        }
-        for request in requests {
-            match client.ask(request) {
-                // If nobody is there any more, the process is about to end.
-                Ok(reply) => drop(tell.send(Ok(reply))),
+            match client.ask(Request::Banned { network: None }) {
+                Ok(all) => drop(tell.send(Ok(all))),
                 Err(error) => return error,
             }
         }
         thread::sleep(SECOND);
+    }
+}
+
+fn bans(status: &Reply) -> u64 {
+    match status {
+        Reply::Status(overview) => overview.jails.iter().map(|jail| jail.banned_now).sum(),
+        _ => 0,
     }
 }
 
