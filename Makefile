@@ -1,5 +1,5 @@
 # What one does with guard's sources. Each target is a script in scripts/, whose head says more.
-.PHONY: help up down demo test soak fuzz audit bench images readme clean
+.PHONY: help up down demo test soak chaos fuzz audit bench images readme clean
 
 help: ## show this
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
@@ -18,6 +18,9 @@ test: ## format, lints and all tests: plain ones, root's, and those with Docker 
 
 soak: ## whether every line is judged exactly once, whatever happens meanwhile (SECONDS, 60; as root)
 	@scripts/soak.sh $(or $(SECONDS),60)
+
+chaos: ## flush, delete and reorder guard's rules at random while bans come and go; measure the holes (SECONDS for each backend, 60; as root)
+	@scripts/chaos.sh $(or $(SECONDS),60)
 
 fuzz: ## hostile lines, regexes, filter files and labels, made up by a fuzzer (SECONDS for each target, 60)
 	@scripts/fuzz.sh $(or $(SECONDS),60)

@@ -1,9 +1,12 @@
 //! guard: the daemon. Reads its settings from the environment and runs until a
-//! signal. Exit codes: 0 done, 64 wrong settings, 70 internal, 77 no permission.
+//! signal. `guard cleanup` takes away what one that is gone has left in the firewall.
+//! Exit codes: 0 done, 1 not all could be cleaned up, 64 wrong settings, 70 internal,
+//! 77 no permission.
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
+use guard::daemon::cleanup::Whose;
 use guard::daemon::log;
 use guard::daemon::settings::Settings;
 use tokio::signal::unix::{SignalKind, signal};
@@ -14,16 +17,21 @@ const EX_USAGE: u8 = 64;
 const EX_SOFTWARE: u8 = 70;
 
 fn main() -> ExitCode {
-    match std::env::args().nth(1).as_deref() {
-        None => {}
-        Some("--version" | "-V") => {
+    let arguments: Vec<String> =
+        std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        [] => {}
+        ["--version" | "-V"] => {
             println!("guard {}", env!("CARGO_PKG_VERSION"));
             return ExitCode::SUCCESS;
         }
-        Some(argument) => {
+        ["cleanup"] => return clean_up(Whose::OfTheDead),
+        ["cleanup", "--force"] => return clean_up(Whose::Anybodys),
+        ["cleanup", argument, ..] | [argument, ..] => {
             eprintln!(
-                "guard: takes no arguments (got `{argument}`): it is set up by GUARD_ variables; \
-                 the commands are guardctl's"
+                "guard: knows no argument `{argument}`: it is set up by GUARD_ variables, and \
+                 `guard cleanup [--force]` takes away what a guard that is gone has left in the \
+                 firewall; all other commands are guardctl's"
             );
             return ExitCode::from(EX_USAGE);
         }
@@ -67,6 +75,30 @@ fn main() -> ExitCode {
             ExitCode::from(EX_SOFTWARE)
         }
     }
+}
+
+/// Says what was taken away.
+fn clean_up(whose: Whose) -> ExitCode {
+    let removed = match guard::daemon::cleanup::clean_up(whose) {
+        Ok(removed) => removed,
+        Err(another) => {
+            eprintln!("guard: {another}; --force does it all the same");
+            return ExitCode::FAILURE;
+        }
+    };
+    for what in &removed.removed {
+        println!("removed {what}");
+    }
+    for what in &removed.failed {
+        eprintln!("guard: {what}");
+    }
+    if !removed.failed.is_empty() {
+        return ExitCode::FAILURE;
+    }
+    if removed.removed.is_empty() {
+        println!("nothing of guard's is in the firewall");
+    }
+    ExitCode::SUCCESS
 }
 
 /// Ready when SIGTERM or SIGINT comes.

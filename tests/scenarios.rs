@@ -491,6 +491,7 @@ fn show_news(news: &News) -> String {
             let dry = if *dry_run { " (dry run)" } else { "" };
             format!("unbanned {jail} {network}{}{dry}", if *by_hand { " by hand" } else { "" })
         }
+        News::Reaches { jail, network, .. } => format!("reaches {jail} {network}"),
         News::JailStarted { jail } => format!("started {jail}"),
         News::JailStopped { jail } => format!("stopped {jail}"),
         News::Repaired { what } => format!("repaired {what}"),

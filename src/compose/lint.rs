@@ -322,6 +322,7 @@ fn container(service: &Service, own: bool) -> Container {
         created: Timestamp::UNIX_EPOCH,
         started: None,
         running: true,
+        pid: None,
         tty: service.tty,
         log_driver: service.log_driver.as_ref().map_or("json-file", |(name, _)| name).to_owned(),
         network_mode: service.network_mode.clone(),

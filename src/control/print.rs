@@ -389,6 +389,13 @@ fn watched(event: &Event, zone: &TimeZone) -> String {
             let by_hand = if *by_hand { " (by hand)" } else { "" };
             format!("[{jail}] {GOOD}Unban {network}{GOOD:#}{by_hand}{dry}")
         }
+        News::Reaches { jail, network, cause } => {
+            let cause = cause.as_deref().unwrap_or("the cause is not known");
+            format!(
+                "{BAD}[{jail}] {network} is banned, but still reaches it:{BAD:#} {}",
+                escape(cause)
+            )
+        }
         News::JailStarted { jail } => format!("[{jail}] Jail started"),
         News::JailStopped { jail } => format!("[{jail}] Jail stopped"),
         News::Repaired { what } => format!("{WARN}Repaired:{WARN:#} {}", escape(what)),

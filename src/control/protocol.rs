@@ -23,8 +23,9 @@ mod why;
 pub use why::{FailingView, Known, KnownIn, LineOf, Never};
 
 pub use status::{
-    BanView, Counter, EngineView, FirewallView, InForce, JailState, JailStatus, JailSummary,
-    Options, Overview, Refusal, SourceKind, SourceState, SourceStatus, StoreView,
+    BanView, Counter, EngineView, FirewallView, InForce, JailPackets, JailState, JailStatus,
+    JailSummary, Options, Overview, Packets, Refusal, SourceKind, SourceState, SourceStatus,
+    StoreView,
 };
 
 /// The version of the protocol.

@@ -16,8 +16,8 @@ use tokio_util::sync::CancellationToken;
 use super::pump::Report;
 use super::resolver::Resolver;
 use crate::docker::{Engine, Gap, OutputBatch, OutputChoice, OutputNews, OutputStart};
-use crate::files::{FileReader, FileState};
-use crate::filter::{Filter, Hit, Judge, Phase, UseDns, Verdict, Who, ZoneHint};
+use crate::files::{FileReader, FileState, Since};
+use crate::filter::{Dating, Filter, Hit, Judge, Phase, UseDns, Verdict, Who, ZoneHint};
 use crate::journal::JournalState;
 use crate::model::{
     Container, Failure, JailName, Line, Login, Network, Position, Progress, SourceId, Timestamp,
@@ -290,7 +290,7 @@ impl Follower {
                 Track::new(self.judge(), reached)
             });
             if batch.lines.is_empty() && !batch.gone {
-                // The file came by this name through a rename.
+                // Where reading begins, or the file came by this name through a rename.
                 track.reached.move_to(Position::File(batch.place));
                 track.dirty = true;
             }
@@ -317,6 +317,13 @@ impl Follower {
 
     fn judge(&self) -> Judge {
         Judge::new(Arc::clone(&self.filter), self.zone.clone(), self.find_time)
+    }
+
+    /// So far back a file is read that was never read before.
+    pub(super) fn since(&self) -> Since {
+        let now = Timestamp::now();
+        let mut dating = Dating::new(&self.filter, self.zone.clone(), now);
+        Since::new(now, self.oldest(), move |line| dating.date(line))
     }
 
     /// Older lines can't count any more.

@@ -20,13 +20,14 @@ use super::pump::{self, Command, Report};
 use super::start::{Start, located, path_space};
 use super::surroundings::Parts;
 use super::trial::Ground;
+use super::wanted::reach::{self, Paths};
 use super::wanted::{
     Before, FollowerKey, FollowerSpec, Known, Target, Wanted, What, counts, wanted,
 };
-use crate::docker::{Change, Engine};
+use crate::docker::{Change, Engine, EngineInfo};
 use crate::filter::Library;
 use crate::filters::Catalog;
-use crate::firewall;
+use crate::firewall::{self, DockerFirewall};
 use crate::labels::{self, Complaint, Defaults, Severity};
 use crate::model::{
     Container, ContainerId, Event, IgnoreEntry, JailName, Memory, News, SourceId, Timestamp,
@@ -131,6 +132,8 @@ struct Running {
     spec: FollowerSpec,
     /// When its container had been started.
     started: Option<Timestamp>,
+    /// Does it read files by way of a process, which ends with the container?
+    by_process: bool,
     state: watch::Receiver<FollowerState>,
     cancel: CancellationToken,
     /// Its task has ended.
@@ -374,6 +377,7 @@ impl Jails {
         for limit in limits(&engine) {
             tracing::warn!("{limit}");
         }
+        self.parameters.firewall.docker_says(docker_firewall(info));
         self.engine = EngineState::Connected(engine);
     }
 
@@ -453,9 +457,12 @@ impl Jails {
     /// Brings jails and followers to what the containers ask for now.
     async fn reconcile(&mut self) {
         let own = self.own().cloned();
-        let wanted = wanted(&self.containers, &self.before, |container, path| {
+        let mut wanted = wanted(&self.containers, &self.before, |container, path| {
             located(container, own.as_ref(), path)
         });
+        let rootless = self.engine.engine().is_some_and(|engine| engine.info().rootless);
+        let paths = Paths { rootless, networks: &self.surroundings.networks };
+        reach::refuse(&mut wanted, &self.containers, paths);
         self.tell_complaints(&wanted.complaints);
         self.tell_jails(&wanted).await;
         self.tell_names();
@@ -526,7 +533,12 @@ impl Jails {
     fn stop_followers(&mut self, wanted: &BTreeMap<FollowerKey, FollowerSpec>) {
         for (key, running) in &self.followers {
             let wanted = wanted.get(key).is_some_and(|spec| spec.same_as(&running.spec));
-            if !wanted {
+            let container = self.containers.get(&running.spec.container);
+            let restarted = running.by_process
+                && container.is_some_and(|known| {
+                    known.container.running && known.container.started != running.started
+                });
+            if !wanted || restarted {
                 running.cancel.cancel();
             }
         }
@@ -550,16 +562,22 @@ impl Jails {
         let output = before.unwrap_or_default();
         let (state, states) = watch::channel(FollowerState { output, ..FollowerState::default() });
         let cancel = self.parameters.cancel.child_token();
+        let space = path_space(&container, self.own());
+        let by_process = match &spec.what {
+            What::Files(patterns) => patterns.iter().any(|path| space.needs_process(path)),
+            What::Output(_) | What::Journal(_) => false,
+        };
         let running = Running {
             spec: spec.clone(),
             started: container.started,
+            by_process,
             state: states,
             cancel: cancel.clone(),
             ended: false,
             died: false,
         };
         let start = Start {
-            space: path_space(&container, self.own()),
+            space,
             zone: self.parameters.zone.clone(),
             reports: self.parameters.reports.clone(),
             jail: key.jail.clone(),
@@ -618,16 +636,15 @@ impl Jails {
         if let Target::Output(id) = &key.target
             && !self.containers.contains_key(id)
         {
-            self.forget_output(&key.jail, id).await;
+            self.forget(&key.jail, SourceId::Output(id.clone())).await;
         }
         if !self.parameters.cancel.is_cancelled() && self.is_informed() {
             self.reconcile().await;
         }
     }
 
-    /// A container's output is gone with the container.
-    async fn forget_output(&mut self, jail: &JailName, id: &ContainerId) {
-        let source = SourceId::Output(id.clone());
+    /// A source is gone with its container.
+    async fn forget(&mut self, jail: &JailName, source: SourceId) {
         if let Some(came) = self.came.get_mut(jail) {
             came.remove(&source);
         }
@@ -636,20 +653,19 @@ impl Jails {
             self.parameters.reports.send(Report::SourceGone { jail: jail.clone(), source }).await;
     }
 
-    /// Places in the output of containers that are gone, and that nobody reads.
+    /// Places in the output, and in files of their own, of containers that are gone, and
+    /// that nobody reads.
     async fn forget_old_outputs(&mut self) {
         let mut gone = Vec::new();
         for (jail, came) in &self.came {
             for source in came.keys() {
-                if let SourceId::Output(id) = source
-                    && !self.containers.contains_key(id)
-                {
-                    gone.push((jail.clone(), id.clone()));
+                if owner(source).is_some_and(|id| !self.containers.contains_key(&id)) {
+                    gone.push((jail.clone(), source.clone()));
                 }
             }
         }
-        for (jail, id) in gone {
-            self.forget_output(&jail, &id).await;
+        for (jail, source) in gone {
+            self.forget(&jail, source).await;
         }
     }
 
@@ -661,6 +677,30 @@ impl Jails {
     }
 }
 
+/// What the engine says of its own firewall.
+fn docker_firewall(info: &EngineInfo) -> DockerFirewall {
+    match info.firewall_backend.as_deref() {
+        Some(backend) if backend.starts_with("nftables") => DockerFirewall::Nftables,
+        Some(_) => DockerFirewall::Iptables,
+        None if info.tells_firewall() => DockerFirewall::Off,
+        None => DockerFirewall::Unsaid,
+    }
+}
+
+/// The container without which a source is not there.
+fn owner(source: &SourceId) -> Option<ContainerId> {
+    const ID: usize = 64;
+    match source {
+        SourceId::Output(id) => Some(id.clone()),
+        // In its layer, not on a mount.
+        SourceId::File(path) => {
+            let (id, _) = path.split_once(":/")?;
+            (id.len() == ID).then(|| ContainerId(id.into()))
+        }
+        SourceId::Journal => None,
+    }
+}
+
 /// What an engine's set-up keeps guard from doing, and what to do about it.
 fn limits(engine: &Engine) -> Vec<String> {
     let info = engine.info();
@@ -669,14 +709,6 @@ fn limits(engine: &Engine) -> Vec<String> {
         limits.push(
             "Docker is rootless: its containers' traffic does not pass the host's firewall, so bans \
              have no effect on it; run the services on a Docker that root runs"
-                .to_owned(),
-        );
-    }
-    if info.firewall_backend.as_deref().is_some_and(|backend| backend.starts_with("nftables")) {
-        limits.push(
-            "Docker's firewall backend is nftables, which has no DOCKER-USER chain: this version of \
-             guard can ban only where that chain is; set \"firewall-backend\": \"iptables\" in \
-             /etc/docker/daemon.json"
                 .to_owned(),
         );
     }

@@ -15,6 +15,8 @@
 //! Every channel is bounded, and no reader of a log ever waits for the kernel
 //! or the disk: orders and records are merged where they wait.
 
+mod alone;
+pub mod cleanup;
 mod evidence;
 mod follow;
 mod jails;
@@ -22,6 +24,7 @@ mod lists;
 pub mod log;
 mod names;
 mod operator;
+mod proof;
 mod pump;
 mod resolver;
 pub mod settings;
@@ -41,6 +44,8 @@ use tokio::sync::{Semaphore, broadcast, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use self::alone::Alone;
+pub use self::alone::AnotherGuard;
 use self::pump::Outboxes;
 use self::settings::Settings;
 use crate::control::fail2ban;
@@ -68,6 +73,9 @@ pub enum Fatal {
     /// The socket can't be had.
     #[error(transparent)]
     Socket(#[from] BindError),
+    /// Another guard keeps this host's firewall.
+    #[error(transparent)]
+    Another(#[from] AnotherGuard),
     /// A task that everything hangs on ended by itself.
     #[error("the {0} task died, which is a defect of guard's")]
     Died(&'static str),
@@ -82,7 +90,7 @@ impl Fatal {
             {
                 77
             }
-            Fatal::Store(..) | Fatal::Socket(_) | Fatal::Died(_) => 70,
+            Fatal::Store(..) | Fatal::Socket(_) | Fatal::Another(_) | Fatal::Died(_) => 70,
         }
     }
 }
@@ -109,6 +117,7 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Resu
     tokio::pin!(shutdown);
     // First: where another guard runs, nothing of its may be touched.
     let server = Server::bind(&settings.socket).await?;
+    let _alone = Alone::claim()?;
     let fail2ban = match &settings.fail2ban_socket {
         Some(path) => Some(fail2ban::server::Server::bind(path).await?),
         None => None,
@@ -167,7 +176,9 @@ impl Core {
         let (events, _) = broadcast::channel::<Event>(1024);
         // Keyed anew in each process.
         let of_warden = settings.of_warden(RandomState::new().hash_one(0));
-        let mut warden = Warden::new(Timestamp::now(), memory.clone(), of_warden.clone());
+        let now = Timestamp::now();
+        let mut warden = Warden::new(now, memory.clone(), of_warden.clone());
+        warden.handle_ssh_peers(now, ssh::at_start(&settings.protect_ssh));
         let first = pump::drain(&mut warden);
         store.write(first.records);
         let restored = warden.jails().map(JailView::banned_now).sum::<usize>();

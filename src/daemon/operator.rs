@@ -10,12 +10,13 @@ use tokio::sync::{Semaphore, mpsc};
 
 use super::follow::gap_words;
 use super::jails::{AskJails, EngineState, FollowerView};
+use super::proof::{self, Evidence};
 use super::pump::Ask;
 use super::trial::Wish;
 use crate::control::protocol::{
-    BanRefused, BanView, Counter, EngineView, FirewallView, Health, InForce, JailState, JailStatus,
-    JailSummary, Options, Overview, Refusal, RefusedKind, Reply, Request, SourceKind, SourceState,
-    SourceStatus, StoreView, Which,
+    BanRefused, BanView, Counter, EngineView, FirewallView, Health, InForce, JailPackets,
+    JailState, JailStatus, JailSummary, Options, Overview, Packets, Refusal, RefusedKind, Reply,
+    Request, SourceKind, SourceState, SourceStatus, StoreView, Which,
 };
 use crate::control::server::Asked;
 use crate::files::FileStatus;
@@ -67,6 +68,8 @@ struct Judged {
     banned: u64,
     options: Options,
     warnings: Vec<String>,
+    /// Whom its bans do not keep out.
+    reaching: Vec<Network>,
     dropped: Vec<Counter>,
 }
 
@@ -148,10 +151,12 @@ impl Operator {
 
     async fn overview(&self) -> Result<Reply, Stopping> {
         let judged = self.warden.look(|warden| warden.jails().map(judged).collect::<Vec<_>>());
+        let packets = self.firewall.packets().await;
         let mut summaries = Vec::new();
         for jail in judged.await.ok_or(Stopping)? {
             let watched = self.watched(&jail.name).await?;
-            summaries.push(self.summary(jail, &watched));
+            let packets = packets.as_ref().and_then(|all| all.get(&jail.name)).copied();
+            summaries.push(self.summary(jail, &watched, packets));
         }
         let complaints = self.jails.look(|jails| jails.complaints().to_vec());
         let limits = self.jails.look(|jails| [jails.limits(), jails.list_troubles()].concat());
@@ -167,6 +172,7 @@ impl Operator {
                 healthy: firewall.healthy,
                 problems: firewall.problems.clone(),
                 repairs: firewall.repairs,
+                heard: firewall.heard,
             },
             store: StoreView {
                 path: store.path.display().to_string(),
@@ -192,10 +198,16 @@ impl Operator {
         }))
     }
 
-    fn summary(&self, jail: Judged, watched: &Watched) -> JailSummary {
+    fn summary(
+        &self,
+        jail: Judged,
+        watched: &Watched,
+        packets: Option<firewall::JailPackets>,
+    ) -> JailSummary {
         JailSummary {
             state: state(&jail, watched),
-            warnings: self.warnings(&jail, watched),
+            warnings: self.warnings(&jail, watched, packets),
+            packets: packets.map(packets_view),
             service: jail.service.to_string(),
             found: jail.found,
             failed_now: jail.failed_now,
@@ -222,7 +234,12 @@ impl Operator {
     }
 
     /// All that is wrong with a jail, a sentence each.
-    fn warnings(&self, jail: &Judged, watched: &Watched) -> Vec<String> {
+    fn warnings(
+        &self,
+        jail: &Judged,
+        watched: &Watched,
+        packets: Option<firewall::JailPackets>,
+    ) -> Vec<String> {
         let firewall = self.firewall.status().borrow().clone();
         let mut warnings = jail.warnings.clone();
         warnings.extend(watched.complaints.iter().map(Complaint::one_line));
@@ -247,6 +264,10 @@ impl Operator {
                 if let FileStatus::Refused(why) | FileStatus::Unreachable(why) = &file.status {
                     warnings.push(format!("{} in {}: {why}", file.shown, follower.container));
                 }
+                if let Some(why) = &file.last_gap {
+                    let (shown, container) = (&file.shown, &follower.container);
+                    warnings.push(format!("{shown} in {container}: lines may be lost: {why}"));
+                }
             }
             if state.given_up > 0 {
                 warnings.push(format!(
@@ -270,6 +291,10 @@ impl Operator {
         if let Some(chain) = firewall.jails.get(&jail.name) {
             warnings.extend(chain.problems.iter().cloned());
         }
+        let evidence =
+            Evidence { jail: &jail.name, options: &jail.options, firewall: &firewall, packets };
+        let reaching = jail.reaching.iter();
+        warnings.extend(reaching.map(|who| proof::sentence(*who, &evidence.cause(*who))));
         warnings
     }
 
@@ -290,10 +315,13 @@ impl Operator {
         let watched = self.watched(&name).await?;
         let asked = name.clone();
         let written = self.jails.look(move |jails| jails.written(&asked)).await.ok_or(Stopping)?;
+        let packets = self.firewall.packets().await;
+        let packets = packets.as_ref().and_then(|all| all.get(&name)).copied();
         let firewall = self.firewall.status().borrow().clone();
         Ok(Reply::Jail(Box::new(JailStatus {
             state: state(&jail, &watched),
-            warnings: self.warnings(&jail, &watched),
+            warnings: self.warnings(&jail, &watched, packets),
+            packets: packets.map(packets_view),
             service: jail.service.to_string(),
             sources: watched.followers.iter().flat_map(sources).collect(),
             failed_now: jail.failed_now,
@@ -463,6 +491,7 @@ fn judged(jail: JailView<'_>) -> Judged {
             .map(|hidden| format!("{} ({} times). {}", hidden.what(), hidden.count, hidden.cure()))
             .chain(held(jail.held()))
             .collect(),
+        reaching: jail.reaching().collect(),
         dropped: [
             count("failures of addresses that are never banned", jail.ignored()),
             count("addresses with one failure, forgotten for want of room", dropped.once),
@@ -517,6 +546,15 @@ fn lifted(ban: &Ban) -> BanView {
     BanView::new(ban, InForce::Yes)
 }
 
+fn packets_view(packets: firewall::JailPackets) -> JailPackets {
+    let view = |packets: firewall::Packets| Packets {
+        refused: packets.refused,
+        replies_dropped: packets.replies_dropped,
+        passed: packets.passed,
+    };
+    JailPackets { ipv4: view(packets.v4), ipv6: view(packets.v6) }
+}
+
 fn refusal(complaint: &Complaint) -> Refusal {
     Refusal {
         container: complaint.container.clone(),
@@ -546,7 +584,16 @@ fn sources(follower: &FollowerView) -> Vec<SourceStatus> {
             }
         };
         let source = SourceStatus::new(file.shown.clone(), SourceKind::File);
-        SourceStatus { state, reason, behind: file.behind, ..source }
+        SourceStatus {
+            state,
+            reason,
+            behind: file.behind,
+            behind_seconds: file.behind_seconds,
+            gaps: file.gaps,
+            cut_lines: file.cut_lines,
+            cut_bytes: file.cut_bytes,
+            ..source
+        }
     });
     files.collect()
 }

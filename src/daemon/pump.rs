@@ -11,6 +11,8 @@ use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::evidence::Evidence;
+use super::proof;
+use crate::control::protocol::Options;
 use crate::firewall::{self, Order, Told};
 use crate::model::{
     Address, Ban, Event, Failure, JailName, JailRules, Login, Memory, Network, News, Progress,
@@ -244,8 +246,28 @@ impl Pump {
             self.store.write(records);
         }
         for event in events {
-            announce(&self.events, event);
+            match event.news {
+                News::Reaches { jail, network, .. } => self.explain(event.at, jail, network),
+                _ => announce(&self.events, event),
+            }
         }
+    }
+
+    /// Tells of a ban that does not work, when the likeliest cause is known: the
+    /// firewall is asked for it, and nothing waits for the answer.
+    fn explain(&self, at: Timestamp, jail: JailName, network: Network) {
+        let Some(view) = self.warden.jail(&jail) else { return };
+        let options = Options::from(view.rules().as_ref());
+        let (firewall, events) = (Arc::clone(&self.firewall), self.events.clone());
+        tokio::spawn(async move {
+            let packets = firewall.packets().await;
+            let packets = packets.map(|all| all.get(&jail).copied().unwrap_or_default());
+            let status = firewall.status().borrow().clone();
+            let evidence =
+                proof::Evidence { jail: &jail, options: &options, firewall: &status, packets };
+            let cause = Some(evidence.cause(network));
+            announce(&events, Event { at, news: News::Reaches { jail, network, cause } });
+        });
     }
 
     fn report(&mut self, report: Report) {
@@ -439,6 +461,13 @@ pub(crate) fn announce(watchers: &broadcast::Sender<Event>, event: Event) {
         }
         News::Trouble { what, over: true } => {
             tracing::info!(event = "trouble", what, over = true, "well again: {what}");
+        }
+        News::Reaches { jail, network, cause } => {
+            let cause = cause.as_deref().unwrap_or("the cause is not known");
+            tracing::error!(
+                event = "reaches", %jail, ip = %network, cause,
+                "[{jail}] {}", proof::sentence(*network, cause)
+            );
         }
     }
     // Nobody may be watching.

@@ -210,6 +210,7 @@ impl Reader {
                     ("auto", BackendChoice::Auto),
                     ("ipset", BackendChoice::Ipset),
                     ("iptables", BackendChoice::Iptables),
+                    ("nftables", BackendChoice::Nftables),
                 ],
             ),
             ipv6: self.choice(
@@ -487,6 +488,18 @@ mod tests {
         assert_eq!(settings.log_format, LogFormat::Text);
         assert_eq!((settings.pardon, settings.ban_burst), (Duration::from_secs(600), 200));
         assert_eq!((settings.history, settings.recidive), (90 * DAY, false));
+    }
+
+    #[test]
+    fn each_backend_can_be_chosen() {
+        for (name, backend) in [
+            ("auto", BackendChoice::Auto),
+            ("ipset", BackendChoice::Ipset),
+            ("iptables", BackendChoice::Iptables),
+            ("nftables", BackendChoice::Nftables),
+        ] {
+            assert_eq!(read(&[("GUARD_FIREWALL", name)]).unwrap().firewall.backend, backend);
+        }
     }
 
     #[test]

@@ -4,7 +4,9 @@
 //! Attackers have connections too while they try passwords, but sshd ends those after
 //! `LoginGraceTime`, 120 s unless changed. So only a connection that is older counts, by
 //! guard's own looks at the kernel's table, for the kernel tells no connection's age. The
-//! socket's inode tells one connection from the next with the same ports.
+//! socket's inode tells one connection from the next with the same ports. Those that are
+//! there when guard starts count at once: whoever restarts guard is logged in, and an
+//! attacker's connection among them is ended by sshd soon.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -36,6 +38,14 @@ struct Seen {
     rest: (u16, u16, u64),
 }
 
+/// The peers of the connections that are there at guard's start.
+pub(crate) fn at_start(settings: &ProtectSsh) -> BTreeSet<Address> {
+    if settings.ports.is_empty() {
+        return BTreeSet::new();
+    }
+    connections(&settings.ports).into_iter().map(|seen| seen.peer).collect()
+}
+
 /// Tells the warden who has long had an SSH connection, whenever that changes.
 pub(crate) async fn watch(
     settings: ProtectSsh,
@@ -46,15 +56,17 @@ pub(crate) async fn watch(
         return;
     }
     let look = LOOK.min(settings.grace / 2).max(Duration::from_secs(1));
-    let mut known: BTreeMap<Seen, Instant> = BTreeMap::new();
-    let mut told = BTreeSet::new();
+    let mut known: BTreeMap<Seen, Option<Instant>> = BTreeMap::new();
+    known.extend(connections(&settings.ports).into_iter().map(|seen| (seen, None)));
+    // What was told at the start may be another by now.
+    let mut told = None;
     loop {
         let ports = settings.ports.clone();
         let looked = tokio::task::spawn_blocking(move || connections(&ports));
         let Some(Ok(now)) = cancel.run_until_cancelled(looked).await else { return };
         let peers = settled(&mut known, now, Instant::now(), settings.grace);
-        if peers != told {
-            told.clone_from(&peers);
+        if told.as_ref() != Some(&peers) {
+            told = Some(peers.clone());
             // The warden ends only after its askers did.
             let _ = commands.send(Command::SshPeers(peers)).await;
         }
@@ -65,19 +77,21 @@ pub(crate) async fn watch(
     }
 }
 
-/// The peers of the connections that were there `grace` ago, and are.
+/// The peers of the connections that were there `grace` ago, and are; of those known
+/// without a time the beginning is long ago.
 fn settled(
-    known: &mut BTreeMap<Seen, Instant>,
+    known: &mut BTreeMap<Seen, Option<Instant>>,
     now: Vec<Seen>,
     at: Instant,
     grace: Duration,
 ) -> BTreeSet<Address> {
     let before = std::mem::take(known);
     known.extend(now.into_iter().map(|seen| {
-        let since = before.get(&seen).copied().unwrap_or(at);
+        let since = before.get(&seen).copied().unwrap_or(Some(at));
         (seen, since)
     }));
-    let is_old = |since: &Instant| at.duration_since(*since) >= grace;
+    let is_old =
+        |since: &Option<Instant>| since.is_none_or(|since| at.duration_since(since) >= grace);
     known.iter().filter(|(_, since)| is_old(since)).map(|(seen, _)| seen.peer).collect()
 }
 
@@ -163,6 +177,11 @@ mod tests {
         assert_eq!(look(200, &[seen(2)]), 0, "another connection from the same port");
         assert_eq!(look(290, &[]), 0);
         assert_eq!(look(310, &[seen(2)]), 0, "it was gone");
+        let mut known = BTreeMap::from([(seen(1), None)]);
+        let mut look = |now: &[Seen]| settled(&mut known, now.to_vec(), start, grace).len();
+        assert_eq!(look(&[seen(1), seen(2)]), 1, "it was there at the start");
+        assert_eq!(look(&[seen(2)]), 0);
+        assert_eq!(look(&[seen(1)]), 0, "another one by now");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::follow::{Came, Follower, FollowerState};
 use super::pump::Report;
 use super::wanted::{FollowerSpec, What};
 use crate::docker::{Engine, OutputChoice, mounts};
-use crate::files::{FileReader, PathSpace, SpaceMount};
+use crate::files::{ContainerProcess, FileReader, PathSpace, SpaceMount};
 use crate::journal::{JournalFolders, JournalReader};
 use crate::labels::StreamChoice;
 use crate::model::{Container, JailName};
@@ -62,7 +62,9 @@ impl Start {
                 follower.output(self.engine, self.container, choice.into(), known).await
             }
             What::Files(patterns) => {
-                let reader = FileReader::new(self.space, patterns, self.came.clone());
+                let reader = FileReader::new(self.space, patterns, self.came.clone())
+                    .encoded(self.spec.jail.log_encoding)
+                    .since(follower.since());
                 follower.files(reader, &self.came).await
             }
             What::Journal(terms) => {
@@ -131,7 +133,9 @@ pub(super) fn path_space(container: &Container, own: Option<&Container>) -> Path
         here: mount.here,
         remedy: mount.remedy,
     });
-    PathSpace::new(mounts.collect())
+    let process =
+        container.pid.map(|pid| ContainerProcess { pid, container: container.id.0.to_string() });
+    PathSpace::new(mounts.collect()).with_process(process)
 }
 
 /// Where the mount with the files of a pattern lies on the host; a path on no
@@ -148,5 +152,7 @@ pub(super) fn located(container: &Container, own: Option<&Container>, pattern: &
         .into_iter()
         .filter(|mount| covers(&mount.destination))
         .max_by_key(|mount| mount.destination.len())
+        // A tmpfs is the container's alone, too.
+        .filter(|mount| !mount.host.is_empty())
         .map_or_else(|| format!("{}:", container.id), |mount| mount.host)
 }

@@ -10,6 +10,8 @@ use crate::model::{
     ServiceId,
 };
 
+pub(crate) mod reach;
+
 /// A container, and what its labels say.
 pub(crate) struct Known {
     pub(crate) container: Container,
@@ -90,6 +92,7 @@ impl FollowerSpec {
             && Arc::ptr_eq(&self.jail.filter, &other.jail.filter)
             && self.jail.limits.find_time == other.jail.limits.find_time
             && self.jail.log_zone == other.jail.log_zone
+            && self.jail.log_encoding == other.jail.log_encoding
     }
 }
 

@@ -48,6 +48,7 @@ pub(super) fn container(told: models::ContainerInspectResponse, prefix: &str) ->
         created: told.created.and_then(|text| time(&text)).unwrap_or(Timestamp::UNIX_EPOCH),
         started: state.started_at.and_then(|text| time(&text)),
         running,
+        pid: state.pid.and_then(|pid| u32::try_from(pid).ok()).filter(|pid| running && *pid > 0),
         tty: config.tty.unwrap_or(false),
         log_driver: host
             .log_config
@@ -100,6 +101,7 @@ pub(super) fn listed(told: models::ContainerSummary, prefix: &str) -> Option<Con
             .unwrap_or(Timestamp::UNIX_EPOCH),
         started: None,
         running: told.state.is_some_and(is_running),
+        pid: None,
         tty: false,
         log_driver: String::new(),
         network_mode: cut(
@@ -162,7 +164,11 @@ fn network(told: models::Network) -> Option<DockerNetwork> {
             .extend(gateway.or_else(|| if lan { None } else { first_address(subnet?) }));
         network.subnets.extend(subnet.filter(|_| !lan));
     }
-    (!network.subnets.is_empty() || !network.gateways.is_empty()).then_some(network)
+    if !lan && network.subnets.is_empty() {
+        // No subnets is the sign of a LAN.
+        network.subnets.extend(network.gateways.iter().copied().map(Network::from));
+    }
+    (lan || !network.subnets.is_empty()).then_some(network)
 }
 
 fn first_address(subnet: Network) -> Option<Address> {
@@ -373,6 +379,7 @@ mod tests {
             net("bridge", "172.17.0.0/16", None),
             net("macvlan", "192.168.1.0/24", Some("192.168.1.1")),
             net("overlay", "fd00::/64", Some("fd00::9")),
+            net("ipvlan", "192.168.2.0/24", None),
             net("null", "nonsense", None),
         ]);
         let text: Vec<String> = shown
@@ -390,6 +397,7 @@ mod tests {
             text,
             [
                 r#"bridge Some("172.17.0.0/16") Some("172.17.0.1")"#,
+                "ipvlan None None",
                 r#"macvlan None Some("192.168.1.1")"#,
                 r#"overlay Some("fd00::/64") Some("fd00::9")"#,
             ]

@@ -66,7 +66,8 @@ pub struct EngineInfo {
     /// The host's name, as the engine says it.
     pub name: Option<String>,
     /// `iptables`, `nftables`, each perhaps with `+firewalld`; `None`: an engine
-    /// before 28.1, or one whose firewall is off, or `/info` may not be read.
+    /// before 28.1, or one whose firewall is off, or `/info` may not be read
+    /// ([`EngineInfo::tells_firewall`]).
     pub firewall_backend: Option<String>,
     /// Does it run without root? Then its networks are not the host's.
     pub rootless: bool,
@@ -76,6 +77,16 @@ pub struct EngineInfo {
     pub userland_proxy: Option<bool>,
     /// Why `/info` can't be read, if so: a socket proxy without `INFO=1`.
     pub info_refused: Option<String>,
+}
+
+impl EngineInfo {
+    /// Is it an engine that says what its firewall is? Then one that says nothing has
+    /// none.
+    pub fn tells_firewall(&self) -> bool {
+        const SINCE: (u32, u32) = (1, 49);
+        self.info_refused.is_none()
+            && api_number(&self.api_version).is_some_and(|number| number >= SINCE)
+    }
 }
 
 impl Engine {
@@ -282,6 +293,21 @@ mod tests {
         assert_eq!(api_number("1.41"), Some((1, 41)));
         assert!(api_number("1.9") < api_number("1.24"));
         assert_eq!(api_number("new"), None);
+    }
+
+    #[test]
+    fn an_engine_that_says_nothing_of_its_firewall_has_none_or_is_old() {
+        let told = |version: &str, refused: Option<&str>| {
+            let info = EngineInfo {
+                api_version: version.to_owned(),
+                info_refused: refused.map(str::to_owned),
+                ..EngineInfo::default()
+            };
+            info.tells_firewall()
+        };
+        assert!(told("1.49", None) && told("1.51", None));
+        assert!(!told("1.48", None) && !told("", None));
+        assert!(!told("1.51", Some("a proxy without INFO=1")));
     }
 
     #[tokio::test]

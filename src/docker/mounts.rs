@@ -89,7 +89,9 @@ fn reach(mount: &Mount, own: Option<&Container>) -> Option<PathBuf> {
 fn remedy(mount: &Mount, own: Option<&Container>) -> Option<String> {
     if mount.kind == MountKind::Other || mount.source.is_empty() {
         return Some(
-            "guard can only read files on volumes and bind mounts: put the log on one".into(),
+            "put the log on a volume or a bind mount, or add `pid: host` and \
+             `cap_add: [SYS_PTRACE]` to guard's service"
+                .into(),
         );
     }
     own?;
@@ -174,6 +176,7 @@ pub(super) mod tests {
             created: Timestamp::UNIX_EPOCH,
             started: None,
             running: true,
+            pid: None,
             tty: false,
             log_driver: String::new(),
             network_mode: String::new(),
@@ -250,7 +253,7 @@ pub(super) mod tests {
             remedy((MountKind::Volume, "/var/lib/docker/volumes/a/_data", "/l"))
                 .contains("`- /var/lib/docker/volumes:/var/lib/docker/volumes:ro,rslave`")
         );
-        assert!(remedy((MountKind::Other, "", "/l")).contains("put the log on"));
+        assert!(remedy((MountKind::Other, "", "/l")).contains("put the log on a volume"));
         assert!(mount_line("/a b:c").contains("source: \"/a b:c\""));
     }
 

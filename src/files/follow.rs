@@ -7,22 +7,24 @@
 //! is one in the former file, and after a crash its rest is found again by that.
 
 use std::collections::VecDeque;
+use std::io;
 
 use tokio::time::Instant;
 
-use super::generation::{Generation, Turn};
-use super::space::{OpenError, Opened, PathSpace, folder};
-use super::{FileStatus, Pace};
-use crate::model::{FileMark, Line, Mark, SourceId};
+use super::generation::{Cut, Generation, Turn};
+use super::past::{Place, Taken, siblings};
+use super::space::{OpenError, PathSpace};
+use super::{FileState, FileStatus, Pace};
+use crate::model::{FileMark, Line, Mark, SourceId, Timestamp};
 
 /// Most files that one path is waited for at once.
 const MAX_GENERATIONS: usize = 32;
 
-/// Most files of a directory that are looked at to find one that was renamed.
-const MAX_SIBLINGS: usize = 1000;
-
 /// Most files that are looked at to find a copy: those named like the original.
 const MAX_COPIES: usize = 50;
+
+/// Of so many files it is known that they were read.
+const MAX_READ: usize = 64;
 
 /// A path that is followed.
 #[derive(Debug)]
@@ -35,15 +37,53 @@ pub(super) struct Follower {
     pub(super) status: FileStatus,
     /// How many lines of the last turn were judged in an earlier life.
     pub(super) known: usize,
+    /// Was its file there before guard looked?
+    pub(super) is_old: bool,
+    /// It is over, and none of the files beside it may be its own.
+    pub(super) is_gone: bool,
+    pub(super) losses: Losses,
+    /// When everything was read that was there.
+    pub(super) caught_up: Instant,
+    /// The date reached in what was there before.
+    pub(super) reached: Option<Timestamp>,
+    /// When that date was last looked at.
+    pub(super) dated: Option<Instant>,
+    /// There is more to be read at once, though there were no lines.
+    pub(super) has_more: bool,
+    /// The files that were read last: they are not read again under another name.
+    read: VecDeque<FileMark>,
     /// When a copy was last looked for.
     searched: Option<Instant>,
 }
 
+/// What was not read of a path's files.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Losses {
+    /// How often lines may be missing, and why the last time.
+    pub(super) gaps: u64,
+    pub(super) last_gap: Option<String>,
+    /// Lines that were too long, and what was cut off them.
+    pub(super) cut: Cut,
+}
+
 impl Follower {
-    pub(super) fn new(path: String, space: &PathSpace) -> Self {
-        let source = SourceId::File(space.host_path(&path).into());
-        let (generations, status) = (VecDeque::new(), FileStatus::Waiting);
-        Follower { path, source, generations, status, known: 0, searched: None }
+    pub(super) fn new(path: String, space: &PathSpace, now: Instant) -> Self {
+        Follower {
+            source: SourceId::File(space.host_path(&path).into()),
+            path,
+            generations: VecDeque::new(),
+            status: FileStatus::Waiting,
+            known: 0,
+            is_old: false,
+            is_gone: false,
+            losses: Losses::default(),
+            caught_up: now,
+            reached: None,
+            dated: None,
+            has_more: false,
+            read: VecDeque::new(),
+            searched: None,
+        }
     }
 
     /// The path names none of the files any more, or can't be asked.
@@ -54,6 +94,7 @@ impl Follower {
             error => FileStatus::Refused(error.to_string()),
         };
         if error.is_missing() {
+            self.is_old = false;
             self.replace(now);
         }
     }
@@ -64,13 +105,30 @@ impl Follower {
         generation.replaced = None;
         self.generations.push_back(generation);
         self.status = FileStatus::Following;
-        if self.generations.len() > MAX_GENERATIONS {
-            tracing::warn!(
-                path = self.path,
-                "it is replaced faster than it can be read: some of it is lost"
-            );
-            self.generations.pop_front();
+        self.is_gone = false;
+        self.is_old = false;
+        if self.generations.len() > MAX_GENERATIONS
+            && let Some(over) = self.generations.pop_front()
+        {
+            self.note_read(&over);
+            if over.behind() > 0 {
+                self.gap("it is replaced faster than it can be read".to_owned());
+            }
         }
+    }
+
+    /// This file is not read here any longer.
+    pub(super) fn note_read(&mut self, generation: &Generation) {
+        self.read.push_back(generation.place());
+        if self.read.len() > MAX_READ {
+            self.read.pop_front();
+        }
+    }
+
+    /// The files that are read, or were.
+    pub(super) fn taken(&self) -> Taken {
+        let open = self.generations.iter().map(Generation::identity).collect();
+        Taken { open, read: self.read.iter().copied().collect() }
     }
 
     /// The path still names the file that it named before.
@@ -79,6 +137,13 @@ impl Follower {
         if let Some(newest) = self.generations.back_mut() {
             newest.replaced = None;
         }
+    }
+
+    /// Lines may be missing.
+    pub(super) fn gap(&mut self, why: String) {
+        tracing::warn!(path = self.path, "lines may be lost: {why}");
+        self.losses.gaps += 1;
+        self.losses.last_gap = Some(why);
     }
 
     fn replace(&mut self, now: Instant) {
@@ -97,6 +162,7 @@ impl Follower {
     ) -> (Vec<Line>, bool) {
         let mut lines = Vec::new();
         let mut index = 0;
+        self.has_more = false;
         // A file may be truncated as fast as it is read: not more than once a turn.
         let mut truncated = false;
         while let Some(generation) = self.generations.get_mut(index) {
@@ -107,20 +173,26 @@ impl Follower {
                     self.truncated(index, (space, pace), now, &mut lines);
                     continue;
                 }
+                // A long line, or on its way to the place.
+                Ok(Turn::More) if lines.is_empty() => {
+                    self.has_more = true;
+                    return (lines, live);
+                }
                 Ok(_) => {}
-                Err(error) => self.status = FileStatus::Refused(format!("{}: {error}", self.path)),
+                Err(error) => self.failed(index, &error),
             }
-            if let Some(generation) = self.generations.get_mut(index) {
-                self.known = generation.known(&lines);
-            }
+            self.count(index);
             let is_newest = index + 1 == self.generations.len();
             let finished = lines.is_empty() && self.is_finished(index, pace, now);
             if finished && let Some(mut over) = self.generations.remove(index) {
                 over.finish(&mut lines);
+                self.known += over.take_known();
+                self.note_read(&over);
             }
             if !lines.is_empty() {
                 if !is_newest {
-                    self.place_late_lines(&mut lines);
+                    let older = if finished { index } else { index + 1 };
+                    self.place_late_lines(older, &mut lines);
                 }
                 return (lines, live);
             }
@@ -131,30 +203,58 @@ impl Follower {
                 index += 1;
             }
         }
+        if self.behind() == 0 {
+            (self.caught_up, self.reached) = (now, None);
+        }
         (lines, false)
+    }
+
+    fn failed(&mut self, index: usize, error: &io::Error) {
+        let Some(generation) = self.generations.get_mut(index) else { return };
+        if generation.is_packed() {
+            // Nobody will mend it.
+            let is_told = std::mem::replace(&mut generation.live, true);
+            generation.archived = true;
+            if is_told {
+                return;
+            }
+            self.gap(format!("what was rotated away and packed can't be read: {error}"));
+        } else {
+            self.status = FileStatus::Refused(format!("{}: {error}", self.path));
+        }
+    }
+
+    fn count(&mut self, index: usize) {
+        let Some(generation) = self.generations.get_mut(index) else { return };
+        let cut = generation.take_cut();
+        self.losses.cut.lines += cut.lines;
+        self.losses.cut.bytes += cut.bytes;
+        self.known += generation.take_known();
     }
 
     /// Is the file not to be waited for any longer?
     fn is_finished(&self, index: usize, pace: &Pace, now: Instant) -> bool {
         let generation = &self.generations[index];
         let Some(replaced) = generation.replaced else { return false };
-        now.duration_since(replaced.max(generation.grew)) >= pace.rotate_wait
+        let quiet = now.duration_since(replaced.max(generation.grew)) >= pace.rotate_wait;
+        quiet || (generation.archived && generation.live)
     }
 
     /// Must the newer file wait for this one still?
     fn must_wait(&self, index: usize, pace: &Pace, now: Instant) -> bool {
         let is_newest = index + 1 == self.generations.len();
-        let begun = self.generations.back().is_some_and(Generation::has_begun);
+        let begun = self.generations.range(index + 1..).any(Generation::has_begun);
         let replaced = self.generations[index].replaced.unwrap_or(now);
         !is_newest && !begun && now.duration_since(replaced) < pace.handover
     }
 
     /// Lines that came late to a file that was replaced bear the place reached in
-    /// the newer one, if that was begun: a place never goes back.
-    fn place_late_lines(&self, lines: &mut [Line]) {
-        if let Some(newest) = self.generations.back().filter(|newest| newest.has_begun()) {
+    /// the newest one that was begun: a place never goes back.
+    fn place_late_lines(&self, older: usize, lines: &mut [Line]) {
+        let begun = self.generations.range(older.min(self.generations.len())..).rev();
+        if let Some(newest) = begun.into_iter().find(|newest| newest.has_begun()) {
             for line in lines {
-                line.mark = Mark::File(newest.mark());
+                line.mark = Mark::File(newest.place());
             }
         }
     }
@@ -173,22 +273,51 @@ impl Follower {
         let may_search = self.searched.is_none_or(|last| now.duration_since(last) >= pace.idle);
         let copy = if may_search {
             self.searched = Some(now);
-            siblings(space, &self.path)
-                .take_while(|sibling| sibling.alike)
-                .take(MAX_COPIES)
-                .find_map(|sibling| generation.continued_by(sibling.open(space)?, now))
+            siblings(space, &self.path).take_while(|(_, alike)| *alike).take(MAX_COPIES).find_map(
+                |(path, _)| {
+                    let copy = generation.continued_by(space.open(&path).ok()?, now)?;
+                    Some((path, copy))
+                },
+            )
         } else {
             None
         };
         match copy {
-            Some(copy) => {
+            Some((copied, copy)) => {
                 generation.restart(now);
+                let encoding = generation.encoding();
+                // It may have been copied more than once since it was last looked at.
+                let mut taken = self.taken();
+                taken.open.push(copy.identity());
+                let place = Place { space, path: &self.path, encoding, now, taken: &taken };
+                let later = place.later(&copied, copy.written()).generations;
                 self.generations.insert(index, copy);
+                for (at, mut generation) in later.into_iter().enumerate() {
+                    generation.replaced = Some(now);
+                    self.generations.insert(index + 1 + at, generation);
+                }
             }
             None => {
+                let lost = generation.unread();
                 generation.finish(lines);
                 generation.restart(now);
+                if lost > 0 {
+                    self.gap(format!("it was emptied when {lost} bytes of it were not read yet"));
+                }
             }
+        }
+    }
+
+    pub(super) fn state(&self, now: Instant) -> FileState {
+        FileState {
+            source: Some(self.source.clone()),
+            behind: self.behind(),
+            behind_seconds: self.behind_seconds(now),
+            gaps: self.losses.gaps,
+            last_gap: self.losses.last_gap.clone(),
+            cut_lines: self.losses.cut.lines,
+            cut_bytes: self.losses.cut.bytes,
+            ..FileState::new(self.path.clone(), self.status.clone())
         }
     }
 
@@ -196,53 +325,14 @@ impl Follower {
     pub(super) fn behind(&self) -> u64 {
         self.generations.iter().map(Generation::behind).sum()
     }
-}
 
-/// The file that was marked, under another name beside `path`: it was renamed
-/// while nobody looked, or copied and emptied.
-pub(super) fn find_marked(
-    space: &PathSpace,
-    path: &str,
-    mark: &FileMark,
-    now: Instant,
-) -> Option<Generation> {
-    let mut copy = None;
-    for sibling in siblings(space, path).take(MAX_SIBLINGS) {
-        let Some(opened) = sibling.open(space) else { continue };
-        match Generation::resume(opened, mark, now) {
-            Ok(renamed) => return Some(renamed),
-            Err(opened) if copy.is_none() && sibling.alike => {
-                copy = Generation::copy(opened, mark, now).ok();
-            }
-            Err(_) => {}
+    /// For how many seconds, or since what date.
+    fn behind_seconds(&self, now: Instant) -> u64 {
+        if self.behind() == 0 {
+            return 0;
         }
+        let waited = now.duration_since(self.caught_up).as_secs();
+        let age = self.reached.map_or(0, |at| Timestamp::now().duration_since(at).as_secs());
+        waited.max(u64::try_from(age).unwrap_or(0))
     }
-    copy
-}
-
-/// A file in the directory of another.
-struct Sibling {
-    path: String,
-    /// Does its name begin with the other's?
-    alike: bool,
-}
-
-impl Sibling {
-    fn open(&self, space: &PathSpace) -> Option<Opened> {
-        space.open(&self.path).ok()
-    }
-}
-
-/// The other files in the path's directory, those with names like it first.
-fn siblings(space: &PathSpace, path: &str) -> impl Iterator<Item = Sibling> + use<> {
-    let own = path.rsplit('/').next().unwrap_or(path);
-    let folder = folder(path);
-    let mut names = space.list(folder).unwrap_or_default();
-    names.retain(|name| name != own);
-    names.sort_by_key(|name| !name.starts_with(own));
-    let (own, folder) = (own.to_owned(), folder.trim_end_matches('/').to_owned());
-    names.into_iter().map(move |name| Sibling {
-        path: format!("{folder}/{name}"),
-        alike: name.starts_with(&own),
-    })
 }

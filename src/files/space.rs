@@ -17,6 +17,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Dir, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
+use super::process::{ContainerProcess, RootError};
+
 /// Most links in one path; the kernel's own bound.
 const MAX_LINKS: u32 = 40;
 
@@ -43,6 +45,8 @@ pub struct SpaceMount {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PathSpace {
     mounts: Vec<SpaceMount>,
+    /// The way to what is on none of the mounts that guard sees.
+    process: Option<ContainerProcess>,
 }
 
 /// A file that may be read.
@@ -64,10 +68,10 @@ pub(super) enum OpenError {
     Unreachable { path: String, remedy: Option<String> },
     /// The path is on no mount at all.
     #[error(
-        "{path} is on no volume or bind mount of the container: mount one there (`- logs:{}`), and guard can see it",
+        "{path} is on no volume or bind mount of the container: mount one there (`- logs:{}`), or {remedy}",
         folder(path)
     )]
-    Outside { path: String },
+    Outside { path: String, remedy: RootError },
     /// A link leads where guard must not or can't follow.
     #[error("the link {link} leads to {target}: {reason}")]
     Link { link: String, target: String, reason: String },
@@ -104,7 +108,27 @@ impl PathSpace {
     pub fn new(mounts: Vec<SpaceMount>) -> Self {
         let clean =
             |mount: SpaceMount| SpaceMount { destination: clean(&mount.destination), ..mount };
-        PathSpace { mounts: mounts.into_iter().map(clean).collect() }
+        PathSpace { mounts: mounts.into_iter().map(clean).collect(), process: None }
+    }
+
+    /// The same, and what is on none of the mounts that guard sees is reached by way of
+    /// a process of the container.
+    pub fn with_process(self, process: Option<ContainerProcess>) -> Self {
+        PathSpace { process, ..self }
+    }
+
+    /// Is the path on no mount that guard sees, by its name alone?
+    pub fn needs_process(&self, path: &str) -> bool {
+        let mount = self.mount_over(&clean(path));
+        mount.is_none_or(|mount| mount.here.is_none())
+    }
+
+    /// The mount that a clean path is on.
+    fn mount_over(&self, path: &str) -> Option<&SpaceMount> {
+        self.mounts
+            .iter()
+            .filter(|mount| below(path, &mount.destination).is_some())
+            .max_by_key(|mount| mount.destination.len())
     }
 
     /// guard's own file system, or the host's where guard runs on it.
@@ -118,18 +142,17 @@ impl PathSpace {
     }
 
     /// Where the container's path lies on the host, by its name alone; the path
-    /// itself where it is on no mount.
+    /// itself, with the container before it, where it is on no mount.
     pub fn host_path(&self, path: &str) -> String {
         let path = clean(path);
-        let mount = self
-            .mounts
-            .iter()
-            .filter(|mount| below(&path, &mount.destination).is_some())
-            .max_by_key(|mount| mount.destination.len());
+        let mount = self.mount_over(&path).filter(|mount| !mount.host.is_empty());
         match mount.and_then(|mount| Some((mount, below(&path, &mount.destination)?))) {
             Some((mount, "")) => mount.host.clone(),
             Some((mount, rest)) => format!("{}/{rest}", mount.host.trim_end_matches('/')),
-            None => path,
+            None => match &self.process {
+                Some(process) => format!("{}:{path}", process.container),
+                None => path,
+            },
         }
     }
 
@@ -146,6 +169,9 @@ impl PathSpace {
         let kind = FileType::from_raw_mode(stat.st_mode);
         if kind != FileType::RegularFile {
             return Err(OpenError::NotAFile { path: walk.shown(), kind: kind_name(kind) });
+        }
+        if walk.by_process && is_kernels(&fd).map_err(|error| walk.failed(error))? {
+            return Err(OpenError::NotAFile { path: walk.shown(), kind: "file of the kernel's" });
         }
         Ok(Opened { file: File::from(fd), device: stat.st_dev, inode: stat.st_ino })
     }
@@ -251,11 +277,53 @@ struct Walk<'a> {
     levels: Vec<Level>,
     /// The last link that was followed, and its target.
     link: Option<(String, String)>,
+    /// Does `root` belong to a process of the container?
+    by_process: bool,
+    /// Why it can't be had.
+    no_process: RootError,
 }
 
 impl<'a> Walk<'a> {
+    /// Over the mounts that guard sees if that leads there; else by way of a process.
     fn to(space: &'a PathSpace, path: &'a str) -> Result<Self, OpenError> {
-        let mut walk = Walk { space, path, root: None, levels: Vec::new(), link: None };
+        let over_mounts = Walk::new(space, path);
+        let Some(process) = &space.process else { return over_mounts.go() };
+        if !space.needs_process(path) {
+            use OpenError::{Link, Outside, Unreachable};
+            match over_mounts.go() {
+                Err(Outside { .. } | Unreachable { .. } | Link { .. }) => {}
+                found => return found,
+            }
+        }
+        let mut walk = Walk::new(space, path);
+        match process.root() {
+            Ok(fd) => {
+                let directory = fd.try_clone().map_err(|_| walk.failed(Errno::MFILE))?;
+                let place = Place { directory, name: PathBuf::from(".") };
+                let kind = FileType::Directory;
+                walk.root = Some(Entry { name: String::new(), place, fd, kind });
+                walk.by_process = true;
+            }
+            Err(error) => walk.no_process = error,
+        }
+        walk.go()
+    }
+
+    fn new(space: &'a PathSpace, path: &'a str) -> Self {
+        Walk {
+            space,
+            path,
+            root: None,
+            levels: Vec::new(),
+            link: None,
+            by_process: false,
+            no_process: RootError::NotHere,
+        }
+    }
+
+    fn go(self) -> Result<Self, OpenError> {
+        let Walk { space, path, .. } = self;
+        let mut walk = self;
         if let Some(mount) = space.mount_at("/") {
             walk.root = Some(walk.enter(mount, "/")?);
         }
@@ -284,14 +352,17 @@ impl<'a> Walk<'a> {
     fn step(&mut self, name: String) -> Result<Option<String>, OpenError> {
         let at = format!("{}/{name}", self.at());
         let space = self.space;
-        if let Some(mount) = space.mount_at(&at) {
+        // A process sees the mounts that guard does not.
+        if let Some(mount) = space.mount_at(&at)
+            && (mount.here.is_some() || !self.by_process)
+        {
             let entry = self.enter(mount, &name)?;
             self.levels.push(Level::Seen(entry));
             return Ok(None);
         }
         let Some(parent) = self.seen() else {
             if !space.leads_to_mount(&at) {
-                return Err(self.explain(OpenError::Outside { path: at }));
+                return Err(self.outside(at));
             }
             self.levels.push(Level::Unseen(name));
             return Ok(None);
@@ -383,7 +454,11 @@ impl<'a> Walk<'a> {
     }
 
     fn last(&self) -> Result<&Entry, OpenError> {
-        self.seen().ok_or_else(|| self.explain(OpenError::Outside { path: self.shown() }))
+        self.seen().ok_or_else(|| self.outside(self.shown()))
+    }
+
+    fn outside(&self, path: String) -> OpenError {
+        self.explain(OpenError::Outside { path, remedy: self.no_process.clone() })
     }
 
     fn shown(&self) -> String {
@@ -421,6 +496,21 @@ impl<'a> Walk<'a> {
 
 fn kind_of(fd: &OwnedFd) -> Result<FileType, Errno> {
     Ok(FileType::from_raw_mode(rustix::fs::fstat(fd)?.st_mode))
+}
+
+/// Is the file one that the kernel makes up (`/proc`, `/sys`)?
+fn is_kernels(fd: &OwnedFd) -> Result<bool, Errno> {
+    const MADE_UP: [u64; 7] = [
+        0x9fa0,      // proc
+        0x6265_6572, // sysfs
+        0x0027_e0eb, // cgroup
+        0x6367_7270, // cgroup2
+        0x6462_6720, // debugfs
+        0x7472_6163, // tracefs
+        0x7363_6673, // securityfs
+    ];
+    let kind = rustix::fs::fstatfs(fd)?.f_type;
+    Ok(MADE_UP.contains(&(kind as u64)))
 }
 
 fn kind_name(kind: FileType) -> &'static str {

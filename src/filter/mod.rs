@@ -25,6 +25,7 @@ mod buffer;
 mod candidates;
 mod compile;
 mod dates;
+mod dating;
 mod engine;
 mod error;
 mod example;
@@ -47,6 +48,7 @@ mod tracking;
 mod zone;
 
 pub use candidates::Candidates;
+pub use dating::Dating;
 pub use error::{RegexError, RegexPlace};
 pub use fields::{Value, address_in};
 pub use file::{

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use crate::model::{BlockType, JailName, Network, Timestamp, Until};
 
-use super::iptables;
 use super::keeper::{Backend, Keeper};
 use super::names::Family;
 use super::netlink::{Element, ElementChange};
@@ -13,15 +12,16 @@ use super::sets::{Refusals, SetError};
 use super::shape;
 use super::wanted::Touched;
 
-/// The kernel counts in milliseconds of 32 bits: no more than this.
-const TIMEOUT_MAX: u32 = 2_147_483;
+/// In its ipset the kernel counts in milliseconds of 32 bits: no more than this.
+pub(crate) const TIMEOUT_MAX: u32 = 2_147_483;
 
 /// So far apart may guard's clock and the kernel's be on one element.
 const SLACK: u32 = 3;
 
 /// The kernel's timeout for a ban, rounded up so that it never ends too early;
 /// 0 is for ever, `None`: it is over.
-fn timeout(until: Until, now: Timestamp) -> Option<u32> {
+/// `most` is what the kernel takes.
+fn timeout(until: Until, now: Timestamp, most: u32) -> Option<u32> {
     let end = match until {
         Until::Forever => return Some(0),
         Until::Time(end) => end,
@@ -31,11 +31,11 @@ fn timeout(until: Until, now: Timestamp) -> Option<u32> {
     }
     let left = Duration::try_from(end.duration_since(now)).ok()?;
     let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
-    Some(u32::try_from(seconds).unwrap_or(TIMEOUT_MAX).clamp(1, TIMEOUT_MAX))
+    Some(u32::try_from(seconds).unwrap_or(most).clamp(1, most))
 }
 
 /// When the kernel lets an element go.
-fn end(timeout: u32, now: Timestamp) -> Option<Timestamp> {
+pub(crate) fn end(timeout: u32, now: Timestamp) -> Option<Timestamp> {
     match timeout {
         0 => None,
         seconds => now.checked_add(Duration::from_secs(seconds.into())).ok(),
@@ -51,7 +51,7 @@ impl Keeper {
     /// Brings in what was ordered; after a look also what was held back or is in doubt.
     pub(crate) fn bring_in(&mut self, touched: &Touched, looked: bool) {
         match self.backend {
-            Some(Backend::Ipset(_)) => {}
+            Some(Backend::Ipset(_) | Backend::Nftables(_)) => {}
             Some(Backend::Iptables) => return self.bring_in_rules(touched),
             None => return,
         }
@@ -63,7 +63,7 @@ impl Keeper {
                 networks.extend(placed.held.iter().filter(|n| !placed.applied.contains_key(n)));
             }
             for family in Family::ALL {
-                if self.families[family as usize].kind.is_none() {
+                if !self.is_up(family) {
                     continue;
                 }
                 let here: Vec<Network> =
@@ -105,12 +105,13 @@ impl Keeper {
         networks: &[Network],
     ) -> Result<(), SetError> {
         let now = Timestamp::now();
+        let most = self.timeout_max();
         let Some(jail) = self.wanted.jails.get(name) else { return Ok(()) };
         let Some(placed) = self.placed.get_mut(name) else { return Ok(()) };
         let (mut add, mut remove) = (Vec::new(), Vec::new());
         for network in networks.iter().copied() {
             placed.undecided.remove(&network);
-            match jail.bans.get(&network).map(|until| timeout(*until, now)) {
+            match jail.bans.get(&network).map(|until| timeout(*until, now, most)) {
                 Some(Some(timeout)) => add.push(Element { network, timeout }),
                 Some(None) => {}
                 None => remove.push(Element { network, timeout: 0 }),
@@ -124,11 +125,12 @@ impl Keeper {
 
     /// Compares a whole set with what is wanted.
     fn audit(&mut self, name: &JailName, family: Family) -> Result<(), SetError> {
-        let Some(Backend::Ipset(sets)) = &mut self.backend else { return Ok(()) };
+        let most = self.timeout_max();
+        let Some(backend) = &mut self.backend else { return Ok(()) };
         let Some(jail) = self.wanted.jails.get(name) else { return Ok(()) };
         let Some(placed) = self.placed.get_mut(name) else { return Ok(()) };
         let set = placed.names.set(family).to_owned();
-        let kernel: HashMap<Network, u32> = sets
+        let kernel: HashMap<Network, u32> = backend
             .list(&set)?
             .into_iter()
             .map(|element| (element.network, element.timeout))
@@ -138,7 +140,7 @@ impl Keeper {
 
         let (mut add, mut missing) = (Vec::new(), 0_usize);
         for (network, until) in jail.bans.iter().filter(|(n, _)| Family::of(**n) == family) {
-            let Some(timeout) = timeout(*until, now) else { continue };
+            let Some(timeout) = timeout(*until, now, most) else { continue };
             match kernel.get(network) {
                 Some(there) if !differs(*there, timeout) => continue,
                 Some(_) => {}
@@ -182,14 +184,14 @@ impl Keeper {
         change: ElementChange,
         elements: &[Element],
     ) -> Result<(), SetError> {
-        let Some(Backend::Ipset(sets)) = &mut self.backend else { return Ok(()) };
+        let Some(backend) = &mut self.backend else { return Ok(()) };
         let Some(placed) = self.placed.get_mut(name) else { return Ok(()) };
         if elements.is_empty() {
             return Ok(());
         }
         let set = placed.names.set(family).to_owned();
         let now = Timestamp::now();
-        let refusals = sets.change(&set, change, elements)?;
+        let refusals = backend.change(&set, change, elements, &placed.applied)?;
         for element in elements {
             match change {
                 ElementChange::Remove => {
@@ -245,7 +247,7 @@ impl Keeper {
             if lines.is_empty() {
                 continue;
             }
-            let done = iptables::restore(family, kind, &lines);
+            let done = self.restore(family, kind, &lines);
             if let Err(error) = &done {
                 // Something is not as it was: the next look writes the chains anew.
                 self.findings.problem(&format!("{}: {error}", family.as_str()));
@@ -320,7 +322,7 @@ mod tests {
         let now = Timestamp::from_second(1_000_000).unwrap();
         let check = |millis: i64, wanted: Option<u32>| {
             let end = now + jiff::SignedDuration::from_millis(millis);
-            assert_eq!(timeout(Until::Time(end), now), wanted, "{millis}");
+            assert_eq!(timeout(Until::Time(end), now, TIMEOUT_MAX), wanted, "{millis}");
         };
         check(-1, None);
         check(0, None);
@@ -330,7 +332,7 @@ mod tests {
         check(2_147_483_000, Some(2_147_483));
         check(2_147_483_001, Some(2_147_483));
         check(400 * 86_400_000, Some(2_147_483));
-        assert_eq!(timeout(Until::Forever, now), Some(0));
+        assert_eq!(timeout(Until::Forever, now, TIMEOUT_MAX), Some(0));
     }
 
     #[test]

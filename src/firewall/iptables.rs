@@ -1,4 +1,5 @@
-//! Running the iptables tools: `…-save` and `…-restore --noflush`, nothing else.
+//! Running the tools: `iptables-…-save`, `iptables-…-restore --noflush` and `nft -f -`,
+//! nothing else.
 //!
 //! No shell; the arguments are constants, rules go through a pipe. Output and
 //! time are bounded, so that a tool that hangs can't hang guard.
@@ -23,7 +24,7 @@ const STDERR_MAX: u64 = 64 << 10;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ToolError {
     /// It is not there.
-    #[error("{0} is not installed: install the package iptables")]
+    #[error("{0} is not installed: install the package {package}", package = package(.0))]
     Missing(String),
     /// The kernel said no.
     #[error("{0} may not touch the firewall: give guard cap_add: [NET_ADMIN, NET_RAW]")]
@@ -65,6 +66,23 @@ pub(crate) fn has_ipv6() -> bool {
     std::fs::exists("/proc/thread-self/net/if_inet6").unwrap_or(false)
 }
 
+/// Debian's package that has a tool.
+fn package(tool: &str) -> &'static str {
+    if tool == NFT { "nftables" } else { "iptables" }
+}
+
+const NFT: &str = "nft";
+
+/// Is nft there, and does it run?
+pub(crate) fn has_nft() -> Result<(), ToolError> {
+    run(NFT, &["--version"], String::new()).map(drop)
+}
+
+/// Has nft carry out lines, all or none.
+pub(crate) fn nft(lines: &[String]) -> Result<(), ToolError> {
+    run(NFT, &["-f", "-"], lines.join("\n") + "\n").map(drop)
+}
+
 fn tool(family: Family, kind: Kind, action: &str) -> String {
     let stem = match family {
         Family::V4 => "iptables",
@@ -78,6 +96,11 @@ pub(crate) fn save(family: Family, kind: Kind) -> Result<super::rules::Table, To
     let tool = tool(family, kind, "save");
     let listing = run(&tool, &["-t", "filter"], String::new())?;
     super::rules::Table::parse(&listing).map_err(|wrong| ToolError::Unreadable(tool, wrong))
+}
+
+/// The listing of the filter table with each rule's counters.
+pub(crate) fn save_with_counters(family: Family, kind: Kind) -> Result<String, ToolError> {
+    run(&tool(family, kind, "save"), &["-c", "-t", "filter"], String::new())
 }
 
 /// Applies lines to the filter table, all or none.

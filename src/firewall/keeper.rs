@@ -12,18 +12,26 @@ use tokio::sync::watch;
 
 use crate::model::{JailName, Network, News, Timestamp, Until};
 
+use super::changes::Hearing;
+use super::iptables::{self, ToolError};
 use super::kind::Kind;
 use super::look::Seen;
 use super::names::{Family, Names};
+use super::nft::{DockerFirewall, Nft};
 use super::sets::{SetError, Sets};
 use super::status::{Findings, JailStatus, Status};
+use super::structure::count_fits;
 use super::wanted::{Touched, Wanted};
+
 use super::{BackendChoice, Inbox, OnStop, Settings, Told};
 
 /// Chains, jumps and the sets' headers are looked at this often…
 const CHECK_EVERY: Duration = Duration::from_secs(10);
 /// …and every element this often.
 const FULL_EVERY: Duration = Duration::from_secs(600);
+/// Nobody tells when a set is emptied: their headers, which cost next to nothing,
+/// are read this often.
+const SETS_EVERY: Duration = Duration::from_secs(2);
 /// After a failure the next try comes soon, then later and later.
 const RETRY_FIRST: Duration = Duration::from_millis(250);
 const RETRY_LAST: Duration = Duration::from_secs(10);
@@ -35,6 +43,8 @@ pub(crate) enum Backend {
     Ipset(Sets),
     /// By a rule for each ban.
     Iptables,
+    /// By sets in a table of guard's own.
+    Nftables(Nft),
 }
 
 /// A ban, by its jail and whom it keeps out.
@@ -80,6 +90,8 @@ pub(crate) struct Placed {
     pub(crate) suspect: [bool; 2],
     /// By family: the set or the chain could not be made.
     pub(crate) broken: [bool; 2],
+    /// Were the bans looked at that another backend may hold for it?
+    pub(crate) others_asked: bool,
 }
 
 impl Placed {
@@ -97,6 +109,7 @@ impl Placed {
             adopted: [false; 2],
             suspect: [true; 2],
             broken: [false; 2],
+            others_asked: false,
         }
     }
 
@@ -115,13 +128,18 @@ pub(crate) struct Keeper {
     pub(crate) placed: BTreeMap<JailName, Placed>,
     pub(crate) backend: Option<Backend>,
     /// Why there are no sets, where guard chose to do without.
-    no_sets: Option<String>,
+    pub(crate) no_sets: Option<String>,
     pub(crate) families: [FamilyState; 2],
     /// Chains and sets of jails that are gone, and names given up.
     pub(crate) left_chains: BTreeSet<String>,
     pub(crate) left_sets: BTreeSet<String>,
     /// Is everything that no jail wants to go?
     pub(crate) clean_up: bool,
+    /// What Docker says of its own firewall.
+    pub(crate) engine: DockerFirewall,
+    /// Is what other backends left to go, and is it gone?
+    pub(crate) clear_others: bool,
+    pub(crate) others_removed: bool,
     /// What is wrong now, and what was after the turn before.
     pub(crate) findings: Findings,
     told_findings: Findings,
@@ -132,7 +150,9 @@ pub(crate) struct Keeper {
     /// Did something in this turn fail that is worth another try soon?
     pub(crate) failed: bool,
     repairs: u64,
+    pub(crate) hearing: Hearing,
     next_check: Instant,
+    next_sets: Instant,
     next_full: Instant,
     retry: Option<Instant>,
     backoff: Duration,
@@ -157,13 +177,18 @@ impl Keeper {
             left_chains: BTreeSet::new(),
             left_sets: BTreeSet::new(),
             clean_up: false,
+            engine: DockerFirewall::Unknown,
+            clear_others: false,
+            others_removed: false,
             findings: Findings::default(),
             told_findings: Findings::default(),
             mended: Vec::new(),
             found: Vec::new(),
             failed: false,
             repairs: 0,
+            hearing: Hearing::new(now),
             next_check: now,
+            next_sets: now,
             next_full: now,
             retry: None,
             backoff: RETRY_FIRST,
@@ -172,7 +197,22 @@ impl Keeper {
 
     /// When the next turn is due if nobody orders anything.
     pub(crate) fn next_turn(&self) -> Instant {
+        let sets = matches!(self.backend, Some(Backend::Ipset(_))).then_some(self.next_sets);
+        sets.into_iter().chain(self.hearing.due()).fold(self.next_look(), Instant::min)
+    }
+
+    fn next_look(&self) -> Instant {
         self.retry.map_or(self.next_check, |retry| retry.min(self.next_check))
+    }
+
+    /// Changes rules of the filter table; that guard did it is remembered.
+    pub(crate) fn restore(
+        &mut self,
+        family: Family,
+        kind: Kind,
+        lines: &[String],
+    ) -> Result<(), ToolError> {
+        self.hearing.generations.own(|| iptables::restore(family, kind, lines))
     }
 
     /// One turn.
@@ -183,6 +223,7 @@ impl Keeper {
         let now = Instant::now();
         let touched = self.wanted.apply(inbox.delta);
         self.clean_up |= inbox.clean_up;
+        self.engine = inbox.engine.unwrap_or(self.engine);
         for gone in &touched.gone {
             if let Some(placed) = self.placed.remove(gone) {
                 self.give_up(placed.names);
@@ -194,37 +235,79 @@ impl Keeper {
                 placed.made = [false; 2];
             }
         }
+        let heard = self.hearing.hears(inbox.changed, now);
         let every_element = inbox.check || now >= self.next_full;
         let look = every_element
+            || heard
             || inbox.clean_up
-            || now >= self.next_turn()
+            || now >= self.next_look()
             || !touched.jails.is_empty()
-            || !touched.gone.is_empty();
+            || !touched.gone.is_empty()
+            || self.sets_differ(now)
+            || self.lacks_sets(&touched);
         self.failed = false;
         if every_element || inbox.clean_up || self.retry.is_some() {
             self.forget_seen();
         }
         if look {
             self.findings = Findings::default();
+            self.hearing.generations.looking();
             self.structure(now);
             // With many thousands of rules a look takes long: never most of the time.
             self.next_check = Instant::now() + CHECK_EVERY.max(now.elapsed() * 20);
+            self.hearing.looked(now);
         }
-        if every_element {
+        // nf_tables itself tells whether anybody changed an element.
+        let told = matches!(self.backend, Some(Backend::Nftables(_))) && now < self.next_full;
+        if every_element && !told {
             self.next_full = now + FULL_EVERY;
             self.doubt_sets();
         }
         self.bring_in(&touched, look);
+        if self.clear_others && !self.failed {
+            self.remove_others();
+        }
         self.report(&touched);
         self.schedule(look);
+        if !inbox.count.is_empty() {
+            let packets = self.packets();
+            for asked in inbox.count {
+                // Who asked may have lost patience.
+                let _ = asked.send(packets.clone());
+            }
+        }
+    }
+
+    /// Is a set gone, or does one hold more or less than it should?
+    fn sets_differ(&mut self, now: Instant) -> bool {
+        let Some(Backend::Ipset(sets)) = &mut self.backend else { return false };
+        if now < self.next_sets {
+            return false;
+        }
+        self.next_sets = now + SETS_EVERY;
+        // What fails here fails in the next look too, and is told then.
+        let Ok(headers) = sets.headers() else { return true };
+        let fits = |placed: &Placed, family: Family| {
+            let header = headers.get(placed.names.set(family));
+            header.is_some_and(|header| count_fits(placed, family, header.elements))
+        };
+        let families =
+            Family::ALL.into_iter().filter(|f| self.families[*f as usize].kind.is_some());
+        families.into_iter().any(|family| {
+            self.placed.values().any(|placed| placed.made[family as usize] && !fits(placed, family))
+        })
     }
 
     /// Has every set looked at, element by element. Rules are, with every look.
     fn doubt_sets(&mut self) {
-        if matches!(self.backend, Some(Backend::Ipset(_))) {
-            for placed in self.placed.values_mut() {
-                placed.suspect = [true; 2];
+        match &mut self.backend {
+            Some(Backend::Ipset(_)) => {
+                for placed in self.placed.values_mut() {
+                    placed.suspect = [true; 2];
+                }
             }
+            Some(Backend::Nftables(nft)) => nft.doubt(),
+            Some(Backend::Iptables) | None => {}
         }
     }
 
@@ -252,6 +335,7 @@ impl Keeper {
 
     /// Opens the backend; `false`: there is none now.
     pub(crate) fn has_backend(&mut self) -> bool {
+        self.follow_docker();
         if self.backend.is_none() {
             self.open_backend();
         }
@@ -260,9 +344,13 @@ impl Keeper {
     }
 
     fn open_backend(&mut self) {
-        if self.settings.backend == BackendChoice::Iptables {
-            self.backend = Some(Backend::Iptables);
-            return;
+        match self.settings.backend {
+            BackendChoice::Iptables => {
+                self.backend = Some(Backend::Iptables);
+                return;
+            }
+            BackendChoice::Nftables => return self.open_nftables(),
+            BackendChoice::Auto | BackendChoice::Ipset => {}
         }
         match Sets::open() {
             Ok(sets) => self.backend = Some(Backend::Ipset(sets)),
@@ -370,6 +458,7 @@ impl Keeper {
             problems: self.findings.problems.iter().cloned().collect(),
             notes: self.findings.notes.iter().cloned().collect(),
             repairs: self.repairs,
+            heard: self.hearing.heard(),
             jails,
         };
         self.status.send_if_modified(|old| {
@@ -382,6 +471,9 @@ impl Keeper {
     }
 
     fn backend_name(&self) -> String {
+        if matches!(self.backend, Some(Backend::Nftables(_))) {
+            return "nftables".to_owned();
+        }
         let kind = |family: Family| self.families[family as usize].kind;
         let tools = match (kind(Family::V4), kind(Family::V6)) {
             (Some(v4), Some(v6)) if v4 != v6 => {
@@ -393,7 +485,7 @@ impl Keeper {
         match self.backend {
             Some(Backend::Ipset(_)) => format!("ipset, {tools}"),
             Some(Backend::Iptables) => tools,
-            None => String::new(),
+            Some(Backend::Nftables(_)) | None => String::new(),
         }
     }
 

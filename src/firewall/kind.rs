@@ -36,6 +36,9 @@ impl Kind {
     }
 }
 
+/// What is forwarded passes here.
+const FORWARD: &str = "FORWARD";
+
 /// Docker's chain for its users.
 pub(crate) const DOCKER_USER: &str = "DOCKER-USER";
 
@@ -57,8 +60,9 @@ pub(crate) fn choose(nft: Option<&Table>, legacy: Option<&Table>) -> Kind {
     if nft.is_none() && legacy.is_some() { Kind::Legacy } else { Kind::Nft }
 }
 
-fn docker_jump(table: &Table) -> Option<usize> {
-    let forward = table.chain("FORWARD")?;
+/// Where FORWARD jumps to DOCKER-USER.
+pub(crate) fn docker_jump(table: &Table) -> Option<usize> {
+    let forward = table.chain(FORWARD)?;
     table.chain(DOCKER_USER)?;
     forward.rules.iter().position(|rule| rule.names() == Some(DOCKER_USER))
 }
@@ -74,44 +78,43 @@ pub(crate) struct DockerHook {
     pub(crate) note: Option<String>,
 }
 
-/// Finds it. In IPv6 older engines make no DOCKER-USER: there FORWARD itself
-/// serves. In IPv4 every engine makes one, and guard waits for it.
+/// Finds it: DOCKER-USER, or FORWARD itself where packets may not come to
+/// DOCKER-USER or get past it. In IPv6 older engines make no DOCKER-USER; in IPv4
+/// every engine does, and where there is none Docker forwards nothing.
 pub(crate) fn docker_hook(family: Family, table: &Table) -> DockerHook {
     let hook = |chain| DockerHook { chain: Some(chain), problem: None, note: None };
+    let instead = |why: String| DockerHook {
+        note: Some(format!("{}: {why}: guard's jumps are in FORWARD itself", family.as_str())),
+        ..hook(FORWARD)
+    };
     if let Some(jump) = docker_jump(table) {
-        let note = past_docker_user(table, jump).map(|rule| {
-            format!(
-                "{}: a rule in FORWARD above Docker's jump to DOCKER-USER may let packets past it: `{}`",
-                family.as_str(),
+        return match past_docker_user(table, jump) {
+            None => hook(DOCKER_USER),
+            Some(rule) => instead(format!(
+                "a rule in FORWARD above the jump to DOCKER-USER may let packets past it (`{}`)",
                 rule.text
-            )
-        });
-        return DockerHook { note, ..hook(DOCKER_USER) };
+            )),
+        };
     }
     match (family, table.chain(DOCKER_USER)) {
-        (Family::V6, _) => hook("FORWARD"),
+        (Family::V6, None) => hook(FORWARD),
+        (_, Some(_)) => instead("FORWARD has no jump to DOCKER-USER".to_owned()),
         (Family::V4, None) => DockerHook {
-            chain: None,
             problem: Some(
-                "DOCKER-USER does not exist in iptables; Docker's firewall is off or not started"
+                "DOCKER-USER does not exist in iptables, so Docker's firewall is off or not started: \
+                 guard's jumps are in FORWARD, which keeps nobody from what docker-proxy takes on"
                     .to_owned(),
             ),
-            note: None,
-        },
-        (Family::V4, Some(_)) => DockerHook {
-            problem: Some(
-                "no packet comes to DOCKER-USER: FORWARD has no jump to it, so bans there have no \
-                 effect; restart Docker, or look whether its firewall is off or on nftables"
-                    .to_owned(),
-            ),
-            ..hook(DOCKER_USER)
+            ..hook(FORWARD)
         },
     }
 }
 
 fn past_docker_user(table: &Table, jump: usize) -> Option<&Rule> {
-    let own = |rule: &Rule| rule.names().is_some_and(|name| name.starts_with(CHAIN_PREFIX));
-    let above = table.chain("FORWARD")?.rules.get(..jump)?;
+    let own = |rule: &Rule| {
+        rule.marked && rule.names().is_some_and(|name| name.starts_with(CHAIN_PREFIX))
+    };
+    let above = table.chain(FORWARD)?.rules.get(..jump)?;
     above.iter().find(|rule| !own(rule) && may_end(table, rule))
 }
 
@@ -153,11 +156,15 @@ mod tests {
         };
         check(Family::V4, DOCKER, Some("DOCKER-USER"), false, false);
         check(Family::V6, DOCKER, Some("DOCKER-USER"), false, false);
-        check(Family::V4, "", None, true, false);
+        check(Family::V4, "", Some("FORWARD"), true, false);
         check(Family::V6, "", Some("FORWARD"), false, false);
-        check(Family::V4, NO_JUMP, Some("DOCKER-USER"), true, false);
-        check(Family::V6, NO_JUMP, Some("FORWARD"), false, false);
-        let past = DOCKER.replace("-A FORWARD", "-A FORWARD -i eth0 -j ACCEPT\n-A FORWARD");
-        check(Family::V4, &past, Some("DOCKER-USER"), false, true);
+        check(Family::V4, NO_JUMP, Some("FORWARD"), false, true);
+        check(Family::V6, NO_JUMP, Some("FORWARD"), false, true);
+        let above =
+            |rule: &str| DOCKER.replace("-A FORWARD", &format!("-A FORWARD {rule}\n-A FORWARD"));
+        check(Family::V4, &above("-i eth0 -j ACCEPT"), Some("FORWARD"), false, true);
+        check(Family::V4, &above("-i eth0 -j DROP"), Some("DOCKER-USER"), false, false);
+        let own = above("-m comment --comment guard -j f2b-a");
+        check(Family::V4, &own, Some("DOCKER-USER"), false, false);
     }
 }

@@ -53,7 +53,8 @@ impl Keeper {
         }
     }
 
-    fn wants_ipv6(&mut self) -> bool {
+    /// Is IPv6 to be kept as well?
+    pub(crate) fn wants_ipv6(&mut self) -> bool {
         match self.settings.ipv6 {
             Ipv6::On => true,
             Ipv6::Off => false,
@@ -66,7 +67,7 @@ impl Keeper {
     }
 
     /// Nothing is known of the family's chains any more.
-    fn stop_family(&mut self, family: Family) {
+    pub(crate) fn stop_family(&mut self, family: Family) {
         self.families[family as usize].kind = None;
         for placed in self.placed.values_mut() {
             placed.ready[family as usize] = false;

@@ -2,7 +2,8 @@
 //!
 //! Orders are merged into a wanted state; one thread compares it with what the
 //! kernel holds and puts right what differs. It does so when something is
-//! ordered, after a failure, when [`Handle::check_now`] is called, and every 10
+//! ordered, after a failure, when [`Handle::check_now`] is called, as soon as the
+//! kernel tells that another program changed nftables' rules, and every 10
 //! seconds, so that a ban stands however often another program flushes,
 //! reorders or removes what guard made.
 //!
@@ -17,10 +18,15 @@
 //! | `wanted` | orders merged; the wanted state (pure) |
 //! | `names`, `shape` | names of chains and sets; which rules a jail needs (pure) |
 //! | `rules`, `plan`, `kind` | a listing read; what to change in it; legacy or nft (pure) |
-//! | `netlink` | the bytes of the ipset protocol (pure) |
+//! | `netlink`, `generation` | the bytes of the ipset protocol, and of nftables' generation (pure) |
+//! | `nft` | the backend nftables, a folder of its own |
 //! | `iptables`, `socket`, `sets` | the tools and the netlink socket |
+//! | `changes` | hearing of others' changes |
 //! | `keeper` | the thread's state, and one turn of its loop |
 //! | `look`, `structure`, `elements`, `teardown` | the parts of a turn, in their order |
+//! | `packets` | how many packets came by each jail's rules |
+//! | `backend` | which backend is in use, and what those with sets have in common |
+//! | `others` | what guard left in other backends than the one in use |
 //! | `status` | what people are told |
 //!
 //! Invariants: guard changes no rule without its mark, and no set that is not
@@ -28,13 +34,19 @@
 //! addresses reaches a tool; a ban is told as in force only when its element is
 //! in the kernel and packets come to the rule that looks at it.
 
+mod backend;
+mod changes;
 mod elements;
+mod generation;
 mod iptables;
 mod keeper;
 mod kind;
 mod look;
 mod names;
 mod netlink;
+mod nft;
+mod others;
+mod packets;
 mod plan;
 mod rules;
 mod sets;
@@ -45,16 +57,20 @@ mod structure;
 mod teardown;
 mod wanted;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use crate::model::{Ban, JailName, JailRules, Network, News, Until};
 
 use keeper::Keeper;
+pub use nft::DockerFirewall;
+pub use packets::{JailPackets, Packets};
 pub use status::{JailStatus, Status};
+pub use teardown::{Removed, clean_up};
 use wanted::Delta;
 
 /// How many elements a set may hold.
@@ -87,12 +103,15 @@ impl Default for Settings {
 /// How a chain knows who is banned (`GUARD_FIREWALL`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BackendChoice {
-    /// By sets where the kernel has them.
+    /// By sets where the kernel has them; in nftables where Docker makes no
+    /// DOCKER-USER.
     Auto,
     /// By sets (ipset).
     Ipset,
     /// By a rule for each ban.
     Iptables,
+    /// By sets in a table of guard's own (nftables).
+    Nftables,
 }
 
 /// Is IPv6 kept as well (`GUARD_IPV6`)?
@@ -153,7 +172,12 @@ struct Inbox {
     /// Counts calls of [`Handle::order`], so that [`Handle::settled`] knows its own.
     ordered: u64,
     check: bool,
+    /// Somebody, perhaps guard itself, changed nftables' rules.
+    changed: bool,
+    engine: Option<DockerFirewall>,
     clean_up: bool,
+    /// Those who want to know the packets of each jail.
+    count: Vec<oneshot::Sender<BTreeMap<JailName, JailPackets>>>,
     stop: bool,
     /// The handle is gone without a stop: end, and leave everything.
     abandoned: bool,
@@ -161,7 +185,12 @@ struct Inbox {
 
 impl Inbox {
     fn is_urgent(&self) -> bool {
-        !self.delta.is_empty() || self.check || self.clean_up || self.stop || self.abandoned
+        !self.delta.is_empty()
+            || self.check
+            || self.clean_up
+            || !self.count.is_empty()
+            || self.stop
+            || self.abandoned
     }
 }
 
@@ -185,10 +214,12 @@ impl Shared {
         self.wake.notify_one();
     }
 
-    /// Takes what waits, as soon as there is something or `deadline` is over.
-    fn take(&self, deadline: Instant) -> Inbox {
+    /// Takes what waits, as soon as there is something or `due` is over. What others
+    /// changed waits until `calm`.
+    fn take(&self, due: Instant, calm: Instant) -> Inbox {
         let mut inbox = self.lock();
         loop {
+            let deadline = if inbox.changed { due.min(calm) } else { due };
             let left = deadline.saturating_duration_since(Instant::now());
             if inbox.is_urgent() || left.is_zero() {
                 let ordered = inbox.ordered;
@@ -236,6 +267,8 @@ pub fn start(
     let inbox = Arc::clone(&shared);
     let run = move || {
         let mut keeper = Keeper::new(settings, Box::new(tell), status_sender);
+        let noticed = Arc::clone(&inbox);
+        keeper.hearing.listen(move || noticed.change(|inbox| inbox.changed = true));
         run(&mut keeper, &inbox, &tried_sender);
         // Nobody may be waiting any more.
         let _ = ended_sender.send(());
@@ -250,7 +283,7 @@ pub fn start(
 
 fn run(keeper: &mut Keeper, shared: &Shared, tried: &watch::Sender<u64>) {
     loop {
-        let inbox = shared.take(keeper.next_turn());
+        let inbox = shared.take(keeper.next_turn(), keeper.hearing.calm());
         if inbox.abandoned {
             return;
         }
@@ -286,10 +319,29 @@ impl Handle {
         self.shared.change(|inbox| inbox.check = true);
     }
 
+    /// Tells what Docker says of its own firewall: guard follows it from iptables to
+    /// nftables and back, where it may choose.
+    pub fn docker_says(&self, firewall: DockerFirewall) {
+        self.shared.change(|inbox| {
+            inbox.engine = Some(firewall);
+            inbox.check = true;
+        });
+    }
+
     /// Takes away what an earlier guard left for jails that nobody installed.
     /// To be called once all jails are known.
     pub fn clean_up_unknown(&self) {
         self.shared.change(|inbox| inbox.clean_up = true);
+    }
+
+    /// How many packets came by each jail's rules, since guard last wrote them.
+    /// `None`: the thread does not answer in a moment. With many thousands of rules
+    /// (a rule for each ban) this is work: for people who ask, not for a timer.
+    pub async fn packets(&self) -> Option<BTreeMap<JailName, JailPackets>> {
+        const PATIENCE: Duration = Duration::from_secs(3);
+        let (answer, answered) = oneshot::channel();
+        self.shared.change(|inbox| inbox.count.push(answer));
+        tokio::time::timeout(PATIENCE, answered).await.ok()?.ok()
     }
 
     /// What the firewall is like now.

@@ -100,7 +100,7 @@ fn fit(prefix: &str, name: &str, max: usize, attempt: u32) -> String {
 /// FNV-1a, folded to 32 bits: short, and the same for ever, which the standard
 /// library's hasher does not promise. Nobody is kept out by it: two jails whose
 /// names would meet get different ones where they are chosen.
-fn fnv1a(name: &str, attempt: u32) -> u32 {
+pub(crate) fn fnv1a(name: &str, attempt: u32) -> u32 {
     let bytes = name.bytes().chain(attempt.to_le_bytes());
     let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)

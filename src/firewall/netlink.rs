@@ -435,7 +435,7 @@ fn read_ip(value: &[u8]) -> Result<Option<IpAddr>, Garbled> {
 }
 
 /// The attributes of a body: their kinds without flags, and their values.
-fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = Result<(u16, &[u8]), Garbled>> {
+pub(crate) fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = Result<(u16, &[u8]), Garbled>> {
     std::iter::from_fn(move || {
         if bytes.is_empty() {
             return None;
@@ -459,21 +459,21 @@ fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = Result<(u16, &[u8]), Gar
     })
 }
 
-fn u16_at(bytes: &[u8], at: usize) -> Result<u16, Garbled> {
+pub(crate) fn u16_at(bytes: &[u8], at: usize) -> Result<u16, Garbled> {
     let value = bytes.get(at..at + 2).and_then(|b| b.try_into().ok()).ok_or(Garbled)?;
     Ok(u16::from_ne_bytes(value))
 }
 
-fn u32_at(bytes: &[u8], at: usize) -> Result<u32, Garbled> {
+pub(crate) fn u32_at(bytes: &[u8], at: usize) -> Result<u32, Garbled> {
     let value = bytes.get(at..at + 4).and_then(|b| b.try_into().ok()).ok_or(Garbled)?;
     Ok(u32::from_ne_bytes(value))
 }
 
-fn be32(value: &[u8]) -> Result<u32, Garbled> {
+pub(crate) fn be32(value: &[u8]) -> Result<u32, Garbled> {
     value.try_into().map(u32::from_be_bytes).map_err(|_| Garbled)
 }
 
-fn text(value: &[u8]) -> String {
+pub(crate) fn text(value: &[u8]) -> String {
     let end = value.iter().position(|byte| *byte == 0).unwrap_or(value.len());
     String::from_utf8_lossy(&value[..end]).into_owned()
 }

@@ -50,7 +50,8 @@ pub(crate) enum Leftovers<'a> {
 }
 
 impl Leftovers<'_> {
-    fn may_go(&self, name: &str) -> bool {
+    /// May the chain of that name go?
+    pub(crate) fn may_go(&self, name: &str) -> bool {
         match self {
             Leftovers::These(names) => names.contains(name),
             Leftovers::All => true,

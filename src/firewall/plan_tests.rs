@@ -275,3 +275,153 @@ proptest! {
 fn has_jump(table: &Table, name: &str) -> bool {
     table.chains.iter().flat_map(|c| &c.rules).any(|rule| rule.names() == Some(name))
 }
+
+/// What somebody did to a table that was in order.
+#[derive(Clone, Debug)]
+enum Damage {
+    /// The rule at this place of this chain (both modulo what there is) is gone.
+    Delete(usize, usize),
+    /// It is there twice.
+    Double(usize, usize),
+    /// It stands elsewhere in its chain.
+    Shift(usize, usize, usize),
+    /// A chain is empty.
+    Flush(usize),
+    /// A chain is gone, with all that leads to it.
+    Gone(usize),
+    /// Another program's rule stands at this place of a chain that is not guard's.
+    Foreign(usize, usize, &'static str),
+}
+
+fn any_damage() -> impl Strategy<Value = Vec<Damage>> {
+    let foreign = prop::sample::select(vec![
+        "-j ACCEPT",
+        "-j RETURN",
+        "-g other",
+        "-j other",
+        "-s 10.0.0.1/32 -j DROP",
+        "-p tcp -j LOG --log-prefix \"a b\"",
+        "-m comment --comment \"guard too\" -j f2b-web",
+    ]);
+    let damage = prop_oneof![
+        any::<(usize, usize)>().prop_map(|(chain, at)| Damage::Delete(chain, at)),
+        any::<(usize, usize)>().prop_map(|(chain, at)| Damage::Double(chain, at)),
+        any::<(usize, usize, usize)>().prop_map(|(chain, at, to)| Damage::Shift(chain, at, to)),
+        any::<usize>().prop_map(Damage::Flush),
+        any::<usize>().prop_map(Damage::Gone),
+        (any::<usize>(), any::<usize>(), foreign)
+            .prop_map(|(chain, at, rule)| Damage::Foreign(chain, at, rule)),
+    ];
+    prop::collection::vec(damage, 0..12)
+}
+
+fn is_own(name: &str) -> bool {
+    name.starts_with("f2b-") && name != "f2b-foreign"
+}
+
+fn harm(table: &mut Table, damage: &Damage) {
+    let chains = table.chains.len();
+    let chain = |at: &usize| at % chains;
+    match damage {
+        Damage::Delete(of, at) | Damage::Double(of, at) | Damage::Shift(of, at, _) => {
+            let rules = &mut table.chains[chain(of)].rules;
+            if rules.is_empty() {
+                return;
+            }
+            let at = at % rules.len();
+            match damage {
+                Damage::Double(..) => rules.push(rules[at].clone()),
+                Damage::Shift(_, _, to) => {
+                    let rule = rules.remove(at);
+                    rules.insert(to % (rules.len() + 1), rule);
+                }
+                _ => drop(rules.remove(at)),
+            }
+        }
+        Damage::Flush(of) => table.chains[chain(of)].rules.clear(),
+        Damage::Gone(of) => {
+            let name = table.chains[chain(of)].name.clone();
+            if !is_own(&name) {
+                return;
+            }
+            table.chains.retain(|chain| chain.name != name);
+            for chain in &mut table.chains {
+                chain.rules.retain(|rule| rule.names() != Some(&name));
+            }
+        }
+        Damage::Foreign(of, at, text) => {
+            let chain = &mut table.chains[chain(of)];
+            if !is_own(&chain.name) {
+                let at = at % (chain.rules.len() + 1);
+                chain.rules.insert(at, Rule::parse(text).unwrap());
+            }
+        }
+    }
+}
+
+/// A jail with ports has several jumps; one of DOCKER-USER may be in FORWARD instead.
+fn jails(hook: &str) -> Vec<WantedChain> {
+    let port = |hook: &str, side: &str, port: u16| {
+        let rule = format!("-p tcp -m tcp --{side} {port} -m comment --comment guard -j f2b-api");
+        (hook.to_owned(), rule)
+    };
+    let mut api = named("f2b-api", &[]);
+    api.jumps = [(22, "INPUT", "dport"), (22, "OUTPUT", "sport"), (2222, "INPUT", "dport")]
+        .map(|(number, hook, side)| port(hook, side, number))
+        .into();
+    vec![api, web(&[hook, "INPUT"])]
+}
+
+proptest! {
+    #[test]
+    fn whatever_was_done_is_mended_and_nobody_elses_rules_are_touched(
+        before in any_table(),
+        (first, then) in (prop::sample::select(vec!["DOCKER-USER", "FORWARD"]), prop::sample::select(vec!["DOCKER-USER", "FORWARD"])),
+        damage in any_damage(),
+        pinned in prop::sample::subsequence(vec!["INPUT", "FORWARD", "DOCKER-USER"], 0..=3),
+    ) {
+        let none = BTreeSet::new();
+        let leftovers = Leftovers::These(&none);
+        let mut found = apply(&before, &plan(&before, &jails(first), leftovers, &none));
+        for damage in &damage {
+            harm(&mut found, damage);
+        }
+        let (wanted, pinned) = (jails(then), pinned.into_iter().map(str::to_owned).collect());
+        let steps = plan(&found, &wanted, leftovers, &pinned);
+        let done = apply(&found, &steps);
+
+        // Rules of others: all there, in their order, with nothing new of guard's between them
+        // but at the head.
+        prop_assert_eq!(foreign(&found), foreign(&done));
+        for chain in done.chains.iter().filter(|chain| !is_own(&chain.name)) {
+            let new = chain.rules.iter().position(|rule| !rule.marked).unwrap_or(chain.rules.len());
+            let mut before = found.chain(&chain.name).unwrap().rules.iter();
+            for rule in &chain.rules[new..] {
+                prop_assert!(before.any(|old| old.text == rule.text), "{} in {}", rule.text, chain.name);
+            }
+        }
+        // Twice is once.
+        prop_assert_eq!(&plan(&done, &wanted, leftovers, &pinned).lines, &Vec::<String>::new());
+        for chain in &wanted {
+            let body = done.chain(&chain.name).unwrap().rules.iter().map(|rule| rule.text.as_str());
+            prop_assert_eq!(body.collect::<Vec<_>>(), chain.body.concat());
+            let mut jumps = 0;
+            for (hook, text) in &chain.jumps {
+                let rules = &done.chain(hook).unwrap().rules;
+                let places: Vec<usize> = (0..rules.len()).filter(|at| rules[*at].text == *text).collect();
+                prop_assert_eq!(places.len(), 1, "{} in {}", text, hook);
+                let above = rules[..places[0]].iter().any(|rule| may_end(&done, rule));
+                prop_assert!(!above || pinned.contains(hook));
+                prop_assert_eq!(above, above && steps.low.contains_key(hook), "a low jump is told");
+                jumps += 1;
+            }
+            // And no other jump leads there.
+            let all = done.chains.iter().flat_map(|c| &c.rules).filter(|rule| rule.marked && rule.names() == Some(&chain.name));
+            prop_assert_eq!(all.count(), jumps);
+        }
+        // Taken away, nothing is left of it, and all of the others'.
+        let away = apply(&done, &plan(&done, &[], Leftovers::All, &none));
+        prop_assert_eq!(foreign(&found), foreign(&away));
+        prop_assert!(!has_marks(&away) || away.chains.iter().any(|chain| chain.rules.iter().any(|rule| rule.marked && rule.names() == Some("RETURN"))));
+    }
+}

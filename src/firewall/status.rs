@@ -17,6 +17,9 @@ pub struct Status {
     pub notes: Vec<String>,
     /// How often something that others took away was put back.
     pub repairs: u64,
+    /// How often guard looked because it heard of another program's change to
+    /// nftables' rules.
+    pub heard: u64,
     /// The installed jails.
     pub jails: BTreeMap<JailName, JailStatus>,
 }

@@ -52,12 +52,17 @@ impl Keeper {
         if !self.has_backend() {
             return;
         }
+        if matches!(self.backend, Some(Backend::Nftables(_))) {
+            self.nft_structure();
+            return;
+        }
         let looks: BTreeMap<Family, Look> = Family::ALL
             .into_iter()
             .filter_map(|family| Some((family, self.look(family)?)))
             .collect();
         let Some(headers) = self.headers() else { return };
         self.name_jails(&looks, &headers);
+        self.adopt_from_others(Some(&looks));
         for placed in self.placed.values_mut() {
             placed.broken = [false; 2];
         }
@@ -74,6 +79,7 @@ impl Keeper {
         if whole {
             self.remove_sets(&headers);
             self.left_chains.clear();
+            self.clear_others |= self.clean_up;
             self.clean_up = false;
         }
     }
@@ -127,7 +133,8 @@ impl Keeper {
         }
     }
 
-    fn place(&mut self, name: &JailName, choice: Option<(u32, Names)>) {
+    /// Gives a jail the names chosen for it.
+    pub(crate) fn place(&mut self, name: &JailName, choice: Option<(u32, Names)>) {
         let Some((attempt, names)) = choice else {
             let plain = Names::new(name, 0).chain;
             let what = format!("{plain} and every name like it belong to other programs");
@@ -199,7 +206,7 @@ impl Keeper {
         let leftovers = if self.clean_up { Leftovers::All } else { Leftovers::These(&left) };
         let steps = plan(&look.table, &wanted, leftovers, &pinned);
         if !steps.lines.is_empty()
-            && let Err(error) = iptables::restore(family, look.kind, &steps.lines)
+            && let Err(error) = self.restore(family, look.kind, &steps.lines)
         {
             return self.one_by_one(family, look, &wanted, error);
         }
@@ -212,7 +219,7 @@ impl Keeper {
         }
         if let Some(other) = look.other.as_ref().filter(|other| has_marks(other)) {
             let away = plan(other, &[], Leftovers::All, &BTreeSet::new());
-            if let Err(error) = iptables::restore(family, look.kind.other(), &away.lines) {
+            if let Err(error) = self.restore(family, look.kind.other(), &away.lines) {
                 self.findings.problem(&format!("{}: {error}", family.as_str()));
             }
         }
@@ -245,7 +252,7 @@ impl Keeper {
             if steps.lines.is_empty() {
                 continue;
             }
-            match iptables::restore(family, look.kind, &steps.lines) {
+            match self.restore(family, look.kind, &steps.lines) {
                 Ok(()) => {}
                 Err(error @ ToolError::Failed { .. }) => refused.push((&chain.name, error)),
                 Err(error) => return Err(error),
@@ -283,7 +290,9 @@ impl Keeper {
                     banned = self.banned(name, placed, family, now);
                     Who::Rules(&banned)
                 }
-                Some(Backend::Ipset(_)) | None => Who::Set(placed.names.set(family)),
+                Some(Backend::Ipset(_) | Backend::Nftables(_)) | None => {
+                    Who::Set(placed.names.set(family))
+                }
             };
             chains.push(WantedChain {
                 name: placed.names.chain.clone(),
@@ -410,7 +419,7 @@ impl Keeper {
 
 /// Can a set with so many elements hold just those that it should? Near its end
 /// an element may be gone or not.
-fn count_fits(placed: &Placed, family: Family, count: u32) -> bool {
+pub(crate) fn count_fits(placed: &Placed, family: Family, count: u32) -> bool {
     const SLACK: Duration = Duration::from_secs(3);
     let now = Timestamp::now();
     let (early, late) = (now.checked_sub(SLACK), now.checked_add(SLACK));

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::iptables::{self, has_legacy_table};
+use super::iptables::{self, ToolError, has_legacy_table};
 use super::keeper::{Backend, Keeper};
 use super::kind::Kind;
 use super::names::{Family, set_family};
 use super::netlink::SetHeader;
-use super::plan::{Leftovers, plan};
-use super::sets::Sets;
+use super::nft::Nft;
+use super::plan::{Change, Leftovers, plan};
+use super::sets::{SetError, Sets};
 
 impl Keeper {
     /// Takes the sets away that nobody needs: their chains are gone by now.
@@ -31,38 +32,127 @@ impl Keeper {
         }
     }
 
-    /// Takes away everything that bears guard's mark, in both families and kinds.
+    /// Takes away everything that bears guard's mark, of every backend.
     pub(crate) fn dismantle(&mut self) {
+        let mut removed = Removed::default();
+        removed.rules();
+        // What another backend left in an earlier run goes, too.
+        if let Some(Backend::Ipset(sets)) = &mut self.backend {
+            removed.sets(sets);
+        } else if let Ok(mut sets) = Sets::open() {
+            removed.sets(&mut sets);
+        }
+        removed.table();
+        removed.warn();
+    }
+}
+
+/// Takes away every rule and chain of iptables that bears guard's mark, in both
+/// families and kinds.
+pub(crate) fn dismantle_iptables() {
+    let mut removed = Removed::default();
+    removed.rules();
+    removed.warn();
+}
+
+/// Takes guard's own table away.
+pub(crate) fn dismantle_nft() {
+    let mut removed = Removed::default();
+    removed.table();
+    removed.warn();
+}
+
+/// Takes away all sets that are named and made as guard's are.
+pub(crate) fn dismantle_sets(sets: &mut Sets) {
+    let mut removed = Removed::default();
+    removed.sets(sets);
+    removed.warn();
+}
+
+/// What was taken away, and what could not be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// In words for people, such as `chain f2b-web (iptables-nft)`.
+    pub removed: Vec<String>,
+    /// What is still there, and why.
+    pub failed: Vec<String>,
+}
+
+/// Takes away everything that guard left in this thread's network namespace: its
+/// rules, chains and sets of every kind, in both families. For when no guard runs.
+pub fn clean_up() -> Removed {
+    let mut removed = Removed::default();
+    removed.rules();
+    match Sets::open() {
+        Ok(mut sets) => removed.sets(&mut sets),
+        // Where there are no sets, guard has left none.
+        Err(SetError::Unusable(_)) => {}
+        Err(error) => removed.failed.push(error.to_string()),
+    }
+    removed.table();
+    removed
+}
+
+impl Removed {
+    fn warn(self) {
+        for failure in self.failed {
+            tracing::warn!("{failure}");
+        }
+    }
+
+    /// guard's own table in nftables.
+    fn table(&mut self) {
+        let Some(mut nft) = Nft::open_existing() else { return };
+        match nft.remove_table() {
+            Ok(()) => self.removed.push("table inet guard".to_owned()),
+            Err(error) => self.failed.push(error.to_string()),
+        }
+    }
+
+    fn rules(&mut self) {
         for family in Family::ALL {
             for kind in [Kind::Nft, Kind::Legacy] {
                 if kind == Kind::Legacy && !has_legacy_table(family) {
                     continue;
                 }
-                // A tool that is missing can't have left anything.
-                let Ok(table) = iptables::save(family, kind) else { continue };
-                let away = plan(&table, &[], Leftovers::All, &BTreeSet::new());
-                if !away.lines.is_empty()
-                    && let Err(error) = iptables::restore(family, kind, &away.lines)
-                {
-                    tracing::warn!(
-                        "guard's {} rules could not be taken away: {error}",
-                        family.as_str()
-                    );
+                if let Err(error) = self.rules_of(family, kind) {
+                    let left = "guard's rules could not be taken away";
+                    self.failed.push(format!("{}: {left}: {error}", family.as_str()));
                 }
             }
         }
-        match &mut self.backend {
-            Some(Backend::Ipset(sets)) => dismantle_sets(sets),
-            Some(Backend::Iptables) | None => {}
-        }
     }
-}
 
-fn dismantle_sets(sets: &mut Sets) {
-    let headers = sets.headers().unwrap_or_default();
-    for header in headers.values().filter(|header| is_ours(header)) {
-        if let Err(error) = sets.destroy(&header.name) {
-            tracing::warn!("{error}");
+    fn rules_of(&mut self, family: Family, kind: Kind) -> Result<(), ToolError> {
+        let table = match iptables::save(family, kind) {
+            Ok(table) => table,
+            // A tool that is missing can't have left anything, nor a kernel without IPv6.
+            Err(ToolError::Missing(_)) => return Ok(()),
+            Err(ToolError::Failed { .. }) if family == Family::V6 => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let away = plan(&table, &[], Leftovers::All, &BTreeSet::new());
+        if away.lines.is_empty() {
+            return Ok(());
+        }
+        iptables::restore(family, kind, &away.lines)?;
+        let chains: BTreeSet<&str> = away.changes.iter().map(Change::chain).collect();
+        let stem = if family == Family::V4 { "iptables" } else { "ip6tables" };
+        let words = chains.iter().map(|chain| format!("chain {chain} ({stem}-{})", kind.as_str()));
+        self.removed.extend(words);
+        Ok(())
+    }
+
+    fn sets(&mut self, sets: &mut Sets) {
+        let headers = match sets.headers() {
+            Ok(headers) => headers,
+            Err(error) => return self.failed.push(error.to_string()),
+        };
+        for header in headers.values().filter(|header| is_ours(header)) {
+            match sets.destroy(&header.name) {
+                Ok(()) => self.removed.push(format!("set {}", header.name)),
+                Err(error) => self.failed.push(error.to_string()),
+            }
         }
     }
 }

@@ -187,6 +187,7 @@ impl<'a> Draft<'a> {
             dry_run: options.dry_run.unwrap_or(false),
             policy,
             log_zone: options.log_zone,
+            log_encoding: options.log_encoding.unwrap_or_default(),
             asked: asked.unwrap_or_default(),
             written: Arc::default(),
         })

@@ -167,8 +167,8 @@ mod tests {
         let mut with: Vec<String> = LABELS.iter().filter_map(Label::variable).collect();
         with.sort_unstable();
         let names = "BANTIME BANTIME_FACTOR BANTIME_INCREMENT BANTIME_MAXTIME BANTIME_MULTIPLIERS BANTIME_OVERALLJAILS \
-             BANTIME_RNDTIME BLOCKTYPE CHAIN DRYRUN FINDTIME LOGTIMEZONE MAXRETRY PORT PREFIX_V4 PREFIX_V6 \
-             PROTOCOL USEDNS";
+             BANTIME_RNDTIME BLOCKTYPE CHAIN DRYRUN FINDTIME LOGENCODING LOGTIMEZONE MAXRETRY PORT PREFIX_V4 \
+             PREFIX_V6 PROTOCOL USEDNS";
         assert_eq!(with, names.split(' ').map(|name| format!("GUARD_{name}")).collect::<Vec<_>>());
         assert!(Defaults::is_default_variable("MAXRETRY"));
         for other in ["maxretry", "GUARD_MAXRETRY", "IGNOREIP", "FAILREGEX", "LOG", "ENABLE", ""] {

@@ -9,8 +9,8 @@ use jiff::tz::TimeZone;
 use super::{Complaint, Severity};
 use crate::filter::Filter;
 use crate::model::{
-    BlockRules, BlockType, Chain, IgnoreEntry, JailName, JailRules, JournalMatch, Limits, Policy,
-    PortRange, Ports, Protocol, ServiceId, Written,
+    BlockRules, BlockType, Chain, IgnoreEntry, JailName, JailRules, JournalMatch, Limits,
+    LogEncoding, Policy, PortRange, Ports, Protocol, ServiceId, Written,
 };
 
 /// A valid jail.
@@ -40,6 +40,8 @@ pub struct Jail {
     pub policy: Policy,
     /// The zone of dates without one; `None`: the container's own, else guard's.
     pub log_zone: Option<TimeZone>,
+    /// How the bytes of its log files are text.
+    pub log_encoding: LogEncoding,
     /// Its options as they were written, and where.
     pub written: Arc<[Written]>,
     /// Who asked for the ports, for a complaint that comes late.
@@ -175,6 +177,7 @@ impl PartialEq for Jail {
             && (&self.chains, &self.ports) == (&other.chains, &other.ports)
             && (self.block_type, self.dry_run) == (other.block_type, other.dry_run)
             && (&self.log_zone, &self.policy) == (&other.log_zone, &other.policy)
+            && self.log_encoding == other.log_encoding
     }
 }
 
@@ -194,6 +197,7 @@ impl fmt::Debug for Jail {
             .field("dry_run", &self.dry_run)
             .field("log_zone", &self.log_zone)
             .field("policy", &self.policy)
+            .field("log_encoding", &self.log_encoding)
             .finish_non_exhaustive()
     }
 }

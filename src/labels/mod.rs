@@ -16,6 +16,7 @@ mod build;
 mod complaint;
 mod defaults;
 pub mod duration;
+mod encoding;
 mod filter;
 mod hint;
 mod ignore;

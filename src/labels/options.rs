@@ -10,8 +10,8 @@ use super::jail::StreamChoice;
 use super::ports::PortWish;
 use crate::filter::{FilterReference, UseDns};
 use crate::model::{
-    BanTime, BlockType, Chain, Growth, IgnoreEntry, JailName, JournalMatch, Policy, Prefixes,
-    Protocol,
+    BanTime, BlockType, Chain, Growth, IgnoreEntry, JailName, JournalMatch, LogEncoding, Policy,
+    Prefixes, Protocol,
 };
 
 /// A label or variable to be read.
@@ -64,6 +64,7 @@ pub(super) struct Options {
     pub(super) block_type: Option<BlockType>,
     pub(super) dry_run: Option<bool>,
     pub(super) log_zone: Option<TimeZone>,
+    pub(super) log_encoding: Option<LogEncoding>,
 }
 
 /// `port`, and where it was set: what it means is known only when the
@@ -143,6 +144,7 @@ impl Options {
             block_type: self.block_type.or(parent.block_type),
             dry_run: self.dry_run.or(parent.dry_run),
             log_zone: self.log_zone.clone().or_else(|| parent.log_zone.clone()),
+            log_encoding: self.log_encoding.or(parent.log_encoding),
             ..self.clone()
         }
     }

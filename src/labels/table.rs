@@ -5,7 +5,7 @@ use std::fmt;
 use std::fmt::Write as _;
 
 use super::options::{Given, Options, PortSetting};
-use super::{Flaw, duration, hint, ignore, numbers, ports, values, zone};
+use super::{Flaw, duration, encoding, hint, ignore, numbers, ports, values, zone};
 use crate::filter::MAX_LINES;
 
 /// A label's option: `maxretry` in `guard.maxretry` and `guard.jails.login.maxretry`.
@@ -77,6 +77,8 @@ pub enum Kind {
     Ports,
     /// A time zone.
     Zone,
+    /// A text's encoding.
+    Encoding,
     /// Match terms of the journal.
     Terms,
 }
@@ -117,6 +119,7 @@ impl fmt::Display for Kind {
             }
             Kind::Terms => "match terms such as `_SYSTEMD_UNIT=ssh.service`",
             Kind::Zone => "a zone such as `Europe/Paris`, `UTC` or `UTC+0200`",
+            Kind::Encoding => "`auto`, or an encoding such as `utf-8`, `latin-1` or `utf-16-le`",
         })
     }
 }
@@ -488,6 +491,16 @@ pub static LABELS: &[Label] = &[
         also: &["timezone", "tz", "zone", "logtz"],
         read: |options, given| keep(&mut options.log_zone, zone::read(given.value)),
     },
+    Label {
+        name: "logencoding",
+        kind: Kind::Encoding,
+        default: "`auto`",
+        help: "How the bytes of log files are text: `utf-8`, `latin-1`, `cp1252`, `utf-16-le`, … \
+               `auto` is UTF-8, or UTF-16 where the file begins with its mark.",
+        reach: Reach::Host,
+        also: &["encoding", "charset", "codec"],
+        read: |options, given| keep(&mut options.log_encoding, encoding::read(given.value)),
+    },
 ];
 
 impl Label {
@@ -620,6 +633,7 @@ mod tests {
                 "chain" => "INPUT",
                 "blocktype" => "drop",
                 "logtimezone" => "UTC",
+                "logencoding" => "latin-1",
                 "filter" => "sshd[mode=normal]",
                 "prefregex" => "^<F-CONTENT>.+</F-CONTENT>$",
                 "datepattern" => "%Y-%m-%d",

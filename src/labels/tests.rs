@@ -13,8 +13,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::{
-    BanTime, BlockType, Chain, ContainerId, IgnoreEntry, LabelSet, Limits, PortRange, Ports,
-    Protocol, ServiceId, Timestamp,
+    BanTime, BlockType, Chain, ContainerId, IgnoreEntry, LabelSet, Limits, LogEncoding, PortRange,
+    Ports, Protocol, ServiceId, Timestamp,
 };
 
 fn container(labels: &[(&str, &str)]) -> Container {
@@ -26,6 +26,7 @@ fn container(labels: &[(&str, &str)]) -> Container {
         created: Timestamp::UNIX_EPOCH,
         started: None,
         running: true,
+        pid: None,
         tty: false,
         log_driver: "json-file".to_owned(),
         network_mode: "shop_default".to_owned(),
@@ -95,6 +96,7 @@ fn a_jail_of_all_labels() {
         ("guard.blocktype", "DROP"),
         ("guard.dryrun", "yes"),
         ("guard.logtimezone", "Europe/Paris"),
+        ("guard.logencoding", "utf-16-le"),
         ("com.docker.compose.project", "shop"),
     ]);
     assert_eq!(jail.name.as_str(), "login");
@@ -109,6 +111,7 @@ fn a_jail_of_all_labels() {
     assert_eq!(ports.len(), 4);
     assert_eq!((jail.block_type, jail.dry_run), (BlockType::Drop, true));
     assert_eq!(jail.log_zone.as_ref().and_then(|zone| zone.iana_name()), Some("Europe/Paris"));
+    assert_eq!(jail.log_encoding, LogEncoding::parse("utf-16-le").unwrap());
 }
 
 #[test]

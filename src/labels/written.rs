@@ -84,7 +84,14 @@ impl Layers<'_> {
     fn is_about_a_log(&self, label: &Label) -> bool {
         match &self.jail.sources {
             Sources::Bans => {
-                let options = ["prefregex", "datepattern", "maxlines", "usedns", "logtimezone"];
+                let options = [
+                    "prefregex",
+                    "datepattern",
+                    "maxlines",
+                    "usedns",
+                    "logtimezone",
+                    "logencoding",
+                ];
                 options.contains(&label.name) || label.name == "stream"
             }
             Sources::Files(_) | Sources::Journal(_) => label.name == "stream",

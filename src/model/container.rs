@@ -25,6 +25,9 @@ pub struct Container {
     pub started: Option<Timestamp>,
     /// Does it run now?
     pub running: bool,
+    /// The number of its first process, as the engine's host sees it; `None`: it does
+    /// not run, or nobody told.
+    pub pid: Option<u32>,
     /// Has it a TTY (one raw stream instead of two framed ones)?
     pub tty: bool,
     /// `HostConfig.LogConfig.Type`, for messages.
@@ -81,8 +84,15 @@ pub enum MountKind {
 pub struct DockerNetwork {
     /// Its name.
     pub name: String,
-    /// Its subnets.
+    /// Its subnets; none of a macvlan or ipvlan network, whose hosts are those of the LAN.
     pub subnets: Vec<Network>,
     /// Its gateways: the host's own addresses in it.
     pub gateways: Vec<Address>,
+}
+
+impl DockerNetwork {
+    /// Are its containers hosts of the LAN, so that no packet for them passes this host's firewall?
+    pub fn is_lan(&self) -> bool {
+        self.subnets.is_empty()
+    }
 }

@@ -20,6 +20,7 @@
 mod address;
 mod ban;
 mod container;
+mod encoding;
 mod forwarded;
 mod history;
 mod journal;
@@ -35,6 +36,7 @@ mod written;
 pub use address::{Address, InvalidAddress, Network};
 pub use ban::{Ban, BanOrigin, BanTime, Failure, Login, Until};
 pub use container::{Container, DockerNetwork, LabelSet, Mount, MountKind, PublishedPort};
+pub use encoding::{LogEncoding, Unit, UnknownEncoding, unit};
 pub use forwarded::Hop;
 pub use history::{HistoryEntry, HistoryQuery, LiftedBy, Lifting, PastBans};
 pub use journal::{InvalidMatch, JournalMatch};

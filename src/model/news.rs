@@ -85,6 +85,15 @@ pub enum News {
         #[serde(default)]
         dry_run: bool,
     },
+    /// An address is banned, and its failures go on: the ban does not work.
+    Reaches {
+        /// The jail.
+        jail: JailName,
+        /// Who.
+        network: Network,
+        /// The likeliest cause; `None`: not found out yet.
+        cause: Option<String>,
+    },
     /// A jail began or got other rules.
     JailStarted {
         /// The jail.

@@ -143,6 +143,7 @@ impl Stage {
                     }
                 }
                 News::Found { .. }
+                | News::Reaches { .. }
                 | News::LoggedIn { .. }
                 | News::Narrowed { .. }
                 | News::Unbanned { .. }

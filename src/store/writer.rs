@@ -253,7 +253,9 @@ impl Writer {
                     self.path.display()
                 ));
                 // Where guard is stopping nobody takes it, and it stays on disk.
-                let _ = late.map(|late| late.send(found));
+                if let Some(late) = late {
+                    let _ = late.send(found);
+                }
             }
         }
         if self.waiting.is_empty() {

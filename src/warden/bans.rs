@@ -15,6 +15,8 @@ pub struct Standing {
     pub ban: Ban,
     /// Is it in the kernel?
     pub state: BanState,
+    /// Since when, in seconds of Unix time; 0: it is not. So small that it costs no memory.
+    in_force: u32,
 }
 
 /// Whether the kernel has a ban.
@@ -69,7 +71,11 @@ impl Bans {
     pub(super) fn insert(&mut self, ban: Ban, state: BanState) {
         let network = ban.network;
         let until = ban.until;
-        if let Some(old) = self.standing.insert(network, Standing { ban, state }) {
+        let in_force = match (state, self.standing.get(network)) {
+            (BanState::InForce, Some(old)) => old.in_force,
+            _ => 0,
+        };
+        if let Some(old) = self.standing.insert(network, Standing { ban, state, in_force }) {
             self.drop_end(&old.ban);
         }
         if let Until::Time(end) = until {
@@ -84,16 +90,31 @@ impl Bans {
     }
 
     /// Notes what the firewall says of a ban.
-    pub(super) fn set_state(&mut self, network: Network, state: BanState) {
+    pub(super) fn set_state(&mut self, now: Timestamp, network: Network, state: BanState) {
         if let Some(standing) = self.standing.get_mut(network) {
+            if state != BanState::InForce {
+                standing.in_force = 0;
+            } else if standing.in_force == 0 {
+                standing.in_force = u32::try_from(now.as_second()).unwrap_or(u32::MAX);
+            }
             standing.state = state;
         }
+    }
+
+    /// Since when the kernel has kept out all of `network`, to the second.
+    pub(super) fn in_force_since(&self, network: Network) -> Option<Timestamp> {
+        let since = |standing: &Standing| match standing.in_force {
+            0 => None,
+            second => Timestamp::from_second(second.into()).ok(),
+        };
+        self.covering(network).filter_map(since).min()
     }
 
     /// Notes the same of all bans.
     pub(super) fn set_states(&mut self, state: BanState) {
         for (_, standing) in self.standing.iter_mut() {
             standing.state = state;
+            standing.in_force = 0;
         }
     }
 
@@ -114,7 +135,7 @@ impl Bans {
         let late = self.standing.iter().filter(|(_, standing)| standing.ban.since > future);
         let late: Vec<Standing> = late.map(|(_, standing)| standing.clone()).collect();
         let mut changed = Vec::new();
-        for Standing { mut ban, state } in late {
+        for Standing { mut ban, state, .. } in late {
             let shift = ban.since.duration_since(now);
             ban.since = now;
             if let Until::Time(end) = ban.until {

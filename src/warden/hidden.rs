@@ -145,7 +145,7 @@ impl Tally {
     }
 }
 
-fn is_power_of_ten(mut count: u64) -> bool {
+pub(super) fn is_power_of_ten(mut count: u64) -> bool {
     while count > 1 && count.is_multiple_of(10) {
         count /= 10;
     }

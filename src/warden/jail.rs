@@ -13,6 +13,7 @@ use super::ignore::{Exempt, NeverBan, Why};
 use super::judge::Court;
 use super::logins::Logins;
 use super::netmap::NetMap;
+use super::reaching::Reaching;
 use crate::model::{
     Ban, BanOrigin, JailMemory, JailName, JailRules, LiftedBy, Lifting, Network, News, Record,
     ServiceId, Timestamp,
@@ -48,6 +49,8 @@ pub(super) struct Jail {
     pub(super) ignored: Tally,
     /// Bans that wait for the end of an SSH connection.
     pub(super) awaits_ssh: Tally,
+    /// Whom a ban does not keep out.
+    pub(super) reaching: Reaching,
     ignore: NetMap<Why>,
 }
 
@@ -67,6 +70,7 @@ impl Jail {
             hidden: Tally::default(),
             ignored: Tally::default(),
             awaits_ssh: Tally::default(),
+            reaching: Reaching::default(),
         }
     }
 
@@ -200,6 +204,7 @@ impl Jail {
         out: &mut Effects,
     ) -> Option<Ban> {
         let ban = self.bans.remove(network)?;
+        self.reaching.forget(network);
         let jail = self.name();
         if !self.rules.dry_run {
             out.push(Effect::Release(jail.clone(), network));

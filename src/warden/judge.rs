@@ -50,6 +50,12 @@ impl Jail {
             self.ignore_failure(now, network, &exempt, court.out);
             return;
         }
+        if let Some(since) = self.bans.in_force_since(network)
+            && self.reaching.note(network, at, since)
+        {
+            let jail = self.name();
+            court.out.tell(now, News::Reaches { jail, network, cause: None });
+        }
         let limits = self.rules.limits;
         if at < before(now, limits.find_time) || self.floors.hold(network, at) {
             return;

@@ -27,6 +27,7 @@ mod memory;
 mod netmap;
 mod offenders;
 mod proxies;
+mod reaching;
 mod requests;
 mod ssh;
 mod view;
@@ -191,7 +192,7 @@ impl Warden {
         let held_back = outcome.held_back.into_iter().map(|ban| (ban, BanState::HeldBack));
         for ((jail, network), state) in in_force.chain(held_back) {
             if let Some(jail) = self.jails.get_mut(&jail).filter(|jail| !jail.rules.dry_run) {
-                jail.bans.set_state(network, state);
+                jail.bans.set_state(now, network, state);
             }
         }
     }

@@ -77,6 +77,12 @@ impl<'a> JailView<'a> {
         self.0.awaits_ssh.iter()
     }
 
+    /// Addresses that are banned and still reach the jail's services, the one seen
+    /// last first; at most 16.
+    pub fn reaching(self) -> impl Iterator<Item = Network> {
+        self.0.reaching.iter()
+    }
+
     /// Failures that did not count because of whose address they bear, since guard was started.
     pub fn ignored(self) -> u64 {
         self.0.ignored.total().saturating_add(self.0.hidden.total())

@@ -12,18 +12,22 @@ mod proxy;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod alone;
 mod bans;
 mod bed;
 mod by_hand;
 mod context;
 mod fail2ban_client;
+mod files;
 mod filters;
 mod firewall;
+mod healing;
 mod host_network;
 mod labels;
 mod logs;
 mod memory;
 mod never_ban;
+mod nftables;
 mod output;
 mod policy;
 mod pressure;

@@ -74,6 +74,11 @@ impl Namespace {
         self.inside(|| run(program, arguments, ""))
     }
 
+    /// Runs a program in it; did it succeed?
+    pub(crate) fn tries(&self, program: &str, arguments: &[&str]) -> bool {
+        self.inside(|| Command::new(program).args(arguments).output().unwrap().status.success())
+    }
+
     pub(crate) fn feed(&self, program: &str, arguments: &[&str], input: &str) {
         self.inside(|| run(program, arguments, input));
     }
@@ -132,6 +137,19 @@ impl World {
     /// A host with Docker's chains as engine 20.10 makes them: in IPv6 there is
     /// no DOCKER-USER.
     pub(crate) fn new(kind: Kind) -> World {
+        let world = World::without_docker_of(kind);
+        world.restore(4, &docker_chains());
+        let forward = "*filter\n-A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n-A FORWARD -i out -j ACCEPT\nCOMMIT\n";
+        world.restore(6, forward);
+        world
+    }
+
+    /// A host without any rules.
+    pub(crate) fn without_docker() -> World {
+        World::without_docker_of(Kind::Nft)
+    }
+
+    fn without_docker_of(kind: Kind) -> World {
         let [host, outside, container] = [(); 3].map(|()| Namespace::new());
         link(&host, "out", "10.98.1.1/16", "fd98::1/64", &outside, ATTACKER);
         link(&host, "in", "10.97.1.1/16", "fd97::1/64", &container, CONTAINER);
@@ -143,11 +161,7 @@ impl World {
             std::fs::write("/proc/sys/net/ipv4/ip_forward", "1").unwrap();
             std::fs::write("/proc/sys/net/ipv6/conf/all/forwarding", "1").unwrap();
         });
-        let world = World { host, outside, container, kind };
-        world.restore(4, &docker_chains());
-        let forward = "*filter\n-A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n-A FORWARD -i out -j ACCEPT\nCOMMIT\n";
-        world.restore(6, forward);
-        world
+        World { host, outside, container, kind }
     }
 
     /// A restore by somebody else than guard.
@@ -471,6 +485,17 @@ fn echoes_within(stream: &mut TcpStream, patience: Duration) -> bool {
 /// Can a new connection be made and used?
 pub(crate) fn reaches(from: From<'_>, to: (&str, u16)) -> bool {
     connect(from, to, DEADLINE).is_ok_and(|mut stream| echoes(&mut stream))
+}
+
+/// The same, for as long as silence must last only.
+pub(crate) fn reaches_soon(from: From<'_>, to: (&str, u16)) -> bool {
+    connect(from, to, PATIENCE).is_ok_and(|mut stream| echoes(&mut stream))
+}
+
+/// Is a new connection refused at once, by an answer?
+pub(crate) fn is_refused(from: From<'_>, to: (&str, u16)) -> bool {
+    connect(from, to, DEADLINE)
+        .is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused)
 }
 
 /// Is a new connection refused, or left without an answer?

@@ -127,6 +127,7 @@ fn overview() -> Overview {
             "manual" => Vec::new(),
             _ => vec![SourceStatus::new("shop-web-1".into(), SourceKind::Output)],
         },
+        packets: None,
     };
     Overview {
         guard: env!("CARGO_PKG_VERSION").into(),
@@ -137,6 +138,7 @@ fn overview() -> Overview {
             healthy: true,
             problems: Vec::new(),
             repairs: 0,
+            heard: 0,
         },
         store: StoreView {
             path: "/var/lib/guard/guard.db".into(),
@@ -197,6 +199,7 @@ fn jail_status() -> JailStatus {
             written("blocktype", "reject", Origin::Default),
         ],
         firewall_chain: Some("f2b-shop-web".into()),
+        packets: None,
         warnings: Vec::new(),
         dropped: Vec::new(),
     }

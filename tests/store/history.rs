@@ -165,6 +165,7 @@ fn a_database_of_the_first_version_keeps_its_history() {
     for column in ["prolonged", "lines", "lifted", "lifted_by"] {
         connection.execute_batch(&format!("ALTER TABLE history DROP COLUMN {column}")).unwrap();
     }
+    connection.execute_batch("DROP TABLE offences; DROP TABLE names").unwrap();
     let since = ago(60).as_nanosecond();
     let row = format!("INSERT INTO history VALUES ({since}, 'web', '192.0.2.1', NULL, 'hand', 0)");
     connection.execute_batch(&row).unwrap();

@@ -95,7 +95,11 @@ impl Host {
         fs::write(self.settings(), settings).expect("the host's folder can be written");
         let mut dockerd = self.namespace().command(self.engine.dockerd());
         dockerd
-            .args(self.dockerd_options())
+            // What is in the file may not be an option as well.
+            .args(self.dockerd_options().iter().filter(|option| {
+                let name = option.trim_start_matches('-').split('=').next().unwrap_or_default();
+                !settings.contains(&format!("\"{name}\""))
+            }))
             .env("PATH", self.engine.path())
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a file"))
@@ -212,6 +216,14 @@ impl Host {
         run(self.namespace().command(command[0]).args(&command[1..]))
     }
 
+    /// Has nft carry out these lines in the host's network; panics if it fails.
+    #[track_caller]
+    pub fn nft(&self, lines: &str) {
+        let file = self.folder.join("lines.nft");
+        fs::write(&file, lines).expect("the host's folder can be written");
+        self.run(&["nft", "-f", &file.display().to_string()]);
+    }
+
     /// `iptables -L CHAIN -n --line-numbers`, or `ip6tables`, without its two lines of
     /// headings; empty when there is no such chain.
     pub fn rules(&self, tool: &str, chain: &str) -> Vec<String> {
@@ -221,10 +233,14 @@ impl Host {
     }
 
     /// Everything that bears guard's mark or name in the kernel: rules of both
-    /// families, and sets.
+    /// families, sets, and tables.
     pub fn traces_of_guard(&self) -> Vec<String> {
-        let sources: [(&str, &[&str]); 3] =
-            [("iptables-save", &[]), ("ip6tables-save", &[]), ("ipset", &["list", "-n"])];
+        let sources: [(&str, &[&str]); 4] = [
+            ("iptables-save", &[]),
+            ("ip6tables-save", &[]),
+            ("ipset", &["list", "-n"]),
+            ("nft", &["list", "tables"]),
+        ];
         sources
             .iter()
             .filter_map(|(tool, args)| try_run(self.namespace().command(tool).args(*args)).ok())

@@ -110,7 +110,7 @@ fn files(options: &Options, json: bool) -> Result<Outcome, Failure> {
     if json {
         let findings: Vec<_> = all.iter().map(|(file, finding)| as_json(file, finding)).collect();
         let text = serde_json::json!({ "findings": findings });
-        writeln!(out, "{}", print::safe_json(&format!("{text:#}")))?;
+        writeln!(out, "{}", print::safe_json(&text.to_string()))?;
     } else {
         for (file, finding) in &all {
             writeln!(out, "{}\n", as_text(file, finding))?;
@@ -198,7 +198,7 @@ fn what_runs(socket: &Path, json: bool) -> Result<Outcome, Failure> {
                 .map(|jail| serde_json::json!({ "jail": jail.name, "what": jail.warnings }))
                 .collect::<Vec<_>>(),
         });
-        writeln!(out, "{}", print::safe_json(&format!("{text:#}")))?;
+        writeln!(out, "{}", print::safe_json(&text.to_string()))?;
     } else {
         for refusal in refused {
             writeln!(out, "{}\n", refusal.complaint.trim_end())?;

@@ -143,6 +143,7 @@ fn server_text(option: &str, answer: &Value) -> String {
 mod tests {
     use super::*;
 
+    #[expect(clippy::needless_pass_by_value, reason = "a test is read more easily")]
     fn show(words: &str, answer: Value) -> String {
         let words: Vec<String> = words.split(' ').map(str::to_owned).collect();
         shown(&Command::parse(&words).unwrap(), &answer)

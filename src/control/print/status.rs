@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use super::super::protocol::{
-    InForce, JailState, JailStatus, JailSummary, Options, Overview, SourceKind, SourceState,
-    SourceStatus, ban_time,
+    InForce, JailPackets, JailState, JailStatus, JailSummary, Options, Overview, Packets,
+    SourceKind, SourceState, SourceStatus, ban_time,
 };
 use super::{BAD, escape, line, push, span, warn};
 use crate::model::BanTime;
@@ -171,6 +171,18 @@ fn below_the_tree(out: &mut String, jail: &JailStatus) {
     match &jail.firewall_chain {
         Some(chain) => line(out, format_args!("Firewall chain:\t{}", escape(chain))),
         None => line(out, format_args!("Firewall chain:\tnone")),
+    }
+    if let Some(JailPackets { ipv4, ipv6 }) = &jail.packets {
+        let both = |of: fn(&Packets) -> u64| of(ipv4).saturating_add(of(ipv6));
+        line(
+            out,
+            format_args!(
+                "Packets:\t{} refused, {} replies dropped, {} passed",
+                both(|packets| packets.refused),
+                both(|packets| packets.replies_dropped),
+                both(|packets| packets.passed),
+            ),
+        );
     }
     let pending = jail.banned.iter().filter(|ban| ban.in_force == InForce::Pending).count();
     if pending > 0 {

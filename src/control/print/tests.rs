@@ -48,6 +48,7 @@ fn an_overview() -> Overview {
             healthy: true,
             problems: Vec::new(),
             repairs: 0,
+            heard: 0,
         },
         store: StoreView {
             path: "/var/lib/guard/guard.db".into(),
@@ -73,6 +74,7 @@ fn summary(name: &str, warnings: Vec<String>) -> JailSummary {
         warnings,
         dry_run: false,
         sources: Vec::new(),
+        packets: None,
     }
 }
 
@@ -103,6 +105,7 @@ fn a_jail() -> JailStatus {
         },
         written: Vec::new(),
         firewall_chain: Some("f2b-sshd".into()),
+        packets: None,
         warnings: Vec::new(),
         dropped: Vec::new(),
     }

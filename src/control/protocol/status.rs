@@ -52,6 +52,9 @@ pub struct FirewallView {
     pub problems: Vec<String>,
     /// How often something of guard's was put back.
     pub repairs: u64,
+    /// How often guard looked at once because another program changed nftables' rules.
+    #[serde(default)]
+    pub heard: u64,
 }
 
 /// How it is with the store.
@@ -92,6 +95,29 @@ pub struct JailSummary {
     /// What it reads.
     #[serde(default)]
     pub sources: Vec<SourceStatus>,
+    /// The packets that came by its rules; `null`: none were counted.
+    #[serde(default)]
+    pub packets: Option<JailPackets>,
+}
+
+/// Packets that came to a jail's rules since guard last wrote them, by family.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JailPackets {
+    /// IPv4's.
+    pub ipv4: Packets,
+    /// IPv6's.
+    pub ipv6: Packets,
+}
+
+/// Packets that came to a jail's rules. A jail with ports sees only those of its ports.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Packets {
+    /// From banned clients, and refused.
+    pub refused: u64,
+    /// To banned clients, in connections that they had opened, and dropped.
+    pub replies_dropped: u64,
+    /// Of everybody else.
+    pub passed: u64,
 }
 
 /// What a jail does now.
@@ -145,6 +171,9 @@ pub struct JailStatus {
     pub written: Vec<Written>,
     /// Its chain in the firewall; none: it has none (yet, or in a dry run).
     pub firewall_chain: Option<String>,
+    /// The packets that came by its rules; `null`: none were counted.
+    #[serde(default)]
+    pub packets: Option<JailPackets>,
     /// What is wrong, a sentence each: hidden clients with the cure, zones, sources, store.
     pub warnings: Vec<String>,
     /// What was dropped for want of room.
@@ -164,8 +193,8 @@ pub struct SourceStatus {
     pub reason: Option<String>,
     /// Bytes of a file not read yet, as far as that is known.
     pub behind: u64,
-    /// Age of the last line of an output that was judged, while newer ones wait; 0:
-    /// all that there is was judged.
+    /// Age of the last line that was judged, while newer ones wait; of a file without
+    /// dates, since when they wait. 0: all that there is was judged.
     #[serde(default)]
     pub behind_seconds: u64,
     /// Lines of an output judged since guard began to read it.
@@ -174,7 +203,8 @@ pub struct SourceStatus {
     /// Why an output can't be read at the moment; it is tried again.
     #[serde(default)]
     pub trouble: Option<String>,
-    /// How often the engine had dropped what was to be read next.
+    /// How often what was to be read next was gone: the engine had dropped it, or a
+    /// file was not to be found any more.
     #[serde(default)]
     pub gaps: u64,
     /// How often an output's timestamps went back: the clock was set.
@@ -183,6 +213,9 @@ pub struct SourceStatus {
     /// Bytes cut off lines that were too long.
     #[serde(default)]
     pub cut_bytes: u64,
+    /// How many lines of a file those were.
+    #[serde(default)]
+    pub cut_lines: u64,
 }
 
 impl SourceStatus {
@@ -200,6 +233,7 @@ impl SourceStatus {
             gaps: 0,
             clock_steps: 0,
             cut_bytes: 0,
+            cut_lines: 0,
         }
     }
 }

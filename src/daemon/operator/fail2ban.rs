@@ -278,7 +278,6 @@ fn option_value(jail: &JailStatus, option: &str) -> Option<Value> {
                 .collect(),
         ),
         "actions" => Value::texts(jail.firewall_chain.iter().cloned()),
-        "logencoding" => Value::text("UTF-8"),
         "ignorecache" => Value::None,
         _ => return written_value(jail, option),
     })
@@ -303,6 +302,8 @@ fn written_value(jail: &JailStatus, option: &str) -> Option<Value> {
         },
         "logtimezone" => text.map_or(Value::None, Value::text),
         "maxlines" => Value::Number(text.and_then(|text| text.parse().ok()).unwrap_or(1)),
+        // `auto` is in fail2ban what the system's locale says.
+        "logencoding" => Value::text(text.filter(|text| *text != "auto").unwrap_or("UTF-8")),
         "usedns" => Value::text(text.unwrap_or("no").to_lowercase()),
         "bantime.increment" | "bantime.overalljails" => match text {
             Some(text) => {

@@ -1,7 +1,7 @@
 use super::*;
 use crate::filter::Library;
 use crate::labels::{self, Defaults};
-use crate::model::{LabelSet, Ports, PublishedPort, Timestamp};
+use crate::model::{DockerNetwork, LabelSet, Ports, PublishedPort, Timestamp};
 
 const REGEX: (&str, &str) = ("guard.failregex", "failed <HOST>$");
 
@@ -22,6 +22,7 @@ fn container(id: &str, service: &str) -> Container {
         created: Timestamp::UNIX_EPOCH,
         started: Some(Timestamp::UNIX_EPOCH),
         running: true,
+        pid: None,
         tty: false,
         log_driver: "json-file".to_owned(),
         network_mode: "bridge".to_owned(),
@@ -241,4 +242,35 @@ fn rules_that_did_not_change_are_the_same() {
     let again = world.wanted();
     let name = "shop-web".parse::<JailName>().unwrap();
     assert!(Arc::ptr_eq(&again.jails[&name], &world.before.jails[&name]));
+}
+
+#[test]
+fn what_passes_no_firewall_of_this_host_is_refused() {
+    let lan = DockerNetwork { name: "lan".into(), subnets: vec![], gateways: vec![] };
+    let bridge = DockerNetwork {
+        name: "bridge".into(),
+        subnets: vec!["172.17.0.0/16".parse().unwrap()],
+        gateways: vec![],
+    };
+    let networks = [lan, bridge];
+    let refused = |container: Container, labels: &[(&str, &str)], rootless: bool| {
+        let world = World::default().with(container, labels);
+        let mut wanted = world.wanted();
+        reach::refuse(
+            &mut wanted,
+            &world.containers,
+            reach::Paths { rootless, networks: &networks },
+        );
+        assert_eq!(wanted.jails.is_empty(), wanted.followers.is_empty());
+        assert_eq!(wanted.jails.is_empty(), !wanted.complaints.is_empty());
+        wanted.complaints.first().map(Complaint::one_line).unwrap_or_default()
+    };
+    let on_lan = || Container { network_mode: "lan".into(), ..container("a", "web") };
+    assert_eq!(refused(container("a", "web"), &[REGEX], false), "");
+    assert!(refused(on_lan(), &[REGEX], false).contains("macvlan or ipvlan"));
+    assert_eq!(refused(publish(on_lan(), 80), &[REGEX], false), "", "it is in a bridge, too");
+    assert_eq!(refused(on_lan(), &[REGEX, ("guard.dryrun", "true")], false), "");
+    assert!(refused(container("a", "web"), &[REGEX], true).contains("rootless"));
+    let own = Container { own: true, ..container("a", "web") };
+    assert_eq!(refused(own, &[REGEX, ("guard.logpath", "/data/auth.log")], true), "");
 }

@@ -21,6 +21,7 @@ fn status(found: u64) -> Reply {
         warnings: vec!["w".into()],
         dry_run: false,
         sources: Vec::new(),
+        packets: None,
     };
     Reply::Status(Overview {
         guard: "9.9.9".into(),
@@ -31,6 +32,7 @@ fn status(found: u64) -> Reply {
             healthy: true,
             problems: Vec::new(),
             repairs: 0,
+            heard: 0,
         },
         store: StoreView { path: "/x".into(), healthy: true, problem: None, dropped_history: 0 },
         jails: vec![jail("ssh"), jail("web")],

@@ -66,6 +66,7 @@ fn jail(options: &Options, settings: &Settings) -> Result<labels::Jail, Failure>
         created: Timestamp::UNIX_EPOCH,
         started: None,
         running: true,
+        pid: None,
         tty: false,
         log_driver: String::new(),
         network_mode: "bridge".to_owned(),

@@ -1,0 +1,77 @@
+//! Whose the table is that bears guard's name, and what the kernel shows of Docker.
+
+use crate::firewall::iptables::{self, ToolError};
+use crate::firewall::kind::{DOCKER_USER, Kind, docker_jump};
+use crate::firewall::names::Family;
+use crate::firewall::socket::SocketError;
+
+use super::choice::Signs;
+use super::plan::{Found, RuleFound};
+use super::{Nft, TABLE, decode, encode};
+
+/// A table's name that is another's is tried with so many numbers.
+const ATTEMPTS: u32 = 8;
+
+/// Why guard's table is not as it should be.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NftError {
+    /// The tool failed.
+    #[error(transparent)]
+    Tool(#[from] ToolError),
+    /// The kernel could not be asked.
+    #[error("nftables can't be read: {0}")]
+    Socket(#[from] SocketError),
+    /// Every name is another's.
+    #[error("nftables' table inet {TABLE} and every name like it belong to other programs")]
+    Foreign,
+}
+
+impl Nft {
+    /// [`Nft::look`], at a table that is no other program's.
+    pub(super) fn look_at_own(&mut self) -> Result<(&Found, bool), NftError> {
+        let mut moved = false;
+        for attempt in 2..=ATTEMPTS {
+            let (found, others) = self.look()?;
+            if !found.is_foreign() {
+                let others = others || moved;
+                return Ok((self.found.get_or_insert_default(), others));
+            }
+            moved = true;
+            self.table = format!("{TABLE}-{attempt}");
+            self.found = None;
+        }
+        self.table = TABLE.to_owned();
+        Err(NftError::Foreign)
+    }
+
+    /// guard's own table, if there is one.
+    pub(crate) fn open_existing() -> Option<Nft> {
+        let mut nft = Nft::open().ok()?;
+        let there = nft.look_at_own().is_ok_and(|(found, _)| found.flags.is_some());
+        there.then_some(nft)
+    }
+
+    /// What the kernel shows of Docker and guard.
+    pub(super) fn signs(&mut self) -> Signs {
+        let chains = self.socket.dump(encode::GET_CHAIN, encode::IPV4, |q| q, decode::chain);
+        let chains = chains.unwrap_or_default();
+        let forward = self.socket.dump(
+            encode::GET_RULE,
+            encode::IPV4,
+            |q| q.of_table("filter").of_chain("FORWARD"),
+            decode::rule,
+        );
+        let is_jump = |rule: &RuleFound| rule.jump.as_deref() == Some(DOCKER_USER);
+        let jump = forward.is_ok_and(|rules| rules.iter().any(|(_, rule)| is_jump(rule)));
+        let legacy = || {
+            iptables::has_legacy_table(Family::V4)
+                && iptables::save(Family::V4, Kind::Legacy)
+                    .is_ok_and(|table| docker_jump(&table).is_some())
+        };
+        Signs {
+            bridges: chains.iter().any(|chain| chain.table == "docker-bridges"),
+            user: jump || legacy(),
+            own: self.look_at_own().is_ok_and(|(found, _)| found.flags.is_some()),
+        }
+    }
+}
