@@ -44,6 +44,13 @@ RUN apt-get update \
 
 COPY --from=build /build/target/release/guard /build/target/release/guardctl /usr/local/bin/
 
+# `docker exec -it guard bash` and images made from this one complete guardctl's words.
+RUN mkdir -p /usr/share/bash-completion/completions /usr/share/zsh/vendor-completions \
+        /usr/share/fish/vendor_completions.d \
+    && guardctl completions bash > /usr/share/bash-completion/completions/guardctl \
+    && guardctl completions zsh > /usr/share/zsh/vendor-completions/_guardctl \
+    && guardctl completions fish > /usr/share/fish/vendor_completions.d/guardctl.fish
+
 # Bans, counts and positions in the logs.
 VOLUME /var/lib/guard
 

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Writes the table of labels into the README, from the code.
+# Writes the table of labels into the README, and transcripts into docs/guardctl.md, from the code.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 cd "$ROOT"
@@ -9,3 +9,6 @@ trap 'rm -f "$table"' EXIT
 cargo run --quiet --locked --bin guardctl -- help labels >"$table"
 sed -i -e '/^<!-- labels: generated/,/^<!-- end of labels/ { /^<!--/!d }' \
     -e "/^<!-- labels: generated/r $table" README.md
+
+# What guardctl prints, into docs/guardctl.md.
+GUARD_WRITE_TRANSCRIPTS=1 cargo test --quiet --locked --test operator transcripts

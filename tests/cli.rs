@@ -137,6 +137,7 @@ fn reply(request: Request) -> Reply {
             Reply::Raised { exception: Exception::UnknownJail, message: "nojail".into() }
         }
         Request::Fail2ban { .. } => Reply::Fail2ban { value: Value::texts(["a", "b\u{1b}[31m"]) },
+        Request::Why { .. } => Reply::refused(RefusedKind::Busy, "guard is stopping"),
         Request::Banned { network: Some(network) } if network == net("192.0.2.99") => {
             Reply::Banned { network: Some(network), bans: Vec::new() }
         }

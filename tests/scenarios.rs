@@ -21,7 +21,8 @@
 //! and without `do` only time passes. `gives` lists all orders to the firewall,
 //! in their order; where it is missing there must be none. The others are looked
 //! at where they are given: `told` (all news), `bans` (all that stand), `refused`
-//! or `answer` (what the person reads), `hidden`, `status`, `states`.
+//! or `answer` (what the person reads), `hidden`, `status`, `states`, `known` (what the
+//! jails know of somebody: his name, and what each of them has to tell).
 
 // A panic is how a test fails.
 #![allow(clippy::unwrap_used, clippy::panic)]
@@ -46,7 +47,7 @@ use guard::model::{
     JailName, JailRules, Limits, Network, News, Policy, Ports, Prefixes, ServiceId, Until,
 };
 use guard::warden::{
-    BanRequest, Effect, FoundBan, Outcome, Settings, Surroundings, UnbanRequest, UnbanWhich,
+    BanRequest, Effect, FoundBan, Known, Outcome, Settings, Surroundings, UnbanRequest, UnbanWhich,
 };
 use serde::Deserialize;
 use world::{World, end, second, show_ban};
@@ -143,6 +144,7 @@ struct Step {
     hidden: Option<Vec<String>>,
     status: Option<String>,
     states: Option<Vec<String>>,
+    known: Option<(String, Vec<String>)>,
 }
 
 #[test]
@@ -161,6 +163,30 @@ fn every_scenario_comes_out_as_written() {
         }
     }
     assert!(failed.is_empty(), "\n{failed}");
+}
+
+#[test]
+fn of_a_prefix_the_last_hundred_are_told() {
+    let mut world = World::new(Settings::default(), Surroundings::default());
+    let jail: JailText = toml::from_str("maxretry = 2\nfindtime = 600\nbantime = 100").unwrap();
+    world.jail(0, rules("web", &jail));
+    for n in 0..250 {
+        world.fail(n, &jail_name("web"), (net(&format!("10.0.0.{n}")), &[]), n);
+    }
+    for n in 0..150 {
+        world.fail(300, &jail_name("web"), (net(&format!("10.0.0.{n}")), &[]), 300);
+    }
+    let known = world.warden.known(world::at(301), net("10.0.0.0/16"));
+    let web = known.iter().find(|known| known.jail.as_str() == "web").unwrap();
+    assert_eq!((web.failing.len(), web.more_failing), (100, 0));
+    assert_eq!((web.bans.len(), web.more_bans), (100, 50));
+    for n in 0..50 {
+        world.fail(302, &jail_name("web"), (net(&format!("10.0.1.{n}")), &[]), 302);
+    }
+    let known = world.warden.known(world::at(303), net("10.0.0.0/16"));
+    let web = known.iter().find(|known| known.jail.as_str() == "web").unwrap();
+    assert_eq!((web.failing.len(), web.more_failing), (100, 50));
+    assert_eq!(web.failing[99].network, net("10.0.1.49"), "the last comes last");
 }
 
 fn play(scenario: &Scenario) -> Result<(), String> {
@@ -228,6 +254,12 @@ fn compare(world: &World, step: &Step, answer: &Result<String, String>) -> Resul
         let found: Vec<String> =
             all.map(|s| format!("{} {} {:?}", s.ban.jail, s.ban.network, s.state)).collect();
         same("states", &found, states)?;
+    }
+    if let Some((network, known)) = &step.known {
+        let found = world.warden.known(world::at(step.at), net(network));
+        let found: Vec<String> =
+            found.iter().filter(|known| known.is_something()).map(show_known).collect();
+        same("known", &found, known)?;
     }
     Ok(())
 }
@@ -402,6 +434,26 @@ fn rules(key: &str, text: &JailText) -> JailRules {
             recidive: text.recidive,
         },
     }
+}
+
+fn show_known(known: &Known) -> String {
+    let mut words = vec![known.jail.to_string()];
+    words.extend(known.exempt.as_ref().map(|exempt| format!("never: {exempt}")));
+    words.extend(known.bans.iter().map(|standing| show_ban(&standing.ban)));
+    words.extend(known.failing.iter().map(|failing| {
+        let times: Vec<_> = failing.times.iter().map(|at| second(*at)).collect();
+        let waits = failing.waits.as_ref().map(|waits| format!(" waits {waits:?}"));
+        format!(
+            "{} failed {times:?}, {} more until {}{}",
+            failing.network,
+            failing.needed,
+            second(failing.until),
+            waits.unwrap_or_default()
+        )
+    }));
+    words.extend(known.floor.map(|floor| format!("forgiven until {}", second(floor))));
+    words.extend((known.earlier > 0).then(|| format!("{} earlier", known.earlier)));
+    words.join("; ")
 }
 
 fn show_order(effect: &Effect) -> String {

@@ -21,6 +21,8 @@ mod doctor;
 mod history;
 mod status;
 mod tried;
+mod why;
+mod written;
 
 use history::Lines;
 
@@ -29,6 +31,9 @@ const BAD: Style = AnsiColor::Red.on_default().bold();
 
 /// Something should be looked at.
 const WARN: Style = AnsiColor::Yellow.on_default();
+
+/// Something is over.
+const GOOD: Style = AnsiColor::Green.on_default();
 
 /// More lines of one kind than this are counted instead.
 const MAX_LINES: usize = 20;
@@ -65,6 +70,7 @@ pub fn outcome(reply: &Reply) -> Outcome {
         Reply::Pong(health) => health.firewall_problem.is_some(),
         Reply::Banned { network, bans } => network.is_some() && bans.is_empty(),
         Reply::History { network, bans, .. } => network.is_some() && bans.is_empty(),
+        Reply::Why(known) => why::is_unknown(known),
         Reply::Ban { refused, .. } => !refused.is_empty(),
         Reply::Unban { absent, covered, .. } => !absent.is_empty() || !covered.is_empty(),
         Reply::Raised { .. } => true,
@@ -135,7 +141,8 @@ pub fn text(reply: &Reply, zone: &TimeZone) -> Text {
             in_memory(&mut text, only_in_memory.as_deref());
         }
         Reply::Flushed { lifted, only_in_memory } => {
-            line(&mut text.out, format_args!("{lifted} bans lifted"));
+            let bans = if *lifted == 1 { "ban" } else { "bans" };
+            line(&mut text.out, format_args!("{lifted} {bans} lifted"));
             in_memory(&mut text, only_in_memory.as_deref());
         }
         Reply::Fail2ban { value } => {
@@ -163,6 +170,7 @@ pub fn text(reply: &Reply, zone: &TimeZone) -> Text {
                 warn(&mut text.err, &format!("the newest bans may be missing: {why}"));
             }
         }
+        Reply::Why(known) => why::why(&mut text, known, zone),
         Reply::Watching | Reply::Trying { .. } => {}
         Reply::Tried(tried) => tried::tried(&mut text, tried, zone),
         Reply::Doctor { findings, .. } => doctor::findings(&mut text, findings),
@@ -369,7 +377,8 @@ fn watched(event: &Event, zone: &TimeZone) -> String {
         }
         News::Banned { ban, dry_run } => {
             let dry = if *dry_run { " (dry run)" } else { "" };
-            format!("[{}] Ban {} {}{dry}", ban.jail, ban.network, until(ban.until, zone))
+            let end = until(ban.until, zone);
+            format!("[{}] {BAD}Ban {}{BAD:#} {end}{dry}", ban.jail, ban.network)
         }
         News::Narrowed { jail, network, prefix, reason } => {
             format!("[{jail}] Only {network} and not {prefix} - {}", escape(reason))
@@ -379,12 +388,13 @@ fn watched(event: &Event, zone: &TimeZone) -> String {
         }
         News::Prolonged { ban, dry_run } => {
             let dry = if *dry_run { " (dry run)" } else { "" };
-            format!("[{}] Prolong {} {}{dry}", ban.jail, ban.network, until(ban.until, zone))
+            let end = until(ban.until, zone);
+            format!("[{}] {BAD}Prolong {}{BAD:#} {end}{dry}", ban.jail, ban.network)
         }
         News::Unbanned { jail, network, by_hand, dry_run } => {
             let dry = if *dry_run { " (dry run)" } else { "" };
             let by_hand = if *by_hand { " (by hand)" } else { "" };
-            format!("[{jail}] Unban {network}{by_hand}{dry}")
+            format!("[{jail}] {GOOD}Unban {network}{GOOD:#}{by_hand}{dry}")
         }
         News::Reaches { jail, network, cause } => {
             let cause = cause.as_deref().unwrap_or("the cause is not known");
@@ -395,9 +405,11 @@ fn watched(event: &Event, zone: &TimeZone) -> String {
         }
         News::JailStarted { jail } => format!("[{jail}] Jail started"),
         News::JailStopped { jail } => format!("[{jail}] Jail stopped"),
-        News::Repaired { what } => format!("Repaired: {}", escape(what)),
+        News::Repaired { what } => format!("{WARN}Repaired:{WARN:#} {}", escape(what)),
         News::Trouble { what, over: false } => format!("{BAD}Trouble:{BAD:#} {}", escape(what)),
-        News::Trouble { what, over: true } => format!("Well again: {}", escape(what)),
+        News::Trouble { what, over: true } => {
+            format!("{GOOD}Well again:{GOOD:#} {}", escape(what))
+        }
     };
     format!("{} {told}\n", time(event.at, zone))
 }

@@ -20,6 +20,9 @@ use crate::model::{
 };
 
 mod status;
+mod why;
+
+pub use why::{FailingView, Known, KnownIn, LineOf, Never};
 
 pub use status::{
     BanView, Counter, EngineView, FirewallView, InForce, JailPackets, JailState, JailStatus,
@@ -100,6 +103,11 @@ pub enum Request {
         since: Option<Timestamp>,
         /// At most so many, the newest; never more than [`MAX_HISTORY`].
         limit: u32,
+    },
+    /// What is known of somebody, and why is he in or out?
+    Why {
+        /// Of whom.
+        network: Network,
     },
     /// What would have come of what is still there of a service's log?
     Try {
@@ -206,6 +214,8 @@ pub enum Reply {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         problem: Option<String>,
     },
+    /// To [`Request::Why`].
+    Why(Box<Known>),
     /// While [`Request::Try`] is under way, any number of times.
     Trying {
         /// So many lines were read.
@@ -367,6 +377,7 @@ pub fn decode_request(line: &[u8]) -> Result<Request, Unreadable> {
         | Request::Ping
         | Request::Version
         | Request::Flush
+        | Request::Why { .. }
         | Request::Try { .. }
         | Request::Doctor
         | Request::Suggest

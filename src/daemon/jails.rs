@@ -34,6 +34,7 @@ use crate::firewall::{self, DockerFirewall};
 use crate::labels::{self, Complaint, Defaults, Severity};
 use crate::model::{
     Container, ContainerId, Event, IgnoreEntry, JailName, Memory, News, SourceId, Timestamp,
+    Written,
 };
 
 /// The host's own addresses are read again so often.
@@ -279,6 +280,23 @@ impl Jails {
             .collect();
         views.sort_by(|a, b| a.container.cmp(&b.container));
         views
+    }
+
+    /// The options of a jail as they were written, by the labels that count for it.
+    pub(crate) fn written(&self, name: &JailName) -> Vec<Written> {
+        let Some(rules) = self.before.jails.get(name) else { return Vec::new() };
+        let of = |known: &&Known| {
+            known
+                .reading
+                .jails
+                .iter()
+                .any(|jail| jail.name == *name && jail.service == rules.service)
+        };
+        let newest = self.containers.values().filter(of);
+        let newest = newest.max_by_key(|known| (known.container.running, known.container.created));
+        let jails = newest.into_iter().flat_map(|known| &known.reading.jails);
+        let jail = jails.into_iter().find(|jail| jail.name == *name);
+        jail.map(|jail| jail.written.to_vec()).unwrap_or_default()
     }
 
     /// What a trial of the service, container or jail `asked` needs.

@@ -31,6 +31,7 @@ use crate::warden::{
 
 mod doctor;
 mod past;
+mod why;
 
 /// guard is stopping: nobody answers any more.
 struct Stopping;
@@ -115,6 +116,7 @@ impl Operator {
             Request::History { network, jail, since, limit } => {
                 self.history((network, jail), since, limit).await
             }
+            Request::Why { network } => self.why(network).await,
             Request::Try { service, options, since } => {
                 self.trial(&service, Wish { options, since }, progress).await
             }
@@ -316,6 +318,8 @@ impl Operator {
             return Ok(not_found(asked));
         };
         let watched = self.watched(&name).await?;
+        let asked = name.clone();
+        let written = self.jails.look(move |jails| jails.written(&asked)).await.ok_or(Stopping)?;
         let packets = self.firewall.packets().await;
         let packets = packets.as_ref().and_then(|all| all.get(&name)).copied();
         let firewall = self.firewall.status().borrow().clone();
@@ -331,6 +335,7 @@ impl Operator {
             banned_total: jail.banned,
             banned,
             options: jail.options,
+            written,
             firewall_chain: firewall.jails.get(&name).map(|jail| jail.chain.clone()),
             dropped: jail.dropped,
             name,

@@ -20,7 +20,7 @@ use crate::model::{
 };
 use crate::store::Store;
 use crate::warden::{
-    BanRefusal, BanRequest, Effect, FoundBan, Meanwhile, NoSuchJail, Outcome, Surroundings,
+    BanRefusal, BanRequest, Effect, FoundBan, Known, Meanwhile, NoSuchJail, Outcome, Surroundings,
     UnbanRequest, Unbanned, Warden,
 };
 
@@ -80,7 +80,11 @@ pub(crate) enum Question {
     Ban(BanRequest, oneshot::Sender<Said<BanAnswers>>),
     Unban(UnbanRequest, oneshot::Sender<Said<UnbanAnswer>>),
     Look(Look),
+    Why(Timestamp, Network, oneshot::Sender<WhyAnswer>),
 }
+
+/// What the jails know of somebody, and the last lines of him.
+type WhyAnswer = (Vec<Known>, Vec<(JailName, Network, Box<str>)>);
 
 /// The ways to the warden's task.
 #[derive(Clone)]
@@ -105,6 +109,13 @@ impl Ask {
     pub(crate) async fn ban(&self, request: BanRequest) -> Option<Said<BanAnswers>> {
         let (answer, answered) = oneshot::channel();
         self.0.send(Question::Ban(request, answer)).await.ok()?;
+        answered.await.ok()
+    }
+
+    /// What is known of somebody; `None` when guard is stopping.
+    pub(crate) async fn why(&self, now: Timestamp, network: Network) -> Option<WhyAnswer> {
+        let (answer, answered) = oneshot::channel();
+        self.0.send(Question::Why(now, network, answer)).await.ok()?;
         answered.await.ok()
     }
 
@@ -336,6 +347,10 @@ impl Pump {
         let now = Timestamp::now();
         match question {
             Question::Look(look) => look(&self.warden),
+            Question::Why(now, network, answer) => {
+                // The asker may have gone.
+                let _ = answer.send((self.warden.known(now, network), self.evidence.on(network)));
+            }
             Question::Ban(request, answer) => {
                 let answers = self.warden.handle_ban(now, request);
                 self.answer_after_commit(answer, answers);

@@ -43,6 +43,8 @@ pub(super) struct Draft<'a> {
     pub(super) serves_others: bool,
     /// The first label, for complaints about the whole.
     pub(super) first: Option<Given<'a>>,
+    /// What the named filter says, if there is one.
+    pub(super) of_filter: FilterSpec,
 }
 
 /// What a jail is built from, besides its own labels.
@@ -69,6 +71,7 @@ impl<'a> Draft<'a> {
             misspelt,
             serves_others: false,
             first,
+            of_filter: FilterSpec::default(),
         };
         for entry in entries.into_values() {
             if let Err(flaws) = read(&mut draft.options, &entry) {
@@ -99,6 +102,19 @@ impl<'a> Draft<'a> {
         let spoilt = |entry: &&Entry<'_>| self.spoilt.contains(entry.label.name);
         let entries = self.entries.iter().filter(reaches).filter(spoilt);
         entries.map(|entry| (entry.label.name, entry.given)).collect()
+    }
+
+    /// The labels with a sound value that further jails take over.
+    pub(super) fn for_others(&self) -> BTreeMap<&'static str, Given<'a>> {
+        let reaches = |entry: &&Entry<'_>| entry.label.reach > Reach::Jail;
+        let sound = |entry: &&Entry<'_>| !self.spoilt.contains(entry.label.name);
+        let entries = self.entries.iter().filter(reaches).filter(sound);
+        entries.map(|entry| (entry.label.name, entry.given)).collect()
+    }
+
+    /// The labels that set an option, in the order in which they count.
+    pub(super) fn all_given(&self, option: &str) -> impl Iterator<Item = Given<'a>> {
+        self.entries.iter().filter(move |entry| entry.label.name == option).map(|entry| entry.given)
     }
 
     /// The label that set an option, if one did.
@@ -173,6 +189,7 @@ impl<'a> Draft<'a> {
             log_zone: options.log_zone,
             log_encoding: options.log_encoding.unwrap_or_default(),
             asked: asked.unwrap_or_default(),
+            written: Arc::default(),
         })
     }
 

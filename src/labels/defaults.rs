@@ -17,12 +17,14 @@ use crate::model::{
 pub struct Defaults {
     prefix: String,
     options: Options,
+    /// What the variables say, by option.
+    texts: BTreeMap<&'static str, String>,
 }
 
 impl Default for Defaults {
     /// Labels begin with `guard.`, nothing is set.
     fn default() -> Self {
-        Defaults { prefix: "guard".to_owned(), options: Options::default() }
+        Defaults { prefix: "guard".to_owned(), options: Options::default(), texts: BTreeMap::new() }
     }
 }
 
@@ -50,8 +52,14 @@ impl Defaults {
             if value.trim().is_empty() {
                 continue;
             }
-            if let Err(flaws) = read(&mut defaults.options, label, &name, value) {
-                complaints.extend(flaws.into_iter().map(|flaw| of_variable(&name, value, flaw)));
+            match read(&mut defaults.options, label, &name, value) {
+                Ok(()) => {
+                    defaults.texts.insert(label.name, value.trim().to_owned());
+                }
+                Err(flaws) => {
+                    let found = flaws.into_iter().map(|flaw| of_variable(&name, value, flaw));
+                    complaints.extend(found);
+                }
             }
         }
         (defaults, complaints)
@@ -94,6 +102,11 @@ impl Defaults {
 
     pub(super) fn options(&self) -> &Options {
         &self.options
+    }
+
+    /// What a variable says of an option.
+    pub(super) fn text(&self, option: &str) -> Option<&str> {
+        self.texts.get(option).map(String::as_str)
     }
 }
 

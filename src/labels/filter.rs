@@ -62,6 +62,7 @@ impl<'a> Draft<'a> {
                 }
             },
         };
+        self.of_filter = loaded.spec.clone();
         let spec = spec(&loaded, options);
         match library.get(&spec) {
             Ok(_) if spoilt => None,

@@ -10,7 +10,7 @@ use super::{Complaint, Severity};
 use crate::filter::Filter;
 use crate::model::{
     BlockRules, BlockType, Chain, IgnoreEntry, JailName, JailRules, JournalMatch, Limits,
-    LogEncoding, Policy, PortRange, Ports, Protocol, ServiceId,
+    LogEncoding, Policy, PortRange, Ports, Protocol, ServiceId, Written,
 };
 
 /// A valid jail.
@@ -42,6 +42,8 @@ pub struct Jail {
     pub log_zone: Option<TimeZone>,
     /// How the bytes of its log files are text.
     pub log_encoding: LogEncoding,
+    /// Its options as they were written, and where.
+    pub written: Arc<[Written]>,
     /// Who asked for the ports, for a complaint that comes late.
     pub(super) asked: PortsAsked,
 }

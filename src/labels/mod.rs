@@ -27,6 +27,7 @@ mod options;
 mod ports;
 mod table;
 mod values;
+mod written;
 mod zone;
 
 use std::collections::BTreeMap;
@@ -43,6 +44,7 @@ use crate::filter::Library;
 use crate::model::{Container, JailName};
 use build::{Draft, Setting};
 use keys::{Finding, Sheets};
+use options::Given;
 
 /// Most complaints about one container; the rest is only counted.
 const MAX_COMPLAINTS: usize = 100;
@@ -72,6 +74,7 @@ pub fn read(container: &Container, defaults: &Defaults, library: &mut Library) -
     };
     let service = own.options.or(defaults.options());
     let spoilt = own.spoilt_for_others();
+    let for_others = own.for_others();
     let none = BTreeMap::new();
 
     let mut plans = vec![Plan {
@@ -79,6 +82,7 @@ pub fn read(container: &Container, defaults: &Defaults, library: &mut Library) -
         draft: own,
         wanted: own_wanted,
         setting: Setting { container, inherited: defaults.options(), spoilt: &none },
+        service: None,
     }];
     for (name, sheet) in further {
         let draft = Draft::new(sheet);
@@ -91,6 +95,7 @@ pub fn read(container: &Container, defaults: &Defaults, library: &mut Library) -
             draft,
             wanted: true,
             setting: Setting { container, inherited: &service, spoilt: &spoilt },
+            service: Some(&for_others),
         });
     }
     refuse_twins(&mut plans);
@@ -98,9 +103,10 @@ pub fn read(container: &Container, defaults: &Defaults, library: &mut Library) -
     let mut reading = Reading::default();
     let loose = findings.into_iter().map(|finding| complaint(container, None, finding));
     reading.complaints.extend(loose);
-    for Plan { name, mut draft, wanted, setting } in plans {
-        if wanted {
-            reading.jails.extend(draft.build(&name, setting, library));
+    for Plan { name, mut draft, wanted, setting, service } in plans {
+        if wanted && let Some(jail) = draft.build(&name, setting, library) {
+            let written = written::written(&draft, &jail, service, defaults);
+            reading.jails.push(Jail { written, ..jail });
         }
         let jail = wanted.then_some(&name);
         let found = draft.findings.into_iter().map(|finding| complaint(container, jail, finding));
@@ -117,6 +123,8 @@ struct Plan<'a> {
     /// False: its labels only serve as defaults for others.
     wanted: bool,
     setting: Setting<'a>,
+    /// The labels of the service's own jail that count for it, too.
+    service: Option<&'a BTreeMap<&'static str, Given<'a>>>,
 }
 
 /// Two jails of one name would share their bans and counts by accident.

@@ -4,6 +4,7 @@ mod doubts;
 mod filters;
 mod mistakes;
 mod policy;
+mod written;
 
 use std::collections::BTreeSet;
 use std::time::Duration;

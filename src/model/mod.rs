@@ -33,6 +33,7 @@ mod policy;
 mod record;
 mod rules;
 mod tried;
+mod written;
 
 pub use address::{Address, InvalidAddress, Network};
 pub use ban::{Ban, BanOrigin, BanTime, Failure, Login, Until};
@@ -52,6 +53,7 @@ pub use rules::{
     BlockRules, BlockType, Chain, IgnoreEntry, JailRules, Limits, PortRange, Ports, Protocol,
 };
 pub use tried::{Tried, TriedBan, TriedJail, TriedNever};
+pub use written::{Origin, Written};
 
 pub use jiff::Timestamp;
 

@@ -58,6 +58,20 @@ impl Counts {
         self.once.contains_key(&network) || self.more.contains_key(&network)
     }
 
+    /// Whose failures count, of `network`, of what lies inside it, and of `client`, with
+    /// the times and whether a ban waits.
+    pub(super) fn each(
+        &self,
+        network: Network,
+        client: Network,
+    ) -> impl Iterator<Item = (Network, &[Timestamp], bool)> {
+        let fits = move |known: &Network| *known == client || network.covers(*known);
+        let once = self.once.iter().map(|(known, at)| (*known, std::slice::from_ref(at), false));
+        let more = self.more.iter().map(|(known, window)| (*known, window.times(), false));
+        let held = self.held.iter().map(|(known, window)| (*known, window.times(), true));
+        once.chain(more).chain(held).filter(move |(known, ..)| fits(known))
+    }
+
     pub(super) fn dropped(&self) -> Dropped {
         self.dropped
     }

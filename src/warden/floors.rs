@@ -50,6 +50,11 @@ impl Floors {
         self.floors.covering(network).any(|(_, floor)| at <= floor.at)
     }
 
+    /// Until when failures of `network` count for nothing, if they do.
+    pub(super) fn highest(&self, network: Network) -> Option<Timestamp> {
+        self.floors.covering(network).map(|(_, floor)| floor.at).max()
+    }
+
     /// Was `network`, or a prefix that holds it, banned or unbanned lately?
     pub(super) fn know(&self, network: Network) -> bool {
         self.floors.covering(network).next().is_some()

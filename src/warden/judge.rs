@@ -141,7 +141,12 @@ impl Jail {
     }
 
     /// A log must not be able to shut out half the internet with one `<SUBNET>`.
-    fn exempt_failure(&self, never: &NeverBan, network: Network, at: Timestamp) -> Option<Exempt> {
+    pub(super) fn exempt_failure(
+        &self,
+        never: &NeverBan,
+        network: Network,
+        at: Timestamp,
+    ) -> Option<Exempt> {
         let exempt = self.exempt(never, network).or_else(|| self.logged_in(never, network, at));
         exempt.or_else(|| {
             is_too_wide(network).then_some(Exempt { entry: network, why: Why::TooWide })

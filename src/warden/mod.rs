@@ -31,6 +31,7 @@ mod reaching;
 mod requests;
 mod ssh;
 mod view;
+mod why;
 mod window;
 
 use std::collections::BTreeMap;
@@ -48,6 +49,7 @@ pub use hidden::HiddenClients;
 pub use ignore::{Exempt, Why};
 pub use late::Meanwhile;
 pub use view::JailView;
+pub use why::{Failing, Known, Waits};
 
 use effect::Effects;
 use ignore::NeverBan;
@@ -75,7 +77,7 @@ const WORK_A_TURN: usize = 1000;
 ///   all [`Effect::Remember`] of one input belong into one transaction.
 /// - **time**, [`Warden::next_wakeup`]: when to call [`Warden::handle_time`] at
 ///   the latest, which may be at once. It changes with every input.
-/// - **questions**, [`Warden::jails`], [`Warden::jail`], [`Warden::bans_on`]:
+/// - **questions**, [`Warden::jails`], [`Warden::jail`], [`Warden::bans_on`], [`Warden::known`]:
 ///   how things stand. They change nothing.
 #[derive(Debug)]
 pub struct Warden {

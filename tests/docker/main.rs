@@ -35,6 +35,8 @@ mod pressure;
 mod restarts;
 mod services;
 mod shipped;
+mod top;
 mod tries;
 mod troubles;
+mod why;
 mod zones;

@@ -12,6 +12,13 @@ use crate::{Failure, show};
 
 /// Shown below the options by `guardctl help doctor`.
 const CODES: &str = "\
+Examples:
+  What keeps guard from its work, and what to do about it:
+    guardctl doctor
+
+  As a check, after an upgrade of Docker:
+    guardctl doctor --json
+
 Exit codes: 0 neither an error nor a warning (notes don't count), 1 at least one, 3 no guard
 answers: what can be seen without it is looked at all the same. JSON has the worst level.";
 
@@ -21,7 +28,7 @@ answers: what can be seen without it is looked at all the same. JSON has the wor
 /// the database, and at each jail: are its clients' addresses hidden, can its logs be read,
 /// do they match, do its bans keep anybody out? Without a guard it looks at what it can.
 #[derive(Debug, Args)]
-#[command(after_help = CODES)]
+#[command(after_long_help = CODES)]
 pub(super) struct Options {}
 
 /// Runs `guardctl doctor`.

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use guard::control::DEFAULT_SOCKET;
 use guard::control::client::{Client, ClientError, Watched};
 use guard::control::fail2ban;
@@ -20,10 +20,12 @@ use jiff::tz::TimeZone;
 mod catalog;
 mod doctor;
 mod filters;
+mod help;
 mod lint;
 mod networks;
 mod shown;
 mod test;
+mod top;
 mod tryout;
 
 use networks::{Whom, network, networks, whom};
@@ -34,7 +36,7 @@ use networks::{Whom, network, networks, whom};
 ///
 /// Exit codes: 0 done, 1 refused or not found, 2 usage, 3 no guard answers.
 #[derive(Debug, Parser)]
-#[command(name = "guardctl", version, disable_help_subcommand = true)]
+#[command(name = "guardctl", version, disable_help_subcommand = true, after_long_help = help::TASKS)]
 struct Arguments {
     /// Print guard's answer as JSON (`watch`: one object a line)
     #[arg(long, global = true)]
@@ -51,33 +53,54 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Show all jails, or everything about one
+    #[command(after_long_help = help::STATUS)]
     Status {
         /// A jail's name, or its service's where only one jail has it
         jail: Option<String>,
     },
     /// List who is banned; with an address exit with 1 if it is not
+    #[command(after_long_help = help::BANNED)]
     Banned {
         /// Only bans of this address or prefix
         #[arg(value_name = "IP", value_parser = network)]
         network: Option<Network>,
     },
+    /// Tell everything that guard knows of an address, and what would let it in or out
+    #[command(after_long_help = help::WHY)]
+    Why {
+        /// The address or prefix
+        #[arg(value_name = "IP|PREFIX", value_parser = network)]
+        network: Network,
+    },
     /// Ban addresses and prefixes
+    #[command(after_long_help = help::BAN)]
     Ban(Ban),
     /// Lift bans; what is lifted is not banned again for what it did before
+    #[command(after_long_help = help::UNBAN)]
     Unban(Unban),
     /// Show what happens, until interrupted
+    #[command(after_long_help = help::WATCH)]
     Watch,
+    /// Jails, rates and the newest bans on the whole screen, live; `u` lifts a ban
+    #[command(after_long_help = help::TOP)]
+    Top,
     /// Ask whether guard lives and its bans are in the kernel: else exit with 1
+    #[command(after_long_help = help::PING)]
     Ping,
     /// Show the versions of guardctl and guard
+    #[command(after_long_help = help::VERSION)]
     Version,
     /// Lift every ban of every jail, those made by hand too, and say how many
+    #[command(after_long_help = help::FLUSH)]
     Flush,
     /// fail2ban-client's words: `set JAIL banip IP…`, `set JAIL unbanip IP…`
+    #[command(after_long_help = help::SET)]
     Set(Words),
     /// fail2ban-client's words: `get JAIL banip`, `get JAIL banned IP…`, `get JAIL bantime`
+    #[command(after_long_help = help::GET)]
     Get(Words),
     /// List bans that were, newest last, and how each ended
+    #[command(after_long_help = help::HISTORY)]
     History(History),
     Test(Box<test::Options>),
     Try(Box<tryout::Options>),
@@ -87,8 +110,16 @@ enum Command {
     /// Print labels for running containers that guard could watch and does not
     ///
     /// By the image's name, and by what guard's filters find in the container's last lines.
+    #[command(after_long_help = help::SUGGEST)]
     Suggest,
+    /// Print what makes a shell complete guardctl's words
+    #[command(after_long_help = help::COMPLETIONS)]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
     /// Explain a command, or show the table of labels (`help labels`)
+    #[command(after_long_help = help::HELP)]
     Help {
         /// A command, or `labels`
         topic: Option<String>,
@@ -253,7 +284,11 @@ fn run(arguments: Arguments) -> Result<Outcome, Failure> {
         })
         .unwrap_or_else(|| DEFAULT_SOCKET.into());
     let request = match command {
-        Command::Help { topic } => return help(topic.as_deref()),
+        Command::Help { topic } => return help::help(topic.as_deref()),
+        Command::Completions { shell } => {
+            help::completions(shell)?;
+            return Ok(Outcome::Done);
+        }
         Command::Test(options) => return test::run(&options, json),
         Command::Try(options) => return tryout::run(&options, &socket, json),
         Command::Filters(options) => return filters::run(&options, json),
@@ -263,8 +298,10 @@ fn run(arguments: Arguments) -> Result<Outcome, Failure> {
         Command::Set(Words { words }) => return foreign(&socket, "set", words, json),
         Command::Get(Words { words }) => return foreign(&socket, "get", words, json),
         Command::Watch => return watch(Client::connect(&socket)?, json),
+        Command::Top => return top::run(&socket),
         Command::Status { jail } => Request::Status { jail },
         Command::Banned { network } => Request::Banned { network },
+        Command::Why { network } => Request::Why { network },
         Command::Ban(Ban { whom, jail, time, force }) => {
             let networks = networks(&whom).map_err(Failure::Usage)?;
             Request::Ban { networks, jail, time, force }
@@ -340,23 +377,10 @@ fn watch(client: Client, json: bool) -> Result<Outcome, Failure> {
     Ok(Outcome::Done)
 }
 
-fn help(topic: Option<&str>) -> Result<Outcome, Failure> {
-    let mut command = Arguments::command();
-    command.build();
-    let text = match topic {
-        None => command.render_long_help().to_string(),
-        Some("labels") => table_of_labels(),
-        Some(topic) => match command.find_subcommand_mut(topic) {
-            Some(command) => command.render_long_help().to_string(),
-            None => return Err(Failure::Usage(format!("no help on `{topic}`: see guardctl help"))),
-        },
-    };
-    writeln!(anstream::stdout(), "{}", text.trim_end())?;
-    Ok(Outcome::Done)
-}
-
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::*;
 
     #[test]

@@ -9,6 +9,9 @@ use super::super::protocol::{
 use super::{BAD, escape, line, push, span, warn};
 use crate::model::BanTime;
 
+/// So many sources of a jail are told in the overview.
+const MOST_SOURCES: usize = 10;
+
 /// All jails, and how guard itself is.
 pub(super) fn overview(overview: &Overview) -> String {
     let mut out = String::new();
@@ -77,7 +80,39 @@ fn summary(out: &mut String, jail: &JailSummary) {
             state(jail.state),
         ),
     );
+    reads(out, &jail.sources);
     jail.warnings.iter().for_each(|warning| warn(out, &format!("{name}: {warning}")));
+}
+
+/// What a jail reads, and how far behind it is.
+fn reads(out: &mut String, sources: &[SourceStatus]) {
+    let told = sources.iter().take(MOST_SOURCES).map(|source| {
+        let mut words = Vec::new();
+        match source.state {
+            SourceState::Following if source.trouble.is_some() => {
+                words.push("in trouble".to_owned())
+            }
+            SourceState::Following => {}
+            SourceState::Waiting => words.push("not there now".to_owned()),
+            SourceState::Refused => words.push("not read".to_owned()),
+        }
+        if source.behind > 0 {
+            words.push(format!("{} bytes behind", source.behind));
+        }
+        if source.behind_seconds > 0 {
+            words.push(format!("{} behind", span(source.behind_seconds)));
+        }
+        let state =
+            if words.is_empty() { String::new() } else { format!(" ({})", words.join(", ")) };
+        format!("{}{state}", escape(&source.shown))
+    });
+    let mut told: Vec<_> = told.collect();
+    if let more @ 1.. = sources.len().saturating_sub(MOST_SOURCES) {
+        told.push(format!("{more} more"));
+    }
+    if !told.is_empty() {
+        line(out, format_args!("  reads {}", told.join(", ")));
+    }
 }
 
 fn state(state: JailState) -> &'static str {
@@ -132,6 +167,7 @@ fn below_the_tree(out: &mut String, jail: &JailStatus) {
     if !jail.options.ignoreip.is_empty() {
         line(out, format_args!("Ignored:\t{}", escape(&jail.options.ignoreip.join(" "))));
     }
+    super::written::written(out, &jail.written);
     match &jail.firewall_chain {
         Some(chain) => line(out, format_args!("Firewall chain:\t{}", escape(chain))),
         None => line(out, format_args!("Firewall chain:\tnone")),

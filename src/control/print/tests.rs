@@ -103,11 +103,31 @@ fn a_jail() -> JailStatus {
             blocktype: "reject".into(),
             dryrun: false,
         },
+        written: Vec::new(),
         firewall_chain: Some("f2b-sshd".into()),
         packets: None,
         warnings: Vec::new(),
         dropped: Vec::new(),
     }
+}
+
+#[test]
+fn the_overview_tells_what_is_read_and_how_far_behind() {
+    let mut overview = an_overview();
+    let mut jail = summary("nginx", Vec::new());
+    let source = |shown: &str, kind| SourceStatus::new(shown.into(), kind);
+    jail.sources = vec![
+        source("web-1", SourceKind::Output),
+        SourceStatus { behind_seconds: 75, ..source("web-2", SourceKind::Output) },
+        SourceStatus { state: SourceState::Waiting, ..source("/a\u{1b}", SourceKind::File) },
+        SourceStatus { behind: 9, ..source("/b", SourceKind::File) },
+    ];
+    jail.sources.extend((0..8).map(|n| source(&format!("/{n}"), SourceKind::File)));
+    overview.jails = vec![jail];
+    let text = plain(&text(&Reply::Status(overview), &TimeZone::UTC).out);
+    let expected = "  reads web-1, web-2 (1m 15s behind), /a\\x1b (not there now), /b (9 bytes behind), \
+                    /0, /1, /2, /3, /4, /5, 2 more\n";
+    assert!(text.ends_with(expected), "{text}");
 }
 
 #[test]

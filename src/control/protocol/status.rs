@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::ban_time;
 use crate::model::{
     Ban, BanOrigin, BanTime, BlockType, IgnoreEntry, JailName, JailRules, Network, Ports,
-    Timestamp, Until,
+    Timestamp, Until, Written,
 };
 
 /// How everything is.
@@ -166,6 +166,9 @@ pub struct JailStatus {
     pub banned: Vec<BanView>,
     /// What its labels came to.
     pub options: Options,
+    /// Each option as it was written, and where; empty: no labels made the jail.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub written: Vec<Written>,
     /// Its chain in the firewall; none: it has none (yet, or in a dry run).
     pub firewall_chain: Option<String>,
     /// The packets that came by its rules; `null`: none were counted.

@@ -9,7 +9,8 @@ use crate::control::fail2ban::{Command, Detail, Exception, Value};
 use crate::control::protocol::{
     BanView, JailStatus, JailSummary, RefusedKind, Reply, SourceKind, SourceStatus, Which,
 };
-use crate::model::{BanTime, Network, Timestamp, Until};
+use crate::labels;
+use crate::model::{BanTime, Network, Origin, Timestamp, Until, Written};
 
 /// A request that is answered by an exception, or not at all.
 enum Failed {
@@ -277,6 +278,45 @@ fn option_value(jail: &JailStatus, option: &str) -> Option<Value> {
                 .collect(),
         ),
         "actions" => Value::texts(jail.firewall_chain.iter().cloned()),
+        "ignorecache" => Value::None,
+        _ => return written_value(jail, option),
+    })
+}
+
+/// What labels, variables and the filter say, in fail2ban's types.
+fn written_value(jail: &JailStatus, option: &str) -> Option<Value> {
+    let all = |option: &str| -> Vec<&Written> {
+        jail.written.iter().filter(|written| written.option == option).collect()
+    };
+    let set = all(option).into_iter().find(|written| written.origin != Origin::Default);
+    let text = set.map(|written| written.value.as_str());
+    Some(match option {
+        "failregex" | "ignoreregex" => {
+            Value::texts(all(option).into_iter().map(|written| written.value.clone()))
+        }
+        "prefregex" => Value::text(text.unwrap_or_default()),
+        // A pattern and its name; fail2ban has the same for both.
+        "datepattern" => match text {
+            Some(pattern) => Value::Tuple(vec![Value::text(pattern), Value::text(pattern)]),
+            None => Value::Tuple(vec![Value::None, Value::text("Default Detectors")]),
+        },
+        "logtimezone" => text.map_or(Value::None, Value::text),
+        "maxlines" => Value::Number(text.and_then(|text| text.parse().ok()).unwrap_or(1)),
+        // `auto` is in fail2ban what the system's locale says.
+        "logencoding" => Value::text(text.filter(|text| *text != "auto").unwrap_or("UTF-8")),
+        "usedns" => Value::text(text.unwrap_or("no").to_lowercase()),
+        "bantime.increment" | "bantime.overalljails" => match text {
+            Some(text) => {
+                let on = ["true", "yes", "on", "1"];
+                Value::Bool(on.iter().any(|word| text.eq_ignore_ascii_case(word)))
+            }
+            None => Value::None,
+        },
+        "bantime.factor" | "bantime.multipliers" => text.map_or(Value::None, Value::text),
+        "bantime.maxtime" | "bantime.rndtime" => match text.map(labels::duration::parse_finite) {
+            Some(Ok(time)) => Value::count(time.as_secs()),
+            Some(Err(_)) | None => Value::None,
+        },
         _ => return None,
     })
 }
