@@ -50,6 +50,8 @@ impl World {
         let variables = [
             ("DOCKER_HOST", &*proxy.docker_host()),
             ("GUARD_TRACK_MAX", "5000000"),
+            // A line is an address, whatever its prefix.
+            ("GUARD_PREFIX_V6", "128"),
             ("GUARD_LOG", "info"),
         ];
         let guard = Guard::start(&host, &variables);
