@@ -11,24 +11,22 @@
 //! after the other, twice. Printed are the lines a second and the processor time of the
 //! engine and of the reader.
 
+mod engine;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use guard::docker::{Change, Discovery, Engine, OutputBatch, OutputChoice, OutputStart, discover};
+use engine::{TICKS, found, ticks};
+use guard::docker::{Engine, OutputBatch, OutputChoice, OutputStart};
 use guard::filter::{FilterSpec, Judge, Library, Phase, Verdict};
 use guard::model::{Container, Position, Timestamp};
 use jiff::tz::TimeZone;
 use support::{FLASK_REGEX, Host, Service, engines};
-
-/// The ticks of a second in `/proc/PID/stat`, on every Linux.
-const TICKS: f64 = 100.0;
 
 fn main() {
     let lines = std::env::args().filter_map(|argument| argument.parse().ok()).next();
@@ -135,32 +133,4 @@ async fn by_guard(engine: Engine, container: Container, lines: i128, mut judge: 
     }
     assert_eq!(read, lines);
     assert!(judge.is_none() || failures == lines.div_euclid(10), "{failures} failures");
-}
-
-async fn found(host: &Host) -> (Engine, Container) {
-    let (sender, mut changes) = tokio::sync::mpsc::channel(64);
-    let discovery = Discovery { prefix: "guard.".into(), host: Some(host.docker_host()) };
-    let cancel = tokio_util::sync::CancellationToken::new();
-    let task = tokio::spawn(discover(discovery, sender, cancel));
-    let mut engine = None;
-    loop {
-        match changes.recv().await.expect("it goes on until it is cancelled") {
-            Change::Connected(connected) => engine = Some(connected),
-            Change::Appeared(container) => {
-                task.abort();
-                return (engine.expect("it is told first"), *container);
-            }
-            _ => {}
-        }
-    }
-}
-
-/// Processor time used so far, in user and in kernel mode.
-fn ticks(pid: &str) -> f64 {
-    let path = Path::new("/proc").join(pid).join("stat");
-    let stat = std::fs::read_to_string(path).expect("it runs");
-    // The name, in brackets, may hold blanks; utime and stime are fields 14 and 15.
-    let fields = stat.rsplit_once(") ").expect("proc(5)").1;
-    let of = |n: usize| fields.split(' ').nth(n - 3).and_then(|field| field.parse::<f64>().ok());
-    of(14).expect("proc(5)") + of(15).expect("proc(5)")
 }
