@@ -1,12 +1,12 @@
 //! How many packets came by each jail's rules: the proof that a ban is where the
-//! packets are. Read on demand, from `iptables-save -c`.
+//! packets are. Read on demand, from `iptables-save -c` or by netlink.
 
 use std::collections::BTreeMap;
 
 use crate::model::JailName;
 
 use super::iptables;
-use super::keeper::Keeper;
+use super::keeper::{Backend, Keeper};
 use super::names::Family;
 use super::rules::{Rule, Target};
 
@@ -39,7 +39,10 @@ pub struct JailPackets {
 
 impl Keeper {
     /// The packets of each jail, as far as they can be read.
-    pub(crate) fn packets(&self) -> BTreeMap<JailName, JailPackets> {
+    pub(crate) fn packets(&mut self) -> BTreeMap<JailName, JailPackets> {
+        if matches!(self.backend, Some(Backend::Nftables(_))) {
+            return self.nft_packets();
+        }
         let mut all: BTreeMap<JailName, JailPackets> = BTreeMap::new();
         for family in Family::ALL {
             let Some(kind) = self.families[family as usize].kind else { continue };

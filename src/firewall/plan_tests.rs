@@ -6,7 +6,7 @@ use super::*;
 use crate::firewall::names::Family;
 use crate::firewall::rules::ChainFound;
 use crate::firewall::shape::{self, Who};
-use crate::model::BlockType;
+use crate::model::{BlockRules, BlockType, Chain, Ports};
 
 /// What iptables-restore --noflush does with a plan's lines.
 fn apply(table: &Table, plan: &Plan) -> Table {
@@ -60,11 +60,19 @@ fn web(hooks: &[&str]) -> WantedChain {
 fn named(name: &str, hooks: &[&str]) -> WantedChain {
     WantedChain {
         name: name.into(),
-        body: shape::body(Family::V4, BlockType::TcpReset, &Who::Set("f2b4-x")),
+        body: shape::body(Family::V4, &block(), &Who::Set("f2b4-x")),
         jumps: hooks
             .iter()
             .map(|hook| ((*hook).into(), format!("-m comment --comment guard -j {name}")))
             .collect(),
+    }
+}
+
+fn block() -> BlockRules {
+    BlockRules {
+        chains: [Chain::DockerUser].into(),
+        ports: Ports::All,
+        block_type: BlockType::TcpReset,
     }
 }
 

@@ -36,7 +36,17 @@ pub(crate) enum Who<'a> {
 /// cuts a container off from a server that it uses. Only what is ESTABLISHED is
 /// dropped: the refusal that REJECT itself sends passes OUTPUT as RELATED, and a
 /// client of the host's own services would wait instead of being refused.
-pub(crate) fn body(family: Family, block_type: BlockType, who: &Who<'_>) -> Vec<Vec<String>> {
+///
+/// On INPUT neighbour discovery (RFC 4861) is let by: a neighbour whose solicitations
+/// are refused can't be answered either, and would wait in silence, also for a while
+/// after his ban.
+pub(crate) fn body(family: Family, block: &BlockRules, who: &Who<'_>) -> Vec<Vec<String>> {
+    let block_type = block.block_type;
+    let neighbours = if family == Family::V6 && block.chains.contains(&Chain::Input) {
+        [135, 136].map(neighbour_rule).to_vec()
+    } else {
+        Vec::new()
+    };
     let replies = format!("-m conntrack --ctdir REPLY {MARKED} -j RETURN");
     let rest = format!("{MARKED} -j RETURN");
     match who {
@@ -46,6 +56,7 @@ pub(crate) fn body(family: Family, block_type: BlockType, who: &Who<'_>) -> Vec<
                     "-m conntrack --ctstate ESTABLISHED --ctdir REPLY -m set --match-set {set} dst {MARKED} -j DROP"
                 )],
                 vec![replies],
+                neighbours,
             ];
             for (protocol, verdict) in verdicts(family, block_type) {
                 body.push(vec![format!(
@@ -58,6 +69,7 @@ pub(crate) fn body(family: Family, block_type: BlockType, who: &Who<'_>) -> Vec<
         Who::Rules(networks) => vec![
             networks.iter().map(|network| reply_rule(*network)).collect(),
             vec![replies],
+            neighbours,
             networks.iter().flat_map(|network| refusals(*network, block_type)).collect(),
             vec![rest],
         ],
@@ -136,6 +148,11 @@ fn port_matches(ports: &Ports, write: impl Fn(Protocol, PortRange) -> String) ->
     }
 }
 
+/// Lets a type of ICMPv6 by.
+fn neighbour_rule(kind: u8) -> String {
+    format!("-p ipv6-icmp -m icmp6 --icmpv6-type {kind} {MARKED} -j RETURN")
+}
+
 fn reply_rule(network: Network) -> String {
     format!(
         "-d {} -m conntrack --ctstate ESTABLISHED --ctdir REPLY {MARKED} -j DROP",
@@ -183,6 +200,10 @@ mod tests {
         }
     }
 
+    fn all(block_type: BlockType) -> BlockRules {
+        BlockRules { block_type, ..block(&[Chain::DockerUser], Ports::All) }
+    }
+
     fn ports(list: &[(Protocol, u16, u16)]) -> Ports {
         let range = |first, last| PortRange::new(first, last).unwrap();
         Ports::Some(
@@ -192,7 +213,7 @@ mod tests {
 
     #[test]
     fn the_body_with_a_set() {
-        let body = body(Family::V4, BlockType::Reject, &Who::Set("f2b4-web"));
+        let body = body(Family::V4, &all(BlockType::Reject), &Who::Set("f2b4-web"));
         assert_eq!(
             body.concat(),
             [
@@ -205,8 +226,22 @@ mod tests {
     }
 
     #[test]
+    fn neighbour_discovery_passes_before_the_refusals_on_input() {
+        let input = block(&[Chain::Input], Ports::All);
+        let lines = body(Family::V6, &input, &Who::Set("f2b6-web")).concat();
+        assert_eq!(
+            lines[2..4],
+            [135, 136].map(|kind| format!(
+                "-p ipv6-icmp -m icmp6 --icmpv6-type {kind} -m comment --comment guard -j RETURN"
+            ))
+        );
+        assert!(lines[4].ends_with("icmp6-port-unreachable"));
+        assert_eq!(body(Family::V4, &input, &Who::Set("f2b4-web")).concat().len(), 4);
+    }
+
+    #[test]
     fn a_reset_is_two_rules() {
-        let body = body(Family::V6, BlockType::TcpReset, &Who::Set("f2b6-web")).concat();
+        let body = body(Family::V6, &all(BlockType::TcpReset), &Who::Set("f2b6-web")).concat();
         assert_eq!(body.len(), 5);
         assert_eq!(
             body[2],
@@ -218,7 +253,7 @@ mod tests {
     #[test]
     fn the_body_with_a_rule_for_each_ban() {
         let banned = ["192.0.2.7".parse().unwrap(), "198.51.100.0/24".parse().unwrap()];
-        let body = body(Family::V4, BlockType::Drop, &Who::Rules(&banned));
+        let body = body(Family::V4, &all(BlockType::Drop), &Who::Rules(&banned));
         assert_eq!(
             body.concat(),
             [

@@ -283,7 +283,6 @@ impl Keeper {
             if placed.broken[family as usize] {
                 continue;
             }
-            let block_type = rules.block.block_type;
             let banned;
             let who = match self.backend {
                 Some(Backend::Iptables) => {
@@ -296,7 +295,7 @@ impl Keeper {
             };
             chains.push(WantedChain {
                 name: placed.names.chain.clone(),
-                body: shape::body(family, block_type, &who),
+                body: shape::body(family, &rules.block, &who),
                 jumps: shape::jumps(&placed.names.chain, &rules.block, hook),
             });
         }

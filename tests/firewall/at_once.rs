@@ -14,6 +14,7 @@ everywhere! {
     a_servers_pushes_stop
     untracked_packets_are_stopped
     what_is_opened_from_inside_works
+    a_banned_neighbour_is_refused
 }
 
 /// A server that sends on its own account, as games and phones have it: it waits for
@@ -171,6 +172,35 @@ fn what_is_opened_from_inside_works(world: &World, backend: BackendChoice) {
         assert!(echoes(&mut before), "opened before the ban");
         assert!(reaches((&world.container, CONTAINER[at]), to), "a container opens another");
         assert!(reaches((&world.host, HOST[at]), to), "the host itself opens another");
+    }
+    firewall.stop();
+}
+
+fn a_banned_neighbour_is_refused(world: &World, backend: BackendChoice) {
+    a_neighbour_is_refused(world, backend);
+}
+
+/// Who is banned is refused with an answer, also as a neighbour whose link address
+/// nobody knows any more: a ban of all ports leaves IPv6's neighbour discovery alone.
+/// Alongside, the packets are counted as what they are.
+pub(crate) fn a_neighbour_is_refused(world: &World, backend: BackendChoice) {
+    serve(&world.host, 2222);
+    let install = install("ssh", Chain::Input, Ports::All, BlockType::Reject);
+    let firewall = world.firewall(settings(backend), vec![install]);
+    for (at, host) in HOST.into_iter().enumerate() {
+        let (attacker, bystander) =
+            ((&world.outside, ATTACKER[at]), (&world.outside, BYSTANDER[at]));
+        firewall.order(vec![block("ssh", ATTACKER[at], 600)]);
+        for namespace in [&world.host, &world.outside] {
+            namespace.run("ip", &["neigh", "flush", "all"]);
+        }
+        assert!(is_refused(attacker, (host, 2222)), "{}", ATTACKER[at]);
+        assert!(reaches(bystander, (host, 2222)));
+        let packets = firewall.packets("ssh");
+        let packets = [packets.v4, packets.v6][at];
+        assert!(packets.refused > 0 && packets.passed > 0, "{packets:?}");
+        firewall.order(vec![release("ssh", ATTACKER[at])]);
+        assert!(reaches(attacker, (host, 2222)));
     }
     firewall.stop();
 }

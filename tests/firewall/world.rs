@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use rustix::thread::CapabilitySet;
 
-use guard::firewall::{Handle, Order, Settings, Status, Told, start};
+use guard::firewall::{Handle, JailPackets, Order, Settings, Status, Told, start};
 use guard::model::Timestamp;
 use guard::model::{
     Ban, BanOrigin, BlockRules, BlockType, Chain, JailName, JailRules, Limits, Network, PortRange,
@@ -218,7 +218,7 @@ impl World {
             drop_capabilities(dropped);
             start(settings, initial, tell)
         });
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let firewall = Firewall { handle, heard, runtime };
         firewall.settle();
         firewall
@@ -285,6 +285,12 @@ impl Firewall {
 
     pub(crate) fn status(&self) -> Arc<Status> {
         self.handle.status().borrow().clone()
+    }
+
+    /// The packets that came by a jail's rules.
+    pub(crate) fn packets(&self, jail: &str) -> JailPackets {
+        let all = self.runtime.block_on(self.handle.packets()).expect("the firewall lives");
+        all.get(&name(jail)).copied().unwrap_or_default()
     }
 
     pub(crate) fn check_until(&self, what: &str, well: impl Fn(&Status) -> bool) {

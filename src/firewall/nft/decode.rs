@@ -156,6 +156,34 @@ fn jump(expressions: &[u8]) -> Result<Option<String>, Garbled> {
     Ok(None)
 }
 
+/// A rule's chain, its comment, and the packets that it has counted; `None`: it has no
+/// comment, or counts nothing.
+pub(super) fn counted(body: &[u8]) -> Result<Option<(String, String, u64)>, Garbled> {
+    let (mut chain, mut words, mut packets) = (String::new(), None, None);
+    for attribute in attributes(body) {
+        match attribute? {
+            (2, value) => chain = text(value),
+            (4, value) => packets = counter(value)?,
+            (7, value) => words = comment(value),
+            _ => {}
+        }
+    }
+    Ok(words.zip(packets).map(|(words, packets)| (chain, words, packets)))
+}
+
+/// The packets of the counter among a rule's expressions.
+fn counter(expressions: &[u8]) -> Result<Option<u64>, Garbled> {
+    for expression in attributes(expressions) {
+        let (_, expression) = expression?;
+        if find(expression, 1)?.is_none_or(|name| text(name) != "counter") {
+            continue;
+        }
+        let data = find(expression, 2)?.unwrap_or_default();
+        return find(data, 2)?.map(be64).transpose();
+    }
+    Ok(None)
+}
+
 /// A rule's comment among its user data: a type, a length and a value each.
 fn comment(mut data: &[u8]) -> Option<String> {
     const COMMENT: u8 = 0;

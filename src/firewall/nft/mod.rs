@@ -12,6 +12,7 @@
 //! | `socket` | asking, and carrying out a batch |
 //! | `elements` | what is in the sets: listed, added, removed |
 //! | `choice` | does Docker's set-up ask for nftables? (pure) |
+//! | `packets` | what the rules have counted |
 //! | `own` | whose the table is, and what the kernel shows of Docker |
 //! | `turn` | the structure's part of the keeper's turn |
 //!
@@ -25,6 +26,7 @@ mod decode;
 mod elements;
 mod encode;
 mod own;
+mod packets;
 mod plan;
 mod shape;
 mod socket;

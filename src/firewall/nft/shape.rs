@@ -10,6 +10,7 @@
 //! is known again without reading nf_tables' own byte code.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::firewall::names::{Family, Names, fnv1a};
@@ -105,7 +106,7 @@ pub(super) fn jail(names: &Names, block: &BlockRules, lengths: &[(Family, u8)]) 
     });
     Jail {
         chain: names.chain.clone(),
-        body: body(names, block.block_type, lengths),
+        body: body(names, block, lengths),
         jumps: jumps(&names.chain, block),
         sets: sets.collect(),
     }
@@ -133,19 +134,74 @@ pub(super) fn parts(set: &str) -> (&str, Option<u8>) {
     }
 }
 
-/// Replies come first, as in the iptables backends: see `shape::body` there.
-fn body(names: &Names, block_type: BlockType, lengths: &[(Family, u8)]) -> Vec<Rule> {
-    let mut body = Vec::with_capacity(3 * lengths.len() + 2);
+const V4: &str = "ipv4";
+const V6: &str = "ipv6";
+
+/// Neighbour solicitation and advertisement, as in the iptables backends.
+const NEIGHBOUR_DISCOVERY: &str = "135-136";
+
+/// What a rule of a jail's chain counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Counted {
+    /// Packets of banned clients.
+    Refused,
+    /// Packets to them.
+    ReplyDropped,
+    /// Those of everybody else.
+    Passed,
+}
+
+fn family_protocol(family: Family) -> &'static str {
+    match family {
+        Family::V4 => V4,
+        Family::V6 => V6,
+    }
+}
+
+/// Replies come first, as in the iptables backends: see `shape::body` there. What is
+/// let by is counted by family.
+fn body(names: &Names, block: &BlockRules, lengths: &[(Family, u8)]) -> Vec<Rule> {
+    let mut body = Vec::with_capacity(3 * lengths.len() + 5);
+    let families: BTreeSet<&str> =
+        lengths.iter().map(|(family, _)| family_protocol(*family)).collect();
     for (family, length) in lengths {
         let to = matches(names, *family, *length, "daddr");
-        body.push(format!("ct state established ct direction reply {to} drop"));
+        body.push(format!("ct state established ct direction reply {to} counter drop"));
     }
-    body.push("ct direction reply return".to_owned());
+    for protocol in &families {
+        body.push(format!("ct direction reply meta nfproto {protocol} counter return"));
+    }
+    if block.chains.contains(&Chain::Input) && families.contains(V6) {
+        body.push(format!("icmpv6 type {NEIGHBOUR_DISCOVERY} counter return"));
+    }
     for (family, length) in lengths {
         let from = matches(names, *family, *length, "saddr");
-        body.extend(verdicts(block_type).iter().map(|verdict| format!("{from} {verdict}")));
+        body.extend(
+            verdicts(block.block_type)
+                .iter()
+                .map(|(protocol, verdict)| format!("{from} {protocol}counter {verdict}")),
+        );
+    }
+    for protocol in &families {
+        body.push(format!("meta nfproto {protocol} counter return"));
     }
     body.into_iter().map(Rule::new).collect()
+}
+
+/// What the packets are that a rule of a jail's chain counts, by the rule's text.
+pub(super) fn counts(text: &str) -> Option<(Family, Counted)> {
+    let text = text.strip_prefix("ct state established ").unwrap_or(text);
+    let family = match text.contains("ip6 ") || text.contains(V6) || text.starts_with("icmpv6 ") {
+        true => Family::V6,
+        false => Family::V4,
+    };
+    let (what, verdict) = text.split_once("counter ")?;
+    let counted = match verdict {
+        "return" => Counted::Passed,
+        "drop" if what.starts_with("ct direction reply ") => Counted::ReplyDropped,
+        _ => Counted::Refused,
+    };
+    Some((family, counted))
 }
 
 fn matches(names: &Names, family: Family, length: u8, side: &str) -> String {
@@ -168,14 +224,14 @@ fn mask(family: Family, length: u8) -> IpAddr {
     }
 }
 
-fn verdicts(block_type: BlockType) -> &'static [&'static str] {
+/// The protocol match and the verdict of each rule that refuses.
+fn verdicts(block_type: BlockType) -> &'static [(&'static str, &'static str)] {
+    const PLAIN: (&str, &str) = ("", "reject with icmpx type port-unreachable");
     match block_type {
-        BlockType::Drop => &["drop"],
-        BlockType::Reject => &["reject with icmpx type port-unreachable"],
+        BlockType::Drop => &[("", "drop")],
+        BlockType::Reject => &[PLAIN],
         // A reset answers TCP only.
-        BlockType::TcpReset => {
-            &["meta l4proto tcp reject with tcp reset", "reject with icmpx type port-unreachable"]
-        }
+        BlockType::TcpReset => &[("meta l4proto tcp ", "reject with tcp reset"), PLAIN],
     }
 }
 
@@ -248,19 +304,22 @@ mod tests {
         assert_eq!(
             body,
             [
-                "ct state established ct direction reply ip daddr @f2b4-web drop",
-                "ct state established ct direction reply ip daddr & 255.255.255.0 @f2b4-web/24 drop",
-                "ct state established ct direction reply ip6 daddr @f2b6-web drop",
-                "ct state established ct direction reply ip6 daddr & ffff:ffff:ffff:ff00:: @f2b6-web/56 drop",
-                "ct direction reply return",
-                "ip saddr @f2b4-web meta l4proto tcp reject with tcp reset",
-                "ip saddr @f2b4-web reject with icmpx type port-unreachable",
-                "ip saddr & 255.255.255.0 @f2b4-web/24 meta l4proto tcp reject with tcp reset",
-                "ip saddr & 255.255.255.0 @f2b4-web/24 reject with icmpx type port-unreachable",
-                "ip6 saddr @f2b6-web meta l4proto tcp reject with tcp reset",
-                "ip6 saddr @f2b6-web reject with icmpx type port-unreachable",
-                "ip6 saddr & ffff:ffff:ffff:ff00:: @f2b6-web/56 meta l4proto tcp reject with tcp reset",
-                "ip6 saddr & ffff:ffff:ffff:ff00:: @f2b6-web/56 reject with icmpx type port-unreachable",
+                "ct state established ct direction reply ip daddr @f2b4-web counter drop",
+                "ct state established ct direction reply ip daddr & 255.255.255.0 @f2b4-web/24 counter drop",
+                "ct state established ct direction reply ip6 daddr @f2b6-web counter drop",
+                "ct state established ct direction reply ip6 daddr & ffff:ffff:ffff:ff00:: @f2b6-web/56 counter drop",
+                "ct direction reply meta nfproto ipv4 counter return",
+                "ct direction reply meta nfproto ipv6 counter return",
+                "ip saddr @f2b4-web meta l4proto tcp counter reject with tcp reset",
+                "ip saddr @f2b4-web counter reject with icmpx type port-unreachable",
+                "ip saddr & 255.255.255.0 @f2b4-web/24 meta l4proto tcp counter reject with tcp reset",
+                "ip saddr & 255.255.255.0 @f2b4-web/24 counter reject with icmpx type port-unreachable",
+                "ip6 saddr @f2b6-web meta l4proto tcp counter reject with tcp reset",
+                "ip6 saddr @f2b6-web counter reject with icmpx type port-unreachable",
+                "ip6 saddr & ffff:ffff:ffff:ff00:: @f2b6-web/56 meta l4proto tcp counter reject with tcp reset",
+                "ip6 saddr & ffff:ffff:ffff:ff00:: @f2b6-web/56 counter reject with icmpx type port-unreachable",
+                "meta nfproto ipv4 counter return",
+                "meta nfproto ipv6 counter return",
             ]
         );
         assert_eq!(
@@ -277,10 +336,25 @@ mod tests {
         let port = PortRange::new(22, 22).unwrap();
         let ports = Ports::Some([(Protocol::Tcp, port)].into());
         let (body, jumps) = texts(BlockType::Drop, &[Chain::Input], ports);
-        assert_eq!(body[5], "ip saddr @f2b4-web drop");
+        assert_eq!(body[6], "icmpv6 type 135-136 counter return");
+        assert_eq!(body[7], "ip saddr @f2b4-web counter drop");
         assert_eq!(jumps, ["input tcp dport 22 jump f2b-web", "output tcp sport 22 jump f2b-web"]);
         let (_, jumps) = texts(BlockType::Drop, &[Chain::Input, Chain::DockerUser], Ports::All);
         assert_eq!(jumps, ["forward jump f2b-web", "input jump f2b-web", "output jump f2b-web"]);
+    }
+
+    #[test]
+    fn every_rule_says_what_it_counts() {
+        use Counted::{Passed, Refused, ReplyDropped};
+        let (body, jumps) = texts(BlockType::Reject, &[Chain::Input], Ports::All);
+        let counted: Vec<_> = body.iter().map(|text| counts(text).unwrap()).collect();
+        let (v4, v6) = (|what| (Family::V4, what), |what| (Family::V6, what));
+        let drops = [v4(ReplyDropped), v4(ReplyDropped), v6(ReplyDropped), v6(ReplyDropped)];
+        assert_eq!(counted[..4], drops);
+        assert_eq!(counted[4..7], [v4(Passed), v6(Passed), v6(Passed)]);
+        assert_eq!(counted[7..11], [v4(Refused), v4(Refused), v6(Refused), v6(Refused)]);
+        assert_eq!(counted[11..], [v4(Passed), v6(Passed)]);
+        assert!(jumps.iter().all(|jump| counts(jump).is_none()));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use guard::firewall::BackendChoice;
 use guard::model::{BlockType, Chain, Ports, Protocol};
 
 use super::settings;
+use crate::at_once::a_neighbour_is_refused;
 use crate::world::*;
 
 #[test]
@@ -39,6 +40,17 @@ fn a_published_port_under_dockers_nftables() {
             assert!(is_kept_out(attacker, (host, 8080)));
             assert!(reaches(attacker, (host, 9090)), "another jail's port is open");
             assert!(reaches(bystander, (host, 8080)));
+            let counted = |jail: &str| [firewall.packets(jail).v4, firewall.packets(jail).v6][at];
+            assert!(
+                counted("web").refused > 0 && counted("web").passed > 0,
+                "{:?}",
+                counted("web")
+            );
+            assert!(
+                counted("api").refused == 0 && counted("api").passed > 0,
+                "{:?}",
+                counted("api")
+            );
             assert!(echoes(&mut own), "what the container opened itself lives");
             assert!(reaches((&world.container, CONTAINER[at]), (ATTACKER[at], 8080)));
 
@@ -79,6 +91,14 @@ fn a_server_that_sends_on_reaches_nobody_who_is_banned() {
     client.set_read_timeout(Some(DEADLINE)).unwrap();
     assert!(matches!(client.read(&mut buffer), Ok(1..)), "and come again when he is let in");
     firewall.stop();
+}
+
+#[test]
+fn a_banned_neighbour_is_refused_under_nftables() {
+    if !is_root("a_banned_neighbour_is_refused_under_nftables") {
+        return;
+    }
+    a_neighbour_is_refused(&World::without_docker(), BackendChoice::Nftables);
 }
 
 #[test]
