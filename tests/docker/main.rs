@@ -17,6 +17,8 @@ mod bans;
 mod bed;
 mod by_hand;
 mod context;
+mod fail2ban;
+mod fail2ban_beside;
 mod fail2ban_client;
 mod files;
 mod filters;

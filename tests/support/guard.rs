@@ -186,11 +186,17 @@ impl Guard {
 
     /// guardctl, with these arguments.
     pub fn ctl(&self, arguments: &[&str]) -> Ctl {
+        self.ctl_reading(arguments, std::process::Stdio::null())
+    }
+
+    /// guardctl, with something to read.
+    pub fn ctl_reading(&self, arguments: &[&str], input: std::process::Stdio) -> Ctl {
         let socket = self.folder.join("guard.sock");
         let output = Command::new(env!("CARGO_BIN_EXE_guardctl"))
             .args(arguments)
             .env("GUARD_SOCKET", socket)
             .env("NO_COLOR", "1")
+            .stdin(input)
             .output()
             .expect("guardctl starts");
         Ctl {
