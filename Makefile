@@ -1,8 +1,8 @@
 # What one does with guard's sources. Each target is a script in scripts/, whose head says more.
-.PHONY: help up down demo test soak chaos fuzz audit bench images readme clean
+.PHONY: help up down demo test soak chaos fuzz audit bench bench-firewall images readme clean
 
 help: ## show this
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
 
 up: ## build and start guard with two login services to protect (docker-compose.example.yml)
 	@scripts/up.sh
@@ -30,6 +30,9 @@ audit: ## licences, bans and sources of the dependencies, advisories, unused dep
 
 bench: ## benchmarks
 	cargo bench --locked
+
+bench-firewall: ## what bans cost in the kernel, beside fail2ban's, ipset's and nft's own commands (as root)
+	@scripts/bench-firewall.sh
 
 images: ## the base images of the Dockerfile, from a registry or from Debian packages
 	@scripts/base-images.sh
