@@ -2,7 +2,7 @@
 .PHONY: help up down demo test soak chaos fuzz audit bench bench-firewall images readme clean
 
 help: ## show this
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 24
 
 up: ## build and start guard with two login services to protect (docker-compose.example.yml)
 	@scripts/up.sh

@@ -128,12 +128,14 @@ fn burst(engine: &Engine) {
         .guarded(&LABELS)
         .guarded(&[("logpath", "/logs/web.log")])
         .run(&host);
-    let guard = Guard::start(&host, &[("GUARD_LOG", "info")]);
+    let guard = Guard::start(&host, &[("GUARD_LOG", "info"), ("GUARD_BAN_BURST", "100000")]);
     guard.has_jail("file");
     let volume = host.docker(&["volume", "inspect", "-f", "{{.Mountpoint}}", "logs"]);
     let log = std::path::Path::new(volume.trim()).join("web.log");
     let machine = host.attacker();
     machine.v4().is_served(8081);
+    // The service begins its log.
+    machine.at(machine.address(Family::V4, 4 + ROUNDS)).fail(8081, 1);
     let mut times = Vec::new();
     let mut floors = Vec::new();
     for round in 0..ROUNDS {
