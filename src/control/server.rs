@@ -174,7 +174,7 @@ impl Service {
                         let _ = self.watch(lines, write).await;
                         return;
                     }
-                    Ok(request @ (Request::Try { .. } | Request::Doctor | Request::Suggest)) => {
+                    Ok(request) if request.takes_long() => {
                         if self.long(request, &mut write).await.is_err() {
                             return;
                         }
@@ -220,6 +220,10 @@ impl Service {
                 () = self.cancel.cancelled() => return Ok(()),
                 reply = &mut answered => {
                     let ending = |_| Reply::refused(RefusedKind::Busy, "guard is ending");
+                    // What was told before the answer goes before it.
+                    while let Ok(reply) = told.try_recv() {
+                        self.send(to, &encode_reply(&reply)).await?;
+                    }
                     return self.send(to, &encode_reply(&reply.unwrap_or_else(ending))).await;
                 }
                 Some(reply) = told.recv() => encode_reply(&reply),
