@@ -48,7 +48,7 @@ pub(super) fn replace(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     let columns = FROM_HISTORY.trim_end_matches(" FROM history");
     transaction.execute_batch(&format!(
         "DELETE FROM main.history;
-         INSERT INTO main.history ({columns}) SELECT {columns} FROM {BACKUP}.history;"
+         INSERT OR IGNORE INTO main.history ({columns}) SELECT {columns} FROM {BACKUP}.history;"
     ))
 }
 

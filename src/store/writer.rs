@@ -259,8 +259,12 @@ impl Writer {
                 }
             }
         }
-        if self.waiting.history_from.as_ref().is_some_and(|from| !from.is_file()) {
-            self.leave_history("it is gone");
+        // A backup that can't be read any more must not keep everything else from the disk.
+        if let Some(from) = &self.waiting.history_from
+            && let Err(trouble) = database::open_for_reading(from)
+        {
+            let why = trouble.tell(from);
+            self.leave_history(&why);
         }
         if self.waiting.is_empty() {
             return Ok(());

@@ -1,4 +1,5 @@
 //! What guard remembers, taken away and given back: on disk, in the kernel, to packets.
+#![allow(clippy::unwrap_used, reason = "a test reports by panicking")]
 
 use std::fs;
 use std::io::Write;
