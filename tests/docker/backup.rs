@@ -15,7 +15,7 @@ const LABELS: [(&str, &str); 3] =
     [("failregex", FLASK_REGEX), ("maxretry", "2"), ("bantime", "1h")];
 
 /// So many addresses are banned while backups are made.
-const LOAD: u32 = 20_000;
+const LOAD: u32 = 5_000;
 
 /// `guardctl ban -` with many addresses, under way.
 fn load(socket: &Path) -> Child {

@@ -161,7 +161,6 @@ pub(super) fn restore(options: &Restore, socket: &Path, json: bool) -> Result<Ou
     } else {
         Box::new(File::open(&options.file).map_err(|error| cannot(&options.file, &error))?)
     };
-    let mut client = Client::connect(socket)?;
     let mut bytes = 0;
     loop {
         let mut piece = Vec::new();
@@ -171,14 +170,15 @@ pub(super) fn restore(options: &Restore, socket: &Path, json: bool) -> Result<Ou
             break;
         }
         let length = piece.len() as u64;
-        let reply = client.ask(Request::Upload { at: bytes, piece })?;
+        // A connection for each: who types a passphrase upstream keeps none open.
+        let reply = Client::connect(socket)?.ask(Request::Upload { at: bytes, piece })?;
         if !matches!(reply, Reply::Uploaded { .. }) {
             show(&reply, json)?;
             return Ok(print::outcome(&reply));
         }
         bytes += length;
     }
-    let reply = client.ask_long(&Request::Restore { bytes }, |_| {})?;
+    let reply = Client::connect(socket)?.ask_long(&Request::Restore { bytes }, |_| {})?;
     show(&reply, json)?;
     Ok(print::outcome(&reply))
 }
