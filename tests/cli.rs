@@ -605,6 +605,7 @@ fn a_backup_is_given_back_in_pieces() {
     assert_eq!(pieces, [(0, 524_288), (524_288, 524_288), (1_048_576, 151_424)]);
     assert_eq!(asked.last(), Some(&Request::Restore { bytes: 1_200_000 }));
     check(&world.run(&["restore"]), 2, "", "<FILE>");
+    check(&world.run_with_input(&["restore", "-"], ""), 1, "", "docker exec passes it on with -i");
 }
 
 #[test]

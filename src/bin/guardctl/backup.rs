@@ -178,6 +178,10 @@ pub(super) fn restore(options: &Restore, socket: &Path, json: bool) -> Result<Ou
         }
         bytes += length;
     }
+    if bytes == 0 && options.file == Path::new(DASH) {
+        let message = "nothing came from standard input (docker exec passes it on with -i)";
+        return Err(Failure::Input(message.to_owned()));
+    }
     let reply = Client::connect(socket)?.ask_long(&Request::Restore { bytes }, |_| {})?;
     show(&reply, json)?;
     Ok(print::outcome(&reply))

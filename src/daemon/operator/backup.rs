@@ -15,7 +15,7 @@ use crate::warden::Restored;
 const PIECE: usize = 48 * 1024;
 
 /// A restore waits so long for the kernel and the disk: there may be 100,000 bans.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 impl Operator {
     /// A copy of the database, piece by piece; the client's reading sets the pace.
@@ -81,9 +81,9 @@ impl Operator {
         let notes = backup.notes.clone();
         let Restored { standing, over, never, lifted } =
             self.warden.restore(backup).await.ok_or(Stopping)?;
-        let both = async { tokio::join!(self.firewall.settled(), self.store.committed()).1 };
+        let both = async { tokio::join!(self.firewall.settled(), self.on_disk()).1 };
         let only_in_memory = match tokio::time::timeout(PATIENCE, both).await {
-            Ok(written) => written.err(),
+            Ok(problem) => problem,
             Err(_) => Some("the kernel or the disk does not answer".to_owned()),
         };
         let view = RestoredView {
@@ -98,6 +98,16 @@ impl Operator {
             only_in_memory,
         };
         Ok(Reply::Restored(view))
+    }
+
+    /// Waits for the disk as long as it is well; why not, if it is not.
+    async fn on_disk(&self) -> Option<String> {
+        loop {
+            let why = self.store.committed().await.err()?;
+            if !self.store.status().borrow().healthy() {
+                return Some(why);
+            }
+        }
     }
 }
 
