@@ -128,11 +128,11 @@ unpack_image() { # ARCH FOLDER
     local folder=$2
     mkdir -p "$folder/completions" "$folder/docs"
     container --platform "linux/$1" "guard:$VERSION"
-    docker cp -q "$MADE:/usr/local/bin/guard" "$folder/guard"
-    docker cp -q "$MADE:/usr/local/bin/guardctl" "$folder/guardctl"
-    docker cp -q "$MADE:/usr/share/bash-completion/completions/guardctl" "$folder/completions/guardctl.bash"
-    docker cp -q "$MADE:/usr/share/zsh/vendor-completions/_guardctl" "$folder/completions/_guardctl"
-    docker cp -q "$MADE:/usr/share/fish/vendor_completions.d/guardctl.fish" "$folder/completions/guardctl.fish"
+    docker cp "$MADE:/usr/local/bin/guard" "$folder/guard" >/dev/null
+    docker cp "$MADE:/usr/local/bin/guardctl" "$folder/guardctl" >/dev/null
+    docker cp "$MADE:/usr/share/bash-completion/completions/guardctl" "$folder/completions/guardctl.bash" >/dev/null
+    docker cp "$MADE:/usr/share/zsh/vendor-completions/_guardctl" "$folder/completions/_guardctl" >/dev/null
+    docker cp "$MADE:/usr/share/fish/vendor_completions.d/guardctl.fish" "$folder/completions/guardctl.fish" >/dev/null
     cp README.md CHANGELOG.md LICENSE LICENSE-APACHE LICENSE-MIT packaging/guard.service docker-compose.example.yml "$folder/"
     cp docs/*.md "$folder/docs/"
     find "$folder" -type d -exec chmod 0755 {} + -o -type f -exec chmod 0644 {} +
@@ -168,7 +168,7 @@ check_one() { # ARCH
     tar -C "$STAGE/check-$1" -xzf "$DIST/$name-linux.tar.gz"
     container --platform "linux/$1" --network none debian:bookworm-slim \
         sh -c '/tmp/guard/guard --version && /tmp/guard/guardctl --version && /tmp/guard/guardctl filters >/dev/null && echo runs'
-    docker cp -q "$STAGE/check-$1/$name-linux" "$MADE:/tmp/guard"
+    docker cp "$STAGE/check-$1/$name-linux" "$MADE:/tmp/guard" >/dev/null
     said=$(docker start -a "$MADE") || die "the programs do not run on a bare Debian bookworm: $said"
     note "on a bare Debian bookworm: ${said//$'\n'/, }"
     [[ $said == *"guardctl $VERSION"*runs ]] || die "and they say another version than $VERSION"
