@@ -38,8 +38,8 @@ fi
 DIST=$ROOT/dist
 STAGE=$(mktemp -d)
 CONTAINERS=()
-# The newest glibc that a program may ask for: that of Debian bookworm.
-GLIBC=2.36
+# The newest glibc that a program may ask for: what docs/upgrading.md promises.
+GLIBC=2.34
 
 cleanup() {
     local container
@@ -120,7 +120,7 @@ check_programs() { # FOLDER
         newest=$(readelf --version-info "$1/$program" | grep -oE 'GLIBC_[0-9.]+' | sort -uV | tail -n 1)
         note "$program: $(stat -c %s "$1/$program") bytes, needs glibc ${newest#GLIBC_}"
         [ "$(printf '%s\n' "${newest#GLIBC_}" "$GLIBC" | sort -V | tail -n 1)" = "$GLIBC" ] ||
-            die "$program needs $newest, newer than Debian bookworm's $GLIBC"
+            die "$program needs $newest, newer than the $GLIBC that docs/upgrading.md promises"
     done
 }
 
@@ -135,6 +135,7 @@ unpack_image() { # ARCH FOLDER
     docker cp "$MADE:/usr/share/fish/vendor_completions.d/guardctl.fish" "$folder/completions/guardctl.fish" >/dev/null
     cp README.md CHANGELOG.md LICENSE LICENSE-APACHE LICENSE-MIT packaging/guard.service docker-compose.example.yml "$folder/"
     cp docs/*.md "$folder/docs/"
+    "$ROOT/scripts/sbom.py" "$(target_of "$1")" --licences >"$folder/LICENSES-OF-CRATES"
     find "$folder" -type d -exec chmod 0755 {} + -o -type f -exec chmod 0644 {} +
     chmod 0755 "$folder/guard" "$folder/guardctl"
 }

@@ -3,6 +3,7 @@
 
     scripts/sbom.py TARGET > guard.cdx.json       what cargo metadata and Cargo.lock say
     scripts/sbom.py TARGET --check guard.cdx.json whether it names exactly the crates of `cargo tree`
+    scripts/sbom.py TARGET --licences             the licences of those crates, in their own words
 
 TARGET is a Rust target (x86_64-unknown-linux-gnu). Python's standard library alone, and nothing to
 install: the tools for it bring a hundred crates of their own into the release, and write times and
@@ -26,6 +27,8 @@ ROOT = Path(__file__).resolve().parent.parent
 REGISTRY = "registry+https://github.com/rust-lang/crates.io-index"
 # What no crate says of itself, and is in the binary: rusqlite brings SQLite's own sources.
 SQLITE_HEADER = "sqlite3/sqlite3.h"
+# LICENSE, LICENSE-MIT, LICENCE.txt, COPYING, NOTICE, UNLICENSE
+LICENCE = re.compile(r"(?i)^(un)?licen[sc]e|^copying|^notice|^copyright")
 
 
 def cargo(*arguments):
@@ -150,6 +153,27 @@ def bill(target):
     } | body
 
 
+def licences(target):
+    """What each crate asks to be passed on; the same text once, with all who have it."""
+    packages = {(package["name"], package["version"]): package for package in metadata(target)["packages"]}
+    texts = {}
+    for key in sorted(set(normal_edges(target))):
+        package = packages[key]
+        if package["source"] is None:
+            continue
+        who = f"{package['name']} {package['version']} ({package['license']})"
+        folder = Path(package["manifest_path"]).parent
+        files = sorted(p for p in folder.iterdir() if p.is_file() and LICENCE.match(p.name))
+        for text in [file.read_text(errors="replace").strip() for file in files] or [""]:
+            texts.setdefault(text, []).append(who)
+    rule = "\n" + "=" * 80 + "\n"
+    none = texts.pop("", [])
+    parts = ["\n".join(who) + "\n\n" + text for text, who in texts.items()]
+    if none:
+        parts.append("Without a text of their own, under the licence that is named:\n\n" + "\n".join(none))
+    return rule.join(parts)
+
+
 def check(target, path):
     told = json.loads(Path(path).read_text())
     entries = [told["metadata"]["component"], *told["components"]]
@@ -172,6 +196,8 @@ if __name__ == "__main__":
         case [target]:
             json.dump(bill(target), sys.stdout, indent=1, ensure_ascii=False)
             print()
+        case [target, "--licences"]:
+            print(licences(target))
         case [target, "--check", path]:
             check(target, path)
         case _:
