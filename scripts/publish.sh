@@ -59,7 +59,10 @@ make_release() { # TAG VERSION
 
 VERSION=$("$ROOT/scripts/version.sh" "${2:?the tag}")
 case $1 in
-    image) gather && push_image "$VERSION" "${3:?the name of the image}" ;;
+    image)
+        gather
+        push_image "$VERSION" "${3:?the name of the image}"
+        ;;
     release) make_release "$2" "$VERSION" ;;
     *) die "unknown: $1 (see the head of $0)" ;;
 esac
