@@ -29,7 +29,7 @@ gather() {
 }
 
 push_image() { # VERSION NAME
-    local version=$1 name=${2,,} arch parts=() tags=(-t "${2,,}:$1")
+    local version=$1 name=${2,,} arch digest parts=() tags=(-t "${2,,}:$1")
     if [ -n "${GHCR_TOKEN:-}" ]; then
         docker login "${name%%/*}" --username "$GHCR_USER" --password-stdin <<<"$GHCR_TOKEN" >&2
     fi
@@ -41,8 +41,10 @@ push_image() { # VERSION NAME
     done
     if is_finished "$version"; then tags+=(-t "$name:latest"); fi
     docker buildx imagetools create "${tags[@]}" "${parts[@]}" >&2
+    digest=$(docker buildx imagetools inspect "$name:$version" --format '{{json .Manifest}}' | jq -r .digest)
+    [[ $digest == sha256:* ]] || die "no digest of $name:$version is told: $digest"
     echo "name=$name"
-    echo "digest=$(docker buildx imagetools inspect "$name:$version" --format '{{.Manifest.Digest}}')"
+    echo "digest=$digest"
 }
 
 # The part of CHANGELOG.md below the version's heading.
