@@ -1,5 +1,5 @@
 # What one does with guard's sources. Each target is a script in scripts/, whose head says more.
-.PHONY: help up down demo test soak chaos fuzz audit bench bench-firewall images readme clean
+.PHONY: help up down demo test soak chaos fuzz audit bench bench-firewall images readme release clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 24
@@ -39,6 +39,9 @@ images: ## the base images of the Dockerfile, from a registry or from Debian pac
 
 readme: ## write the table of labels into the README, and what guardctl prints into docs/guardctl.md
 	@scripts/readme.sh
+
+release: ## build and check a release into dist/: binaries, image, checksums, SBOM (TAG=v1.2.3: refuse unless all agree)
+	@scripts/release.sh $(if $(TAG),--tag $(TAG))
 
 clean: ## remove what was built: target/, the example's images, the cache
 	@scripts/clean.sh

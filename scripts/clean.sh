@@ -5,7 +5,8 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 (cd "$ROOT" && cargo clean)
+rm -rf "$ROOT/dist"
 if docker version >/dev/null 2>&1; then
-    docker image rm guard guard-example-flask >/dev/null 2>&1 || true
+    docker image rm "guard:$("$ROOT/scripts/version.sh")" guard-example-flask >/dev/null 2>&1 || true
 fi
 rm -rf "$GUARD_CACHE"

@@ -18,7 +18,7 @@ ip              iproute2
 nsenter         util-linux
 curl            curl
 jq              jq
-python3         python3-minimal
+python3         python3
 busybox         busybox-static
 mmdebstrap      mmdebstrap
 cc              gcc

@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex};
 
 use guard::control::fail2ban::{Exception, Value};
 use guard::control::protocol::{
-    BanRefused, BanView, EngineView, FirewallView, Health, InForce, Overview, RefusedKind, Reply,
-    Request, StoreView, Which,
+    BackedUp, BanRefused, BanView, EngineView, FirewallView, Health, InForce, Overview,
+    RefusedKind, Reply, Request, StoreView, Which,
 };
 use guard::control::{Asked, server::Server};
 use guard::model::{
@@ -194,6 +194,12 @@ fn reply(request: Request) -> Reply {
             };
             Reply::Suggested { looked_at: 1, suggestions: vec![suggestion], notes: Vec::new() }
         }
+        // Says that it sent what it did not.
+        Request::Backup => {
+            Reply::BackedUp(BackedUp { bytes: 5, schema: 4, bans: 1, history: 2, problem: None })
+        }
+        Request::Restore { .. } => Reply::refused(RefusedKind::Refused, "it is damaged"),
+        Request::Upload { at, piece } => Reply::Uploaded { bytes: at + piece.len() as u64 },
         Request::Watch => Reply::refused(RefusedKind::Usage, "the server does that"),
     }
 }
@@ -562,6 +568,44 @@ fn a_compose_file_is_looked_at_before_it_runs() {
     // Without a file it is about what runs, and there is no guard to ask.
     let output = guardctl(Path::new("/nonexistent"), &["lint"]).output().unwrap();
     assert_eq!(output.status.code(), Some(3));
+}
+
+#[test]
+fn half_a_backup_is_none() {
+    let world = World::new();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("guard.backup");
+    std::fs::write(&file, "the last one").unwrap();
+    let output = world.run(&["backup", file.to_str().unwrap()]);
+    check(&output, 1, "", "only 0 of 5 bytes came");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "the last one");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no part of it is left");
+    check(
+        &world.run(&["backup", "/nowhere/guard.backup"]),
+        1,
+        "",
+        "/nowhere/guard.backup: No such",
+    );
+    check(&world.run(&["backup"]), 1, "", "only 0 of 5 bytes came");
+}
+
+#[test]
+fn a_backup_is_given_back_in_pieces() {
+    let world = World::new();
+    let output = world.run_with_input(&["restore", "-"], &"x".repeat(1_200_000));
+    check(&output, 1, "", "it is damaged");
+    let asked = world.asked();
+    let pieces: Vec<(u64, usize)> = asked
+        .iter()
+        .filter_map(|request| match request {
+            Request::Upload { at, piece } => Some((*at, piece.len())),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(pieces, [(0, 524_288), (524_288, 524_288), (1_048_576, 151_424)]);
+    assert_eq!(asked.last(), Some(&Request::Restore { bytes: 1_200_000 }));
+    check(&world.run(&["restore"]), 2, "", "<FILE>");
+    check(&world.run_with_input(&["restore", "-"], ""), 1, "", "docker exec passes it on with -i");
 }
 
 #[test]

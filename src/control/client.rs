@@ -100,7 +100,7 @@ impl Client {
         mut told: impl FnMut(&Reply),
     ) -> Result<Reply, ClientError> {
         let mut reply = self.ask_once(request)?;
-        while let Reply::Trying { .. } = reply {
+        while reply.is_under_way() {
             told(&reply);
             reply = self.receive()?;
         }

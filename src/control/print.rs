@@ -17,6 +17,7 @@ use super::fail2ban::Exception;
 use super::protocol::{BanRefused, BanView, Health, InForce, RefusedKind, Reply, encode_reply};
 use crate::model::{BanOrigin, Event, Level, Network, News, Timestamp, Until};
 
+mod backup;
 mod doctor;
 mod history;
 mod status;
@@ -76,6 +77,10 @@ pub fn outcome(reply: &Reply) -> Outcome {
         Reply::Raised { .. } => true,
         Reply::Doctor { worst, .. } => *worst >= Level::Warning,
         Reply::Version { .. }
+        | Reply::BackupPiece { .. }
+        | Reply::BackedUp(_)
+        | Reply::Uploaded { .. }
+        | Reply::Restored(_)
         | Reply::Fail2ban { .. }
         | Reply::Status(_)
         | Reply::Jail(_)
@@ -171,7 +176,12 @@ pub fn text(reply: &Reply, zone: &TimeZone) -> Text {
             }
         }
         Reply::Why(known) => why::why(&mut text, known, zone),
-        Reply::Watching | Reply::Trying { .. } => {}
+        Reply::BackedUp(backup) => backup::backed_up(&mut text, backup),
+        Reply::Restored(restored) => backup::restored(&mut text, restored),
+        Reply::Watching
+        | Reply::Trying { .. }
+        | Reply::BackupPiece { .. }
+        | Reply::Uploaded { .. } => {}
         Reply::Tried(tried) => tried::tried(&mut text, tried, zone),
         Reply::Doctor { findings, .. } => doctor::findings(&mut text, findings),
         Reply::Suggested { looked_at, suggestions, notes } => {

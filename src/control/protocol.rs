@@ -19,9 +19,12 @@ use crate::model::{
     BanTime, Event, Finding, HistoryEntry, Level, Network, Suggestion, Timestamp, Tried,
 };
 
+mod backup;
+mod bytes;
 mod status;
 mod why;
 
+pub use backup::{BackedUp, RestoredView};
 pub use why::{FailingView, Known, KnownIn, LineOf, Never};
 
 pub use status::{
@@ -124,6 +127,21 @@ pub enum Request {
     Doctor,
     /// Which containers could be guarded, and are not?
     Suggest,
+    /// Give a copy of all that is remembered.
+    Backup,
+    /// Here is a piece of such a copy.
+    Upload {
+        /// Where in it the piece begins; 0 begins another copy.
+        at: u64,
+        /// The piece, in Base64.
+        #[serde(with = "bytes")]
+        piece: Vec<u8>,
+    },
+    /// Return to what the copy says that was sent.
+    Restore {
+        /// How long it is.
+        bytes: u64,
+    },
     /// Tell what happens from now on.
     Watch,
     /// fail2ban's words: `set web unbanip 192.0.2.7`.
@@ -239,6 +257,21 @@ pub enum Reply {
         /// What could not be looked at, a sentence each.
         notes: Vec<String>,
     },
+    /// While [`Request::Backup`] is under way, any number of times, in order.
+    BackupPiece {
+        /// The next bytes, in Base64.
+        #[serde(with = "bytes")]
+        piece: Vec<u8>,
+    },
+    /// To [`Request::Backup`], when all pieces were sent.
+    BackedUp(BackedUp),
+    /// To [`Request::Upload`].
+    Uploaded {
+        /// So much of the copy is there.
+        bytes: u64,
+    },
+    /// To [`Request::Restore`].
+    Restored(RestoredView),
     /// To [`Request::Watch`], once: events follow.
     Watching,
     /// While watching: something happened.
@@ -312,7 +345,26 @@ pub enum RefusedKind {
     Busy,
 }
 
+impl Request {
+    /// Is it told how far the answer is, and may it take more than a minute?
+    pub fn takes_long(&self) -> bool {
+        matches!(
+            self,
+            Request::Try { .. }
+                | Request::Doctor
+                | Request::Suggest
+                | Request::Backup
+                | Request::Restore { .. }
+        )
+    }
+}
+
 impl Reply {
+    /// Does more of the answer follow?
+    pub fn is_under_way(&self) -> bool {
+        matches!(self, Reply::Trying { .. } | Reply::BackupPiece { .. })
+    }
+
     /// A refusal.
     pub fn refused(kind: RefusedKind, message: impl Into<String>) -> Reply {
         Reply::Refused { kind, message: message.into() }
@@ -381,6 +433,9 @@ pub fn decode_request(line: &[u8]) -> Result<Request, Unreadable> {
         | Request::Try { .. }
         | Request::Doctor
         | Request::Suggest
+        | Request::Backup
+        | Request::Upload { .. }
+        | Request::Restore { .. }
         | Request::Watch => (0, &None),
     };
     if networks > MAX_NETWORKS {

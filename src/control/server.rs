@@ -53,6 +53,8 @@ struct Patience {
     answer: Duration,
     /// For the client to take a piece of a reply.
     piece: Duration,
+    /// For it to take one of a backup.
+    backup: Duration,
     /// Between signs of life while nothing happens; they show who is gone.
     silence: Duration,
     /// For requests under way when the server ends.
@@ -65,6 +67,7 @@ impl Default for Patience {
             request: Duration::from_secs(30),
             answer: Duration::from_secs(60),
             piece: Duration::from_secs(10),
+            backup: Duration::from_secs(600),
             silence: Duration::from_secs(20),
             end: Duration::from_secs(1),
         }
@@ -174,7 +177,7 @@ impl Service {
                         let _ = self.watch(lines, write).await;
                         return;
                     }
-                    Ok(request @ (Request::Try { .. } | Request::Doctor | Request::Suggest)) => {
+                    Ok(request) if request.takes_long() => {
                         if self.long(request, &mut write).await.is_err() {
                             return;
                         }
@@ -208,6 +211,11 @@ impl Service {
     /// Asks the daemon what takes long, with signs of life meanwhile; a client that is
     /// gone ends it.
     async fn long(&self, request: Request, to: &mut OwnedWriteHalf) -> io::Result<()> {
+        // A backup goes into a pipe, whose other end may wait for a person.
+        let most = match request {
+            Request::Backup => self.patience.backup,
+            _ => self.patience.piece,
+        };
         let (answer, mut answered) = oneshot::channel();
         let (progress, mut told) = mpsc::channel(1);
         let asked = Asked { request, answer, progress: Some(progress) };
@@ -220,21 +228,22 @@ impl Service {
                 () = self.cancel.cancelled() => return Ok(()),
                 reply = &mut answered => {
                     let ending = |_| Reply::refused(RefusedKind::Busy, "guard is ending");
-                    return self.send(to, &encode_reply(&reply.unwrap_or_else(ending))).await;
+                    // What was told before the answer goes before it.
+                    while let Ok(reply) = told.try_recv() {
+                        send_within(most, to, &encode_reply(&reply)).await?;
+                    }
+                    return send_within(most, to, &encode_reply(&reply.unwrap_or_else(ending))).await;
                 }
                 Some(reply) = told.recv() => encode_reply(&reply),
                 _ = silence.tick() => b"\n".to_vec(),
             };
-            self.send(to, &line).await?;
+            send_within(most, to, &line).await?;
         }
     }
 
     /// Sends a line; an error when the client does not take it.
     async fn send(&self, to: &mut OwnedWriteHalf, line: &[u8]) -> io::Result<()> {
-        for piece in line.chunks(PIECE) {
-            timeout(self.patience.piece, to.write_all(piece)).await??;
-        }
-        Ok(())
+        send_within(self.patience.piece, to, line).await
     }
 
     /// Tells the client what happens, until it is gone.
@@ -270,6 +279,14 @@ impl Service {
             self.send(&mut to, &line).await?;
         }
     }
+}
+
+/// Sends a line, each piece of it within so long.
+async fn send_within(most: Duration, to: &mut OwnedWriteHalf, line: &[u8]) -> io::Result<()> {
+    for piece in line.chunks(PIECE) {
+        timeout(most, to.write_all(piece)).await??;
+    }
+    Ok(())
 }
 
 /// What comes from a client.

@@ -256,6 +256,7 @@ impl Edges {
             started: Timestamp::now(),
             settings: core.settings.clone(),
             trials: Arc::new(Semaphore::new(1)),
+            backups: Arc::new(Semaphore::new(1)),
             ward: ward.clone(),
         };
         // Ends by itself, or with the others.

@@ -29,6 +29,7 @@ use crate::warden::{
     BanRequest, BanState, JailView, NoSuchJail, Standing, UnbanRequest, UnbanWhich, Warden,
 };
 
+mod backup;
 mod doctor;
 mod past;
 mod why;
@@ -52,6 +53,8 @@ pub(crate) struct Operator {
     pub(crate) ward: super::doctor::Ward,
     /// Who has it may try a log.
     pub(crate) trials: Arc<Semaphore>,
+    /// Who has it may make a backup, or restore one.
+    pub(crate) backups: Arc<Semaphore>,
 }
 
 /// What the jails' task knows of one jail.
@@ -122,6 +125,9 @@ impl Operator {
             }
             Request::Doctor => self.doctor().await,
             Request::Suggest => self.suggest().await,
+            Request::Backup => self.backup(progress).await,
+            Request::Upload { at, piece } => self.upload(at, piece).await,
+            Request::Restore { bytes } => self.restore(bytes).await,
             // The server itself tells events; the request never comes here.
             Request::Watch => Ok(Reply::Watching),
         }

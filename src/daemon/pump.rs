@@ -18,10 +18,10 @@ use crate::model::{
     Address, Ban, Event, Failure, JailName, JailRules, Login, Memory, Network, News, Progress,
     Record, SourceId, Timestamp,
 };
-use crate::store::Store;
+use crate::store::{Candidate, Store};
 use crate::warden::{
-    BanRefusal, BanRequest, Effect, FoundBan, Known, Meanwhile, NoSuchJail, Outcome, Surroundings,
-    UnbanRequest, Unbanned, Warden,
+    BanRefusal, BanRequest, Effect, FoundBan, Known, Meanwhile, NoSuchJail, Outcome, Restored,
+    Surroundings, UnbanRequest, Unbanned, Warden,
 };
 
 /// Never sleep longer: the wall clock may be set.
@@ -80,6 +80,7 @@ pub(crate) enum Question {
     Ban(BanRequest, oneshot::Sender<Said<BanAnswers>>),
     Unban(UnbanRequest, oneshot::Sender<Said<UnbanAnswer>>),
     Look(Look),
+    Restore(Box<Candidate>, oneshot::Sender<Restored>),
     Why(Timestamp, Network, oneshot::Sender<WhyAnswer>),
 }
 
@@ -116,6 +117,14 @@ impl Ask {
     pub(crate) async fn why(&self, now: Timestamp, network: Network) -> Option<WhyAnswer> {
         let (answer, answered) = oneshot::channel();
         self.0.send(Question::Why(now, network, answer)).await.ok()?;
+        answered.await.ok()
+    }
+
+    /// Returns to a backup; answered before it is in the kernel and on disk. `None` when
+    /// guard is stopping.
+    pub(crate) async fn restore(&self, backup: Candidate) -> Option<Restored> {
+        let (answer, answered) = oneshot::channel();
+        self.0.send(Question::Restore(Box::new(backup), answer)).await.ok()?;
         answered.await.ok()
     }
 
@@ -236,14 +245,19 @@ impl Pump {
     }
 
     fn flush(&mut self) {
+        let records = self.flush_to_all_but_store();
+        if !records.is_empty() {
+            self.store.write(records);
+        }
+    }
+
+    /// Hands on what waits but the records, which it gives.
+    fn flush_to_all_but_store(&mut self) -> Vec<Record> {
         let Drained { orders, mut records, events } = drain(&mut self.warden);
         let lines = self.evidence.of(&records);
         records.extend(lines);
         if !orders.is_empty() {
             self.firewall.order(orders);
-        }
-        if !records.is_empty() {
-            self.store.write(records);
         }
         for event in events {
             match event.news {
@@ -251,6 +265,32 @@ impl Pump {
                 _ => announce(&self.events, event),
             }
         }
+        records
+    }
+
+    /// What a backup says is true from now on; its history comes with what that changed.
+    fn restore(&mut self, mut backup: Candidate) -> Restored {
+        self.flush();
+        // An older database that appears from now on has nothing to say.
+        self.late = None;
+        let now = Timestamp::now();
+        let memory = std::mem::take(&mut backup.memory);
+        let restored = self.warden.handle_restored(now, memory);
+        if self.all_told {
+            self.let_go(now);
+        }
+        let records = self.flush_to_all_but_store();
+        self.store.write_restored(&backup, records);
+        let Restored { standing, over, never, lifted } = restored;
+        tracing::warn!(
+            event = "restored",
+            standing,
+            over,
+            never,
+            lifted,
+            "a backup was restored: {standing} bans of it stand, {lifted} others were lifted"
+        );
+        restored
     }
 
     /// Tells of a ban that does not work, when the likeliest cause is known: the
@@ -347,6 +387,11 @@ impl Pump {
         let now = Timestamp::now();
         match question {
             Question::Look(look) => look(&self.warden),
+            Question::Restore(backup, answer) => {
+                let restored = self.restore(*backup);
+                // The asker may have gone.
+                let _ = answer.send(restored);
+            }
             Question::Why(now, network, answer) => {
                 // The asker may have gone.
                 let _ = answer.send((self.warden.known(now, network), self.evidence.on(network)));

@@ -10,6 +10,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::path::PathBuf;
 
 use crate::model::{
     Address, Ban, JailMemory, JailName, Lifting, Memory, Network, Offence, Progress, Record,
@@ -28,6 +29,8 @@ pub(super) struct Batch {
     pub(super) jails: BTreeMap<JailName, Changes>,
     /// The addresses of names, all of them, if they changed.
     pub(super) names: Option<BTreeMap<String, Vec<Address>>>,
+    /// Begin by taking the history of this file in place of the present one.
+    pub(super) history_from: Option<PathBuf>,
     /// What happened to bans, oldest first.
     pub(super) history: VecDeque<Past>,
     /// Who was banned how often; they outlive their jails. `None`: forget it.
@@ -69,6 +72,7 @@ impl Batch {
     pub(super) fn is_empty(&self) -> bool {
         !self.anew
             && self.jails.is_empty()
+            && self.history_from.is_none()
             && self.history.is_empty()
             && self.offences.is_empty()
             && self.names.is_none()
@@ -120,6 +124,12 @@ impl Batch {
         }
     }
 
+    /// History is that of this file now; what waited to be added to the old one is void.
+    pub(super) fn restore_history(&mut self, from: PathBuf) {
+        self.history.clear();
+        self.history_from = Some(from);
+    }
+
     fn of(&mut self, name: JailName) -> &mut Changes {
         self.jails.entry(name).or_default()
     }
@@ -134,7 +144,7 @@ impl Batch {
 
     /// Adds what came later.
     pub(super) fn absorb(&mut self, newer: Batch) {
-        let Batch { anew, jails, names, history, offences, dropped } = newer;
+        let Batch { anew, jails, names, history_from, history, offences, dropped } = newer;
         self.names = names.or(self.names.take());
         if anew {
             self.anew = true;
@@ -142,6 +152,9 @@ impl Batch {
             self.offences.clear();
         }
         self.offences.extend(offences);
+        if let Some(from) = history_from {
+            self.restore_history(from);
+        }
         for (name, changes) in jails {
             if changes.gone {
                 self.jails.insert(name, changes);

@@ -273,7 +273,7 @@ pub(super) fn trouble(path: &Path, error: &rusqlite::Error) -> Trouble {
     }
 }
 
-fn cannot(path: &Path, error: &io::Error) -> Trouble {
+pub(super) fn cannot(path: &Path, error: &io::Error) -> Trouble {
     let shown = path.display();
     let why = match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {

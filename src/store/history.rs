@@ -29,6 +29,29 @@ const MAX_ROWS: u32 = 500_000;
 /// All that is read of a ban that was, after `SELECT`.
 pub(super) const FROM_HISTORY: &str = "jail, network, since, until, origin, failures, prolonged, lines, lifted, lifted_by FROM history";
 
+/// The name of the backup whose history is taken.
+const BACKUP: &str = "backup";
+
+/// Opens a backup beside the database.
+pub(super) fn attach(connection: &Connection, path: &Path) -> rusqlite::Result<()> {
+    let sql = format!("ATTACH DATABASE ?1 AS {BACKUP}");
+    connection.execute(&sql, [path.to_string_lossy()]).map(drop)
+}
+
+/// Closes it.
+pub(super) fn detach(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(&format!("DETACH DATABASE {BACKUP}"))
+}
+
+/// Takes the history of the backup that is [attached](attach) for one's own.
+pub(super) fn replace(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    let columns = FROM_HISTORY.trim_end_matches(" FROM history");
+    transaction.execute_batch(&format!(
+        "DELETE FROM main.history;
+         INSERT OR IGNORE INTO main.history ({columns}) SELECT {columns} FROM {BACKUP}.history;"
+    ))
+}
+
 /// Adds what happened to history; told twice, it is there once.
 pub(super) fn write(transaction: &Transaction<'_>, past: &Past) -> rusqlite::Result<()> {
     match past {

@@ -78,11 +78,22 @@ impl Shared {
     }
 
     pub(super) fn put(&self, records: Vec<Record>) {
+        self.merge(records, |_| {});
+    }
+
+    /// In one turn, so that one transaction has both.
+    fn merge(&self, records: Vec<Record>, before: impl FnOnce(&mut Batch)) {
         let mut inbox = self.inbox();
+        before(&mut inbox.batch);
         records.into_iter().for_each(|record| inbox.batch.add(record));
         inbox.number += 1;
         drop(inbox);
         self.wake.notify_one();
+    }
+
+    /// Like `put`, after taking the history of the file at `from`.
+    pub(super) fn put_restored(&self, from: PathBuf, records: Vec<Record>) {
+        self.merge(records, |batch| batch.restore_history(from));
     }
 
     /// Asks for a commit now; `None` when all is on disk already.

@@ -18,6 +18,7 @@
 //!  committed() ◀──────── Committed ◀───┘
 //! ```
 
+mod backup;
 mod batch;
 mod database;
 mod history;
@@ -34,7 +35,9 @@ use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 
-use crate::model::{HistoryQuery, Memory, PastBans, Record};
+pub use backup::{Candidate, Snapshot};
+
+use crate::model::{HistoryQuery, Memory, PastBans, Record, Timestamp};
 use inbox::{EndOnDrop, Shared};
 use writer::{Thread, Writer};
 
@@ -126,6 +129,7 @@ pub fn open(directory: &Path) -> Result<Opened, OpenError> {
 /// A newer guard made the database, or no thread can be started.
 pub fn open_keeping(directory: &Path, history: Duration) -> Result<Opened, OpenError> {
     let path = directory.join(database::FILE);
+    backup::tidy(&path);
     let shared = Arc::new(Shared::new(path.clone()));
     let mut writer = Writer::new(Arc::clone(&shared), path, history);
     let (memory, notes) = writer.start()?;
@@ -168,6 +172,49 @@ impl Store {
     pub fn history(&self, query: &HistoryQuery) -> Result<PastBans, String> {
         let path = self.shared.status.borrow().path.clone();
         history::read(&path, query).map_err(|trouble| trouble.tell(&path))
+    }
+
+    /// A copy of the database at one moment. Blocks, but keeps no writer waiting.
+    ///
+    /// # Errors
+    /// Why there is none, for people.
+    pub fn snapshot(&self) -> Result<Snapshot, String> {
+        backup::snapshot(&self.path())
+    }
+
+    /// Takes the piece at `at` of a backup that is given back; 0 begins one. Gives how
+    /// much of it is there. Blocks.
+    ///
+    /// # Errors
+    /// Why it can't be taken, for people.
+    pub fn receive(&self, at: u64, piece: &[u8]) -> Result<u64, String> {
+        backup::receive(&self.path(), at, piece)
+    }
+
+    /// Reads the backup that was received, `bytes` long, if it is one. Blocks.
+    ///
+    /// # Errors
+    /// What is wrong with it, for people; nothing was changed.
+    pub fn examine(&self, bytes: u64) -> Result<Candidate, String> {
+        backup::examine(&self.path(), bytes)
+    }
+
+    /// Copies the database to a name that tells the time; gives that name. Blocks.
+    ///
+    /// # Errors
+    /// Why it can't, for people.
+    pub fn keep_aside(&self, now: Timestamp) -> Result<PathBuf, String> {
+        backup::keep_aside(&self.path(), now)
+    }
+
+    /// Remembers the records, and in the same transaction takes the backup's history in
+    /// place of the present one. Never blocks on the disk.
+    pub fn write_restored(&self, from: &Candidate, records: Vec<Record>) {
+        self.shared.put_restored(from.path.clone(), records);
+    }
+
+    fn path(&self) -> PathBuf {
+        self.shared.status.borrow().path.clone()
     }
 
     /// Where what could not be read at the start comes, once it can be; what was written

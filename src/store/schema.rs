@@ -11,7 +11,7 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 /// Marks the file as guard's (`PRAGMA application_id`): "guar".
-const APPLICATION: i64 = 0x6775_6172;
+pub(super) const APPLICATION: i64 = 0x6775_6172;
 
 /// What brings a database from version N to N + 1, in order.
 const MIGRATIONS: &[&str] = &[VERSION_1, OFFENCES, HISTORY_ENDS, NAMES];
@@ -79,6 +79,35 @@ CREATE TABLE names (name TEXT PRIMARY KEY, addresses TEXT NOT NULL) STRICT, WITH
 /// The version of the database.
 pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+/// What marks the database, if anything does.
+pub(super) fn application(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, "application_id", |row| row.get(0))
+}
+
+/// All that the database declares: kind, name and SQL of each table and index.
+pub(super) fn shape(connection: &Connection) -> rusqlite::Result<Vec<[String; 3]>> {
+    let sql = "SELECT type, name, coalesce(sql, '') FROM sqlite_schema ORDER BY type, name";
+    let mut statement = connection.prepare(sql)?;
+    let rows = statement.query_map([], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?]))?;
+    rows.collect()
+}
+
+/// The [`shape`] that a database of this version has.
+pub(super) fn expected(version: i64) -> rusqlite::Result<Vec<[String; 3]>> {
+    let connection = Connection::open_in_memory()?;
+    make(&connection, version)?;
+    shape(&connection)
+}
+
+/// Makes an empty database what it was at this version.
+pub(super) fn make(connection: &Connection, version: i64) -> rusqlite::Result<()> {
+    for step in MIGRATIONS.iter().take(usize::try_from(version).unwrap_or(0)) {
+        connection.execute_batch(step)?;
+    }
+    connection.pragma_update(None, "application_id", APPLICATION)?;
+    connection.pragma_update(None, "user_version", version)
 }
 
 /// Brings the database to [`CURRENT`], all steps in one transaction. The caller

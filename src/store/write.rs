@@ -12,6 +12,15 @@ const OF_A_JAIL: [&str; 4] = ["bans", "failures", "floors", "progress"];
 
 /// Writes the batch; on an error nothing of it is written.
 pub(super) fn write(connection: &mut Connection, batch: &Batch) -> rusqlite::Result<()> {
+    let Some(from) = &batch.history_from else { return write_all(connection, batch) };
+    history::attach(connection, from)?;
+    let written = write_all(connection, batch);
+    // What was written is, whether the file can be let go of or not.
+    let _ = history::detach(connection);
+    written
+}
+
+fn write_all(connection: &mut Connection, batch: &Batch) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     if batch.anew {
         transaction.execute("DELETE FROM jails", [])?;
@@ -38,6 +47,9 @@ pub(super) fn write(connection: &mut Connection, batch: &Batch) -> rusqlite::Res
             let addresses = rows::to_json(addresses)?;
             transaction.prepare_cached(sql)?.execute([name, &addresses])?;
         }
+    }
+    if batch.history_from.is_some() {
+        history::replace(&transaction)?;
     }
     for past in &batch.history {
         history::write(&transaction, past)?;

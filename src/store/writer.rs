@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use super::backup;
 use super::batch::{Batch, Mirror};
 use super::database::{self, Database, Trouble};
 use super::inbox::Shared;
@@ -258,13 +259,23 @@ impl Writer {
                 }
             }
         }
+        // A backup that can't be read any more must not keep everything else from the disk.
+        if let Some(from) = &self.waiting.history_from
+            && let Err(trouble) = database::open_for_reading(from)
+        {
+            let why = trouble.tell(from);
+            self.leave_history(&why);
+        }
         if self.waiting.is_empty() {
             return Ok(());
         }
         if let Some(database) = &mut self.database {
             database.write(&self.waiting)?;
         }
-        let written = std::mem::take(&mut self.waiting);
+        let mut written = std::mem::take(&mut self.waiting);
+        if let Some(from) = written.history_from.take() {
+            backup::forget(&from);
+        }
         self.mirror.get_or_insert_default().apply(written);
         Ok(())
     }
@@ -273,6 +284,11 @@ impl Writer {
     fn recover(&mut self, trouble: Trouble) -> Result<(), Trouble> {
         self.give_up_connection(&trouble);
         match trouble {
+            // Which of the two is broken nobody knows; without it, the next try shows.
+            Trouble::Broken(why) if self.waiting.history_from.is_some() => {
+                self.leave_history(&why);
+                Ok(())
+            }
             Trouble::Broken(why) => {
                 let note = self.set_broken_aside(&why)?;
                 self.note(note);
@@ -334,6 +350,14 @@ impl Writer {
             self.saved = Some(memory);
         }
         format!(", with the {bans} bans that could still be read, and {past} of history")
+    }
+
+    /// A backup's history can't be taken: the present one stays, and it is told.
+    fn leave_history(&mut self, why: &str) {
+        if let Some(from) = self.waiting.history_from.take() {
+            backup::forget(&from);
+            self.note(format!("the backup's history was not taken over: {why}"));
+        }
     }
 
     fn well(&mut self, began: Instant) {

@@ -29,6 +29,7 @@ mod offenders;
 mod proxies;
 mod reaching;
 mod requests;
+mod restored;
 mod ssh;
 mod view;
 mod why;
@@ -48,6 +49,7 @@ pub use effect::{
 pub use hidden::HiddenClients;
 pub use ignore::{Exempt, Why};
 pub use late::Meanwhile;
+pub use restored::Restored;
 pub use view::JailView;
 pub use why::{Failing, Known, Waits};
 

@@ -51,6 +51,14 @@ impl Offenders {
         known.filter(|offence| !self.is_stale(offence, now)).map_or(0, |offence| offence.bans)
     }
 
+    /// All that is remembered.
+    pub(super) fn all(&self) -> impl Iterator<Item = (JailName, Network, Offence)> {
+        let named = |(key, offence): (&(Network, Number), &Offence)| {
+            self.named(*key).map(|(jail, network)| (jail, network, *offence))
+        };
+        self.known.iter().filter_map(named)
+    }
+
     /// Notes what `jail` did so far. Gives the one who had to make room.
     pub(super) fn note(
         &mut self,

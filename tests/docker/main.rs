@@ -13,6 +13,7 @@ mod proxy;
 mod support;
 
 mod alone;
+mod backup;
 mod bans;
 mod bed;
 mod by_hand;

@@ -70,6 +70,9 @@ pub(crate) fn reply(request: Request) -> Reply {
         Request::Doctor | Request::Suggest => {
             Reply::refused(RefusedKind::Busy, "this guard has nothing to look at")
         }
+        Request::Backup | Request::Upload { .. } | Request::Restore { .. } => {
+            Reply::refused(RefusedKind::Busy, "this guard remembers nothing")
+        }
         Request::Why { network } => Reply::Why(Box::new(why(network))),
         Request::Ban { networks, time, .. } => {
             let time = time.unwrap_or(BanTime::For(Duration::from_secs(600)));

@@ -17,6 +17,7 @@ use guard::control::protocol::{MAX_HISTORY, Reply, Request, Which};
 use guard::model::{BanTime, Network, Timestamp};
 use jiff::tz::TimeZone;
 
+mod backup;
 mod catalog;
 mod doctor;
 mod filters;
@@ -112,6 +113,8 @@ enum Command {
     /// By the image's name, and by what guard's filters find in the container's last lines.
     #[command(after_long_help = help::SUGGEST)]
     Suggest,
+    Backup(backup::Backup),
+    Restore(backup::Restore),
     /// Print what makes a shell complete guardctl's words
     #[command(after_long_help = help::COMPLETIONS)]
     Completions {
@@ -294,6 +297,8 @@ fn run(arguments: Arguments) -> Result<Outcome, Failure> {
         Command::Filters(options) => return filters::run(&options, json),
         Command::Lint(options) => return lint::run(options, &socket, json),
         Command::Doctor(doctor::Options {}) => return doctor::run(&socket, json),
+        Command::Backup(options) => return backup::backup(&options, &socket, json),
+        Command::Restore(options) => return backup::restore(&options, &socket, json),
         Command::Suggest => return doctor::suggest(&socket, json),
         Command::Set(Words { words }) => return foreign(&socket, "set", words, json),
         Command::Get(Words { words }) => return foreign(&socket, "get", words, json),
