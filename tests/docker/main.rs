@@ -24,6 +24,7 @@ mod firewall;
 mod healing;
 mod host_network;
 mod labels;
+mod locked_out;
 mod logs;
 mod memory;
 mod mistakes;
