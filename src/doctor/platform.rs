@@ -66,7 +66,13 @@ fn users(engine: Option<&EnginePlatform>, own: &OwnPlatform) -> Option<Finding> 
         ),
         (Some(engine), false) if engine.remapped => Some(
             finding(Level::Note, "the containers' root is another user on the host (userns-remap)")
-                .why(format!("guard's is not, as it should be; volumes lie in {}/volumes", engine.root)),
+                .why(format!(
+                    "guard's is not, as it should be; volumes lie in {}/volumes and belong to that user, so that guard \
+                     may not write its database to one",
+                    engine.root
+                ))
+                .cure("mkdir -m 700 /var/lib/guard")
+                .cure("in guard's service, instead of the volume: - /var/lib/guard:/var/lib/guard"),
         ),
         _ => None,
     }

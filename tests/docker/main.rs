@@ -31,6 +31,7 @@ mod mistakes;
 mod never_ban;
 mod nftables;
 mod output;
+mod platforms;
 mod policy;
 mod pressure;
 mod restarts;
