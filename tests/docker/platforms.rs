@@ -153,10 +153,15 @@ fn what_guards_own_container_lacks_is_told() {
     // DAC_READ_SEARCH opens no socket for a user who may not write to it.
     let group = host.folder().join("docker.sock").display().to_string();
     host.run(&["chown", "0:4242", &group]);
+    let home = host.folder().join("home");
+    std::fs::create_dir(&home).expect("the host's folder can be written");
+    host.run(&["chown", "4241", &home.display().to_string()]);
+    let home = format!("--volume={}:/home", home.display());
     let user = [
         "--user=4241",
-        "--env=GUARD_SOCKET=/tmp/guard.sock",
-        "--env=GUARD_DATA=/tmp/data",
+        "--env=GUARD_SOCKET=/home/guard.sock",
+        "--env=GUARD_DATA=/home/data",
+        &home,
         &socket,
     ];
     start(&[without("guard-data").as_slice(), &user].concat());
