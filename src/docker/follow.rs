@@ -114,7 +114,7 @@ impl Engine {
             engine: self.clone(),
             id: container.id.clone(),
             driver: container.log_driver.clone(),
-            frames: Frames::new(framing, search, choice),
+            frames: Frames::new(framing, search, choice).repeating(!self.info.platform.podman),
             lines: VecDeque::new(),
             news: VecDeque::new(),
             state: State::Detached(Instant::now()),

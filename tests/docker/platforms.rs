@@ -266,6 +266,12 @@ fn podman_is_guarded_in_nftables() {
     guard.until("web", "one more failure and no other", |status| status.failed == 1);
     assert_eq!(total, 4);
     mallory.v4().is_still_refused(8080);
+    // The same line twice in one of them is two failures.
+    let other = mallory.address(Family::V4, 21);
+    for _ in 0..2 {
+        third.log(8080, &format!("Login failed for user 'x' [IP: {other}]"));
+    }
+    guard.has_banned("web", &other);
     // A new network has netavark write its rules anew; bans are not theirs.
     web("other", "8081:80");
     guard.has_jail("other");
