@@ -65,9 +65,11 @@ impl Page<'_> {
     /// Runs all commands that begin so; a page without any is wrong.
     #[track_caller]
     fn run_all(&self, beginning: &str) {
-        let all = self.commands.iter().filter(|command| command.starts_with(beginning));
-        let count = all.map(|command| self.run(command)).count();
-        assert!(count > 0, "{beginning}");
+        let all: Vec<_> = self.commands.iter().filter(|c| c.starts_with(beginning)).collect();
+        assert!(!all.is_empty(), "{beginning}");
+        for command in all {
+            self.run(command);
+        }
     }
 
     #[track_caller]
