@@ -62,7 +62,8 @@ fn says(host: &Host, arguments: &[&str], words: &[&str]) {
 }
 
 /// With `userns-remap` and a data-root of its own, guard works by `userns_mode: host` and
-/// the line for the volumes that it names itself; without, it says why not.
+/// the line for the volumes that it names itself; without, it says why not. (For `default`
+/// Docker makes a user `dockremap` on the machine, once.)
 #[test]
 fn a_daemon_that_maps_users_is_guarded_from_the_hosts_own() {
     on_every_engine("a_daemon_that_maps_users_is_guarded_from_the_hosts_own", |engine| {
@@ -179,6 +180,8 @@ impl Podman<'_> {
         let mut podman = command(host);
         let service = podman
             .args(["system", "service", "--time=0", &host.docker_host()])
+            // It leaves there what is imported.
+            .env("TMPDIR", host.folder())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
