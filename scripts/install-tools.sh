@@ -7,7 +7,7 @@
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
-# A program, and the package that has it.
+# A program, and the packages that it needs.
 TOOLS='
 iptables        iptables
 ip6tables       iptables
@@ -22,6 +22,7 @@ python3         python3
 busybox         busybox-static
 mmdebstrap      mmdebstrap
 cc              gcc
+podman          podman netavark aardvark-dns
 '
 
 missing_packages() {

@@ -33,8 +33,8 @@ use crate::filters::Catalog;
 use crate::firewall::{self, DockerFirewall};
 use crate::labels::{self, Complaint, Defaults, Severity};
 use crate::model::{
-    Container, ContainerId, Event, IgnoreEntry, JailName, Memory, News, SourceId, Timestamp,
-    Written,
+    Container, ContainerId, Event, Finding, IgnoreEntry, JailName, Memory, News, SourceId,
+    Timestamp, Written,
 };
 
 /// The host's own addresses are read again so often.
@@ -373,12 +373,17 @@ impl Jails {
 
     fn connected(&mut self, engine: Engine) {
         let info = engine.info();
-        tracing::info!("Docker {} answers (API {})", info.version, info.api_version);
+        tracing::info!(
+            "{} {} answers (API {})",
+            info.platform.name(),
+            info.version,
+            info.api_version
+        );
         if let EngineState::Lost(_, why) = &self.engine {
             self.tell(News::Trouble { what: why.clone(), over: true });
         }
-        for limit in limits(&engine) {
-            tracing::warn!("{limit}");
+        if let Some(why) = &info.info_refused {
+            tracing::warn!("{}", no_info(why));
         }
         self.parameters.firewall.docker_says(docker_firewall(info));
         self.engine = EngineState::Connected(engine);
@@ -463,8 +468,9 @@ impl Jails {
         let mut wanted = wanted(&self.containers, &self.before, |container, path| {
             located(container, own.as_ref(), path)
         });
-        let rootless = self.engine.engine().is_some_and(|engine| engine.info().rootless);
-        let paths = Paths { rootless, networks: &self.surroundings.networks };
+        let rootless = self.engine.engine().is_some_and(|engine| engine.info().platform.rootless);
+        let inside = super::doctor::own_platform().mapped;
+        let paths = Paths { rootless, inside, networks: &self.surroundings.networks };
         reach::refuse(&mut wanted, &self.containers, paths);
         self.tell_complaints(&wanted.complaints);
         self.tell_jails(&wanted).await;
@@ -708,15 +714,15 @@ fn owner(source: &SourceId) -> Option<ContainerId> {
 fn limits(engine: &Engine) -> Vec<String> {
     let info = engine.info();
     let mut limits = Vec::new();
-    if info.rootless {
-        limits.push(
-            "Docker is rootless: its containers' traffic does not pass the host's firewall, so bans \
-             have no effect on it; run the services on a Docker that root runs"
-                .to_owned(),
-        );
-    }
+    let found = crate::doctor::platform(Some(&info.platform), &super::doctor::own_platform());
+    let bad = found.iter().filter(|finding| crate::doctor::is_bad(finding.level));
+    limits.extend(bad.map(Finding::one_line));
     if let Some(why) = &info.info_refused {
-        limits.push(format!("Docker's /info can't be read: {why}"));
+        limits.push(no_info(why));
     }
     limits
+}
+
+fn no_info(why: &str) -> String {
+    format!("Docker's /info can't be read: {why}")
 }

@@ -153,7 +153,8 @@ impl Operator {
             }
             EngineState::Connected(engine) => {
                 let info = engine.info();
-                let words = format!("Docker {} (API {})", info.version, info.api_version);
+                let name = info.platform.name();
+                let words = format!("{name} {} (API {})", info.version, info.api_version);
                 EngineView { connected: true, words }
             }
             EngineState::Lost(_, why) => EngineView { connected: false, words: why },

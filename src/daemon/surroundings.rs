@@ -90,8 +90,8 @@ fn by_address<'c>(containers: impl Iterator<Item = &'c Container>) -> BTreeMap<A
 fn traits(engine: &EngineInfo) -> EngineTraits {
     let firewall = engine.firewall_backend.as_deref().unwrap_or_default();
     EngineTraits {
-        rootless: engine.rootless,
-        desktop: engine.desktop,
+        rootless: engine.platform.rootless,
+        desktop: engine.platform.desktop,
         userland_proxy: engine.userland_proxy,
         firewalld: firewall.contains("firewalld"),
     }

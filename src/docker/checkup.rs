@@ -5,7 +5,7 @@ use bollard::query_parameters::{EventsOptions, ListContainersOptions};
 use futures::StreamExt;
 
 use super::messages::{Framing, Piece, Splitter};
-use super::{DockerError, Engine, error, frames, inspect, userland_proxy};
+use super::{DockerError, Engine, error, frames, inspect, platform, userland_proxy};
 use crate::model::{
     Container, ContainerCheckup, ContainerId, EngineCheckup, Line, MAX_LINE, Stream, Timestamp,
 };
@@ -26,12 +26,16 @@ impl Engine {
         let mut checkup = EngineCheckup {
             version: known.version.clone(),
             api_version: known.api_version.clone(),
+            platform: known.platform.clone(),
             ..EngineCheckup::default()
         };
         let mut refused = Vec::new();
         let before = Timestamp::now();
         match self.ask("/info", self.docker.info()).await {
-            Ok(told) => describe(&mut checkup, told, (before, Timestamp::now())),
+            Ok(told) => {
+                checkup.platform = platform::platform(&told, known.platform.podman, &self.host);
+                describe(&mut checkup, told, (before, Timestamp::now()));
+            }
             Err(error) => refused.push(("/info", error.sentence())),
         }
         let few = ListContainersOptions { limit: Some(1), ..ListContainersOptions::default() };
@@ -130,9 +134,6 @@ fn describe(checkup: &mut EngineCheckup, told: SystemInfo, asked: (Timestamp, Ti
         () if at > asked.1 => at.duration_since(asked.1),
         () => jiff::SignedDuration::ZERO,
     });
-    let options = told.security_options.unwrap_or_default();
-    checkup.rootless = options.iter().any(|option| option.contains("name=rootless"));
-    checkup.desktop = told.operating_system.unwrap_or_default().contains("Docker Desktop");
     let state = told.swarm.and_then(|swarm| swarm.local_node_state);
     checkup.swarm = state == Some(LocalNodeState::ACTIVE);
     let firewall = told.firewall_backend.unwrap_or_default();

@@ -114,7 +114,7 @@ impl Engine {
             engine: self.clone(),
             id: container.id.clone(),
             driver: container.log_driver.clone(),
-            frames: Frames::new(framing, search, choice),
+            frames: Frames::new(framing, search, choice).repeating(!self.info.platform.podman),
             lines: VecDeque::new(),
             news: VecDeque::new(),
             state: State::Detached(Instant::now()),
@@ -211,6 +211,11 @@ impl OutputReader {
     fn open(&self, extent: Extent, follow: bool) -> Raw {
         let extent = match extent {
             Extent::All => "tail=all".to_owned(),
+            // Podman reads the tail, and only then begins to follow at the end: what is written
+            // in between is never given. All there is is read and followed in one.
+            Extent::Tail(_) if follow && self.engine.info().platform.podman => {
+                "tail=all".to_owned()
+            }
             Extent::Tail(count) => format!("tail={count}"),
             Extent::Since(second) => format!("tail=all&since={second}"),
         };

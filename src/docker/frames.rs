@@ -113,6 +113,13 @@ impl Frames {
         }
     }
 
+    /// Does the engine tell messages apart by their times, so that the same one again is no new one?
+    pub(crate) fn repeating(mut self, precise: bool) -> Self {
+        self.stdout.seen.coarse = !precise;
+        self.stderr.seen.coarse = !precise;
+        self
+    }
+
     /// Takes bytes in any portions and appends the lines that are whole now.
     pub(crate) fn push(
         &mut self,

@@ -14,6 +14,7 @@ mod inspect;
 mod messages;
 pub mod mounts;
 mod output;
+mod platform;
 mod resume;
 mod tail;
 mod tar;
@@ -35,7 +36,7 @@ pub use identity::container_ids;
 pub use output::{OutputBatch, OutputNews, OutputStart};
 pub use tail::Gap;
 
-use crate::model::ContainerId;
+use crate::model::{ContainerId, EnginePlatform};
 
 /// Where the engine listens unless `DOCKER_HOST` says otherwise.
 const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
@@ -71,10 +72,8 @@ pub struct EngineInfo {
     /// before 28.1, or one whose firewall is off, or `/info` may not be read
     /// ([`EngineInfo::tells_firewall`]).
     pub firewall_backend: Option<String>,
-    /// Does it run without root? Then its networks are not the host's.
-    pub rootless: bool,
-    /// Does it run in Docker Desktop's machine?
-    pub desktop: bool,
+    /// What it runs on.
+    pub platform: EnginePlatform,
     /// Is docker-proxy used? Only engines since 29.5 say it.
     pub userland_proxy: Option<bool>,
     /// Why `/info` can't be read, if so: a socket proxy without `INFO=1`.
@@ -143,6 +142,7 @@ impl Engine {
 
     async fn describe(&self) -> Result<EngineInfo, DockerError> {
         let version = self.ask("/version", self.docker.version()).await?;
+        let podman = platform::is_podman(&version);
         let api_version = version.api_version.unwrap_or_default();
         if api_number(&api_version).is_some_and(|number| number < OLDEST_API) {
             return Err(DockerError::TooOld(error::shorten(&api_version)));
@@ -150,21 +150,16 @@ impl Engine {
         let mut info = EngineInfo {
             version: error::shorten(&version.version.unwrap_or_default()),
             api_version: error::shorten(&api_version),
+            platform: EnginePlatform { podman, ..EnginePlatform::default() },
             ..EngineInfo::default()
         };
         match self.ask("/info", self.docker.info()).await {
             Ok(told) => {
+                info.platform = platform::platform(&told, podman, &self.host);
                 info.name = told.name.as_deref().map(error::shorten);
                 let firewall = told.firewall_backend.unwrap_or_default();
                 info.userland_proxy = userland_proxy(&firewall.info.unwrap_or_default());
                 info.firewall_backend = firewall.driver;
-                let system = told.operating_system.unwrap_or_default();
-                info.desktop = system.contains("Docker Desktop");
-                info.rootless = told
-                    .security_options
-                    .unwrap_or_default()
-                    .iter()
-                    .any(|option| option.contains("name=rootless"));
             }
             // guard can do without: it then looks at the firewall itself.
             Err(error) => info.info_refused = Some(error.sentence()),

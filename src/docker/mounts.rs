@@ -96,9 +96,22 @@ fn remedy(mount: &Mount, own: Option<&Container>) -> Option<String> {
     }
     own?;
     let source = clean(&mount.source);
-    let in_volumes = mount.kind == MountKind::Volume && below(&source, VOLUMES).is_some();
-    let source = if in_volumes { VOLUMES.to_owned() } else { source };
-    Some(format!("add to guard's volumes: `{}`", mount_line(&source)))
+    let source = volumes(mount, &source).unwrap_or(&source);
+    Some(format!("add to guard's volumes: `{}`", mount_line(source)))
+}
+
+/// The folder in which the engine keeps all its volumes, this one among them: one line
+/// shows guard those that are made later, too.
+fn volumes<'s>(mount: &Mount, source: &'s str) -> Option<&'s str> {
+    if mount.kind != MountKind::Volume {
+        return None;
+    }
+    if below(source, VOLUMES).is_some() {
+        return Some(VOLUMES);
+    }
+    // Where it was moved, by `data-root`, `userns-remap`, a snap or Podman.
+    let (folder, _name) = source.strip_suffix("/_data")?.rsplit_once('/')?;
+    folder.ends_with("/volumes").then_some(folder)
 }
 
 /// A line for `volumes:` of guard's service that shows it a directory of the host.
@@ -253,6 +266,14 @@ pub(super) mod tests {
             remedy((MountKind::Volume, "/var/lib/docker/volumes/a/_data", "/l"))
                 .contains("`- /var/lib/docker/volumes:/var/lib/docker/volumes:ro,rslave`")
         );
+        for root in ["/volume1/@docker", "/var/lib/docker/100000.100000", "/srv"] {
+            assert_eq!(
+                remedy((MountKind::Volume, &format!("{root}/volumes/a/_data"), "/l")),
+                format!("add to guard's volumes: `- {root}/volumes:/host{root}/volumes:ro,rslave`")
+            );
+        }
+        // A plugin's volume lies anywhere.
+        assert!(remedy((MountKind::Volume, "/mnt/nfs/a", "/l")).contains("- /mnt/nfs/a:"));
         assert!(remedy((MountKind::Other, "", "/l")).contains("put the log on a volume"));
         assert!(mount_line("/a b:c").contains("source: \"/a b:c\""));
     }

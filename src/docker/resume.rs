@@ -28,6 +28,9 @@ pub(crate) struct Seen {
     recent: VecDeque<Recent>,
     /// The greatest timestamp let through: only what is not beyond it can be a repeat.
     newest: Option<Timestamp>,
+    /// Can a message be told from the same one given again? Not where times are whole
+    /// seconds, as Podman's are: there the same line twice in a second is two lines.
+    pub(crate) coarse: bool,
     /// A repeat is going on: the next repeated message would be this one.
     repeat: Option<usize>,
 }
@@ -93,7 +96,7 @@ impl Seen {
             }
             self.repeat = None;
         }
-        if self.newest.is_none_or(|newest| this.at > newest) {
+        if self.coarse || self.newest.is_none_or(|newest| this.at > newest) {
             return false;
         }
         let same_time = self.last.is_some_and(|last| last.at == this.at);
@@ -168,6 +171,14 @@ mod tests {
         );
         // A single message that comes again.
         assert_eq!(feed(&mut seen, &[(5, "g"), (5, "g"), (6, "h")]), ["g", "h"]);
+    }
+
+    #[test]
+    fn in_whole_seconds_the_same_line_twice_is_two() {
+        let mut seen = Seen { coarse: true, ..Seen::default() };
+        let log = [(5, "failed"), (5, "failed"), (6, "x"), (6, "failed"), (6, "failed")];
+        assert_eq!(feed(&mut seen, &log).len(), 5);
+        assert_eq!(seen.pass(time(6)), StreamMark { at: time(6), seen: 4 });
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! How guard's own container and those that it guards are set up.
 
 use super::facts::{Facts, stays};
+use super::platform::moved;
 use crate::model::{ContainerCheckup, Finding, Level};
 
 /// Where the engine keeps its volumes.
@@ -30,6 +31,10 @@ pub(super) fn own(facts: &Facts, found: &mut Vec<Finding>) {
             .why("after a restart of the machine nobody is banned")
             .cure("in guard's service: restart: unless-stopped"),
         );
+    }
+    if let Ok(engine) = &facts.engine {
+        let mounts = own.container.mounts.iter().filter(|mount| stays(mount.kind));
+        found.extend(moved(&engine.platform, mounts.map(|mount| mount.source.as_str())));
     }
     for mount in &facts.process.private_mounts {
         let holds_mounts = own.container.mounts.iter().any(|known| {

@@ -43,38 +43,21 @@ fn permissions(engine: &EngineCheckup, found: &mut Vec<Finding>) {
     }
     if engine.refused.is_empty() {
         let what = format!(
-            "Docker {} (API {}) answers all that guard asks",
-            engine.version, engine.api_version
+            "{} {} (API {}) answers all that guard asks",
+            engine.platform.name(),
+            engine.version,
+            engine.api_version
         );
         found.push(Finding::new(Level::Ok, ABOUT, what));
     }
 }
 
 fn firewall(engine: &EngineCheckup, found: &mut Vec<Finding>) {
-    if engine.rootless {
-        found.push(
-            Finding::new(Level::Error, ABOUT, "Docker is rootless")
-                .why(
-                    "its containers' traffic does not pass the host's firewall, so bans have no \
-                     effect, and all clients have one address",
-                )
-                .cure("run the services on a Docker that root runs"),
-        );
-    }
-    if engine.desktop {
-        found.push(
-            Finding::new(Level::Warning, ABOUT, "this is Docker Desktop")
-                .why("its containers run in a virtual machine and see all clients with one address")
-                .cure("guard needs Docker on Linux itself"),
-        );
-    }
     let backend = engine.firewall_backend.as_deref().unwrap_or_default();
     if backend.starts_with("nftables") {
         found.push(
-            Finding::new(Level::Error, ABOUT, "Docker's firewall backend is nftables")
-                .why("it has no DOCKER-USER chain, in which guard bans")
-                .cure("in /etc/docker/daemon.json: \"firewall-backend\": \"iptables\"")
-                .cure("then: systemctl restart docker"),
+            Finding::new(Level::Note, ABOUT, "Docker's firewall backend is nftables")
+                .why("it has no DOCKER-USER: guard bans in a table of its own, unless GUARD_FIREWALL says otherwise"),
         );
     }
     if backend.contains("firewalld") {

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 
-use crate::model::{ContainerCheckup, EngineCheckup, JailRules, MountKind, Network, Timestamp};
+use crate::model::{
+    ContainerCheckup, EngineCheckup, JailRules, MountKind, Network, OwnPlatform, Timestamp,
+};
 
 /// The patient.
 #[derive(Clone, Debug)]
@@ -30,6 +32,8 @@ pub struct Facts {
 /// A process, as the kernel shows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Process {
+    /// What it runs in.
+    pub platform: OwnPlatform,
     /// Its effective capabilities, a bit each; `None`: not known.
     pub capabilities: Option<u64>,
     /// Files that it may have open, and has.

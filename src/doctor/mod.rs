@@ -14,12 +14,14 @@ mod containers;
 mod engine;
 mod facts;
 mod jails;
+mod platform;
 mod probe;
 mod process;
 #[cfg(test)]
 mod tests;
 
 pub use facts::{Data, Facts, JailFacts, Missed, Probe, Process, Running};
+pub use platform::platform;
 pub use probe::Prober;
 
 use crate::model::{Finding, Level};
@@ -46,6 +48,8 @@ pub fn findings(facts: &Facts) -> Vec<Finding> {
 pub fn surroundings(facts: &Facts) -> Vec<Finding> {
     let mut found = Vec::new();
     engine::engine(facts, &mut found);
+    let engine = facts.engine.as_ref().ok().map(|engine| &engine.platform);
+    found.extend(platform(engine, &facts.process.platform));
     process::process(facts, &mut found);
     containers::own(facts, &mut found);
     containers::guarded(facts, &mut found);

@@ -3,8 +3,8 @@ use std::sync::Arc;
 
 use super::*;
 use crate::model::{
-    BlockRules, BlockType, Chain, ContainerCheckup, EngineCheckup, JailRules, Limits, Policy,
-    PortRange, Ports, Protocol, PublishedPort, ServiceId, Timestamp,
+    BlockRules, BlockType, Chain, ContainerCheckup, EngineCheckup, JailRules, Limits, OwnPlatform,
+    Policy, PortRange, Ports, Protocol, PublishedPort, ServiceId, Timestamp,
 };
 
 fn well() -> Facts {
@@ -12,6 +12,7 @@ fn well() -> Facts {
         now: Timestamp::UNIX_EPOCH,
         engine: Ok(EngineCheckup { version: "28.5.2".into(), ..EngineCheckup::default() }),
         process: Process {
+            platform: OwnPlatform::default(),
             capabilities: Some(1 << 12 | 1 << 13 | 1 << 2),
             files: Some((65_536, 30)),
             inotify: Some(128),
@@ -109,11 +110,10 @@ fn engines_that_are_not_as_they_should_be() {
     check(&refused, Level::Error, &["/networks", "NETWORKS=1", "bans nobody"]);
     let refused = of(&|e| e.refused.push(("/info", "403".into())));
     check(&refused, Level::Warning, &["/info", "INFO=1"]);
-    check(&of(&|e| e.rootless = true), Level::Error, &["rootless"]);
-    check(&of(&|e| e.desktop = true), Level::Warning, &["Docker Desktop"]);
+    check(&of(&|e| e.platform.desktop = true), Level::Error, &["Docker Desktop"]);
     check(&of(&|e| e.swarm = true), Level::Note, &["swarm", "mode: host"]);
     let nft = of(&|e| e.firewall_backend = Some("nftables".into()));
-    check(&nft, Level::Error, &["nftables", "daemon.json"]);
+    check(&nft, Level::Note, &["nftables", "table of its own"]);
     let firewalld = of(&|e| e.firewall_backend = Some("iptables+firewalld".into()));
     check(&firewalld, Level::Note, &["firewalld"]);
     let seconds = jiff::SignedDuration::from_secs;

@@ -48,6 +48,7 @@ mod nft;
 mod others;
 mod packets;
 mod plan;
+mod rescue;
 mod rules;
 mod sets;
 mod shape;

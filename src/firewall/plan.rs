@@ -9,6 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::names::CHAIN_PREFIX;
+use super::rescue;
 use super::rules::{Rule, Table, Target};
 use super::shape::WantedChain;
 
@@ -194,7 +195,8 @@ impl Plan {
                 for at in places {
                     self.lines.push(format!("-D {} {}", hook.name, hook.rules[at].text));
                 }
-                self.lines.push(format!("-I {} 1 {text}", hook.name));
+                let place = rescue::place(hook);
+                self.lines.push(format!("-I {} {place} {text}", hook.name));
             }
         }
         let known = |name: &str| goes(name) || wanted.iter().any(|chain| chain.name == name);
@@ -253,8 +255,12 @@ fn same_body(found: &[Rule], wanted: &[Vec<String>]) -> bool {
 }
 
 /// Can a packet that meets this rule leave the chain without coming to the
-/// rules below, and live? A refusal ends its way too, but does nobody a favour.
+/// rules below, and live? A refusal ends its way too, but does nobody a favour; a rescue
+/// rule does, and that is what it is for.
 pub(crate) fn may_end(table: &Table, rule: &Rule) -> bool {
+    if rule.is_rescue() {
+        return false;
+    }
     match &rule.target {
         Target::None => false,
         Target::Goto(_) => true,

@@ -26,7 +26,10 @@ fn apply(table: &Table, plan: &Plan) -> Table {
         let rules = &mut table.chains[at].rules;
         match command {
             "-A" => rules.push(Rule::parse(text).unwrap()),
-            "-I" => rules.insert(0, Rule::parse(text.strip_prefix("1 ").unwrap()).unwrap()),
+            "-I" => {
+                let (place, text) = text.split_once(' ').unwrap();
+                rules.insert(place.parse::<usize>().unwrap() - 1, Rule::parse(text).unwrap());
+            }
             "-D" => {
                 let key = Rule::parse(text).unwrap().key;
                 let found = rules.iter().position(|rule| rule.key == key);
@@ -117,12 +120,29 @@ fn a_jump_moves_only_past_rules_that_let_packets_by() {
     check("-p tcp -j LOG --log-prefix \"x ACCEPT\"", false);
     check("-m comment --comment \"just counts\"", false);
     check("-j refuses", false);
+    check("-s 192.0.2.7/32 -m comment --comment guard-rescue -j ACCEPT", false);
     check("-i lo -j ACCEPT", true);
     check("-j RETURN", true);
     check("-j NFQUEUE --queue-num 1", true);
     check("-g refuses", true);
     check("-j accepts", true);
     check("-j SOMETHINGNEW", true);
+}
+
+#[test]
+fn a_jump_goes_below_rescue_rules() {
+    let rescue = "-s 192.0.2.7/32 -m comment --comment guard-rescue -j RETURN";
+    let found = table(&[("INPUT", &[rescue, rescue, "-j ACCEPT", JUMP])]);
+    let wanted = [web(&["INPUT"]), named("f2b-new", &["INPUT"])];
+    let done = apply(&found, &plan_now(&found, &wanted));
+    let rules = &done.chain("INPUT").unwrap().rules;
+    let rules: Vec<&str> = rules.iter().map(|rule| rule.text.as_str()).collect();
+    let new = "-m comment --comment guard -j f2b-new";
+    assert_eq!(rules, [rescue, rescue, new, JUMP, "-j ACCEPT"]);
+    assert_eq!(plan_now(&done, &wanted), Plan::default());
+    // guard's end leaves them.
+    let away = apply(&done, &plan(&done, &[], Leftovers::All, &BTreeSet::new()));
+    assert_eq!(away.chain("INPUT").unwrap().rules.len(), 3);
 }
 
 #[test]

@@ -140,6 +140,12 @@ impl Rule {
         }
     }
 
+    /// Does a person let somebody in with it, past guard's bans?
+    pub(crate) fn is_rescue(&self) -> bool {
+        let words = words(&self.text).unwrap_or_default();
+        words.windows(2).any(|pair| pair[0] == "--comment" && pair[1] == super::rescue::RESCUE)
+    }
+
     /// The address or prefix after `-s`, if there is one.
     pub(crate) fn source(&self) -> Option<&str> {
         self.text.strip_prefix("-s ")?.split(' ').next()

@@ -14,6 +14,7 @@ use super::look::Look;
 use super::names::{Family, Names};
 use super::netlink::SetHeader;
 use super::plan::{Change, Leftovers, Owner, has_marks, owner, plan};
+use super::rescue;
 use super::shape::{self, WantedChain, Who};
 
 /// So many moves of a jump to the head within a minute are a fight.
@@ -200,6 +201,7 @@ impl Keeper {
     /// Puts the chains and jumps of one family right.
     fn put_right(&mut self, family: Family, look: &Look, now: Instant) -> Result<(), ToolError> {
         self.adopt_rules(family, look);
+        self.findings.notes.extend(rescue::notes(family, &look.table));
         let wanted = self.wanted_chains(family, look.hook.chain);
         let pinned = self.pinned(family, now);
         let left = self.left_chains.clone();

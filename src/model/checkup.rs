@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 
-use super::Container;
+use super::{Container, EnginePlatform};
 
 /// An engine, looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,10 +16,8 @@ pub struct EngineCheckup {
     pub refused: Vec<(&'static str, String)>,
     /// How far its clock is ahead of guard's.
     pub clock: Option<SignedDuration>,
-    /// Does it run without root?
-    pub rootless: bool,
-    /// Does it run in Docker Desktop's machine?
-    pub desktop: bool,
+    /// What it runs on.
+    pub platform: EnginePlatform,
     /// Is it part of a swarm?
     pub swarm: bool,
     /// Is docker-proxy used? `None`: it does not say.

@@ -178,6 +178,13 @@ impl Host {
         &self.folder
     }
 
+    /// A second folder of its own, which users that are not root can reach as well.
+    pub fn reachable_folder(&self) -> PathBuf {
+        let folder = leftovers::reachable().join(self.namespace().name());
+        fs::create_dir_all(&folder).expect("/var/tmp can be written");
+        folder
+    }
+
     /// Its engine.
     pub fn engine(&self) -> &Engine {
         &self.engine

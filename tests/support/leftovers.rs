@@ -20,6 +20,12 @@ pub fn testbed() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("testbed")
 }
 
+/// Where a host may have a second folder, which any user can reach: those above the
+/// target folder are closed to others on some machines.
+pub fn reachable() -> PathBuf {
+    PathBuf::from("/var/tmp/guard-testbed")
+}
+
 /// The name of this program's host number `n`.
 pub fn host_name(n: u32) -> String {
     format!("gt{}x{n}", std::process::id())
@@ -29,7 +35,7 @@ pub fn host_name(n: u32) -> String {
 pub fn sweep() {
     static SWEEP: Once = Once::new();
     SWEEP.call_once(|| {
-        let mut hosts: Vec<String> = [PathBuf::from("/run/netns"), testbed()]
+        let mut hosts: Vec<String> = [PathBuf::from("/run/netns"), testbed(), reachable()]
             .iter()
             .flat_map(|folder| names_in(folder))
             .filter_map(|name| owner(&name).map(|(pid, host)| (pid, host.to_owned())))
@@ -61,17 +67,21 @@ pub fn remove(host: &str) {
         .filter(|name| owner(name).is_some_and(|(_, its_host)| its_host == host))
         .collect();
     kill_all(host, &namespaces);
-    let folder = testbed().join(host);
-    unmount_below(&folder);
+    let folders = [testbed(), reachable()].map(|bed| bed.join(host));
+    folders.iter().for_each(|folder| unmount_below(folder));
     for namespace in &namespaces {
         let _ = Command::new("ip").args(["netns", "del", namespace]).status();
     }
     remove_control_groups(host);
-    if let Err(error) = fs::remove_dir_all(&folder)
-        && folder.exists()
-    {
-        eprintln!("cannot remove {}: {error}", folder.display());
+    for folder in folders {
+        if let Err(error) = fs::remove_dir_all(&folder)
+            && folder.exists()
+        {
+            eprintln!("cannot remove {}: {error}", folder.display());
+        }
     }
+    // While it is empty, of no other program.
+    let _ = fs::remove_dir(reachable());
 }
 
 fn names_in(folder: &Path) -> Vec<String> {

@@ -20,6 +20,7 @@
 mod attacker;
 mod engine;
 mod guard;
+pub mod guard_image;
 mod host;
 mod http;
 mod image;

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::process::platform as own_platform;
 pub(crate) use self::suggest::suggestions;
 use super::jails::{AskJails, DoctorGround, Jails};
 use crate::docker::{self, Engine};
@@ -100,6 +101,9 @@ pub(crate) async fn probes(ground: &DoctorGround, jails: &[JailName]) -> BTreeMa
 
 /// Once all containers were told, tells in the log what is wrong around guard.
 pub(crate) async fn examine_once(jails: AskJails, ward: Ward, cancel: CancellationToken) {
+    // What the engine need not answer for, which may be why it does not.
+    let at_once = doctor::platform(None, &own_platform());
+    at_once.iter().for_each(tell);
     let examine = async {
         let wait = async {
             while jails.look(Jails::is_all_told).await == Some(false) {
@@ -112,16 +116,22 @@ pub(crate) async fn examine_once(jails: AskJails, ward: Ward, cancel: Cancellati
         }
         let Some(ground) = jails.look(Jails::doctor_ground).await else { return };
         let facts = around(&ground, &ward).await;
-        for finding in doctor::surroundings(&facts) {
-            match finding.level {
-                Level::Error => tracing::error!("{}", finding.one_line()),
-                Level::Warning => tracing::warn!("{}", finding.one_line()),
-                Level::Note => tracing::info!("{}", finding.one_line()),
-                Level::Ok => {}
-            }
-        }
+        let found = doctor::surroundings(&facts);
+        found
+            .iter()
+            .filter(|finding| at_once.iter().all(|told| told.what != finding.what))
+            .for_each(tell);
     };
     cancel.run_until_cancelled(examine).await;
+}
+
+fn tell(finding: &Finding) {
+    match finding.level {
+        Level::Error => tracing::error!("{}", finding.one_line()),
+        Level::Warning => tracing::warn!("{}", finding.one_line()),
+        Level::Note => tracing::info!("{}", finding.one_line()),
+        Level::Ok => {}
+    }
 }
 
 /// What can be found without a running guard: the engine, and this process in the

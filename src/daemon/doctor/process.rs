@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::doctor::{Data, Process};
+use crate::model::OwnPlatform;
 
 /// Looks at this process, which keeps, or would keep, its database in `data`.
 pub(crate) fn look(data: &Path) -> Process {
@@ -17,12 +18,20 @@ pub(crate) fn look(data: &Path) -> Process {
     let open = fs::read_dir("/proc/self/fd").map(|entries| entries.count() as u64).ok();
     let mounts = read("/proc/self/mountinfo");
     Process {
+        platform: platform(),
         capabilities,
         files: most.zip(open),
         inotify: read("/proc/sys/fs/inotify/max_user_instances").trim().parse().ok(),
         data: database(data, &mounts),
         private_mounts: private_mounts(&mounts),
     }
+}
+
+/// What this process runs in.
+pub(crate) fn platform() -> OwnPlatform {
+    let own = OwnPlatform::read(&read("/proc/self/uid_map"), &read("/proc/self/attr/current"));
+    // Set by the kubelet in every container of a pod.
+    OwnPlatform { kubernetes: std::env::var_os("KUBERNETES_SERVICE_HOST").is_some(), ..own }
 }
 
 fn read(path: &str) -> String {

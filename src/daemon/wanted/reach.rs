@@ -4,26 +4,42 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Known, Wanted};
 use crate::labels::{Complaint, Severity};
-use crate::model::{Container, ContainerId, DockerNetwork, JailName};
+use crate::model::{BlockRules, Chain, Container, ContainerId, DockerNetwork, JailName};
 
 /// What is known of how traffic comes to containers.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Paths<'a> {
     /// Does Docker run without root, in a network namespace of its own?
     pub(crate) rootless: bool,
+    /// Is guard inside of it, where the host's INPUT is out of reach?
+    pub(crate) inside: bool,
     pub(crate) networks: &'a [DockerNetwork],
 }
 
 impl Paths<'_> {
     /// Why no packet for this container passes the host's firewall, and what to do.
-    fn past_the_firewall(&self, container: &Container) -> Option<(String, &'static str)> {
+    fn past_the_firewall(
+        &self,
+        container: &Container,
+        block: &BlockRules,
+    ) -> Option<(String, &'static str)> {
         if container.own {
             return None;
         }
-        if self.rootless {
-            let what = "Docker is rootless: the traffic of its containers passes the firewall of a \
-                        network of its own and not this host's, so a ban would keep nobody out";
-            return Some((what.to_owned(), "run the service on a Docker that root runs"));
+        if self.rootless && self.inside {
+            let what = "the engine is rootless, and guard inside of it: this host's firewall is out of \
+                        its reach, so a ban would keep nobody out";
+            return Some((what.to_owned(), "run guard as root on the host (docs/platforms.md)"));
+        }
+        // A process of the engine's user takes packets in, like any server of the host's.
+        if self.rootless && !block.chains.contains(&Chain::Input) {
+            let what = "the engine is rootless: packets for its containers pass this host's INPUT and not \
+                        DOCKER-USER, so a ban there would keep nobody out";
+            return Some((
+                what.to_owned(),
+                "set GUARD_CHAIN=INPUT, or guard.chain: INPUT on the service, and see to it that the \
+                 log shows clients' addresses (docs/platforms.md)",
+            ));
         }
         let network = &container.network_mode;
         let is_lan = |of: &&DockerNetwork| of.name == *network && of.is_lan();
@@ -58,7 +74,7 @@ pub(crate) fn refuse(
         let mut all = 0;
         for known in containers.values().filter(with_it) {
             all += 1;
-            let flaw = paths.past_the_firewall(&known.container);
+            let flaw = paths.past_the_firewall(&known.container, &rules.block);
             flaws.extend(flaw.map(|flaw| (&known.container, flaw)));
         }
         if rules.dry_run || flaws.len() < all {

@@ -253,24 +253,32 @@ fn what_passes_no_firewall_of_this_host_is_refused() {
         gateways: vec![],
     };
     let networks = [lan, bridge];
-    let refused = |container: Container, labels: &[(&str, &str)], rootless: bool| {
+    let refused_by = |container: Container, labels: &[(&str, &str)], (rootless, inside)| {
         let world = World::default().with(container, labels);
         let mut wanted = world.wanted();
         reach::refuse(
             &mut wanted,
             &world.containers,
-            reach::Paths { rootless, networks: &networks },
+            reach::Paths { rootless, inside, networks: &networks },
         );
         assert_eq!(wanted.jails.is_empty(), wanted.followers.is_empty());
         assert_eq!(wanted.jails.is_empty(), !wanted.complaints.is_empty());
         wanted.complaints.first().map(Complaint::one_line).unwrap_or_default()
+    };
+    let refused = |container, labels: &[(&str, &str)], rootless: bool| {
+        refused_by(container, labels, (rootless, false))
     };
     let on_lan = || Container { network_mode: "lan".into(), ..container("a", "web") };
     assert_eq!(refused(container("a", "web"), &[REGEX], false), "");
     assert!(refused(on_lan(), &[REGEX], false).contains("macvlan or ipvlan"));
     assert_eq!(refused(publish(on_lan(), 80), &[REGEX], false), "", "it is in a bridge, too");
     assert_eq!(refused(on_lan(), &[REGEX, ("guard.dryrun", "true")], false), "");
-    assert!(refused(container("a", "web"), &[REGEX], true).contains("rootless"));
+    let told = refused(container("a", "web"), &[REGEX], true);
+    assert!(told.contains("rootless") && told.contains("GUARD_CHAIN=INPUT"), "{told}");
+    let input = [REGEX, ("guard.chain", "INPUT")];
+    assert_eq!(refused(container("a", "web"), &input, true), "", "that does keep out");
+    let told = refused_by(container("a", "web"), &input, (true, true));
+    assert!(told.contains("out of its reach"), "{told}");
     let own = Container { own: true, ..container("a", "web") };
     assert_eq!(refused(own, &[REGEX, ("guard.logpath", "/data/auth.log")], true), "");
 }

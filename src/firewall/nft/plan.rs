@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::shape::{Hook, Jail, PRIORITY, Rule, Set, is_mark, parts};
 use crate::firewall::names::{CHAIN_PREFIX, Family, set_family};
 use crate::firewall::plan::Leftovers;
+use crate::firewall::rescue::RESCUE;
 
 /// A table as it was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -97,6 +98,11 @@ impl Found {
 impl RuleFound {
     fn is_marked(&self) -> bool {
         self.comment.as_deref().is_some_and(is_mark)
+    }
+
+    /// Does a person let somebody in with it, past guard's bans?
+    pub(super) fn is_rescue(&self) -> bool {
+        self.comment.as_deref() == Some(RESCUE)
     }
 }
 
@@ -276,6 +282,9 @@ impl Planner<'_> {
         let mut there: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
         let mut away = Vec::new();
         for rule in found.map_or(&[][..], |chain| &chain.rules) {
+            if rule.is_rescue() {
+                continue;
+            }
             match rule.comment.as_deref().filter(|comment| is_mark(comment)) {
                 Some(_) if rule.jump.as_deref().is_some_and(stays) => {}
                 Some(comment) => there.entry(comment).or_default().push(rule.handle),

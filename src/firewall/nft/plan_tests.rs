@@ -89,6 +89,22 @@ fn plan_for(found: &Found, wanted: &[Jail]) -> Plan {
 }
 
 #[test]
+fn a_rescue_rule_stays_and_any_other_goes() {
+    let check = |comment: Option<&str>, goes: bool| {
+        let mut found = apply(&Found::default(), &plan_for(&Found::default(), &[web()]));
+        let comment = comment.map(str::to_owned);
+        let rule = RuleFound { handle: 7000, comment, jump: None };
+        found.chains.get_mut("input").unwrap().rules.insert(0, rule);
+        let lines = plan_for(&found, &[web()]).lines;
+        assert_eq!(lines.iter().any(|line| line.ends_with("input handle 7000")), goes, "{lines:?}");
+    };
+    check(Some("guard-rescue"), false);
+    check(Some("guard-rescue-me"), true);
+    check(Some("let me in"), true);
+    check(None, true);
+}
+
+#[test]
 fn nothing_becomes_everything_and_then_nothing_again() {
     let nothing = Found::default();
     assert_eq!(plan_for(&nothing, &[]), Plan::default());

@@ -9,11 +9,12 @@ use crate::firewall::iptables::ToolError;
 use crate::firewall::keeper::{Backend, Keeper, Placed};
 use crate::firewall::names::{Family, Names};
 use crate::firewall::plan::Leftovers;
+use crate::firewall::rescue;
 use crate::firewall::wanted::Touched;
 
 use super::choice::{Signs, wants_nftables};
 use super::own::NftError;
-use super::plan::{Found, Plan, plan};
+use super::plan::{Found, Plan, RuleFound, plan};
 use super::shape::{self, Jail, full_length, parts, set_name};
 use super::{Nft, TABLE};
 
@@ -66,6 +67,11 @@ impl Keeper {
                 "nftables' table inet {TABLE} belongs to another program; guard uses inet {}",
                 nft.table
             ));
+        }
+        for (name, chain) in &found.chains {
+            if chain.rules.iter().any(RuleFound::is_rescue) {
+                self.findings.notes.insert(rescue::note_nft(&nft.table, name));
+            }
         }
         if nft.is_to_be_counted(others) {
             for placed in self.placed.values_mut() {
