@@ -19,8 +19,11 @@ use crate::model::{
     BanTime, Event, Finding, HistoryEntry, Level, Network, Suggestion, Timestamp, Tried,
 };
 
+mod notify;
 mod status;
 mod why;
+
+pub use notify::{NotifyTried, TargetView};
 
 pub use why::{FailingView, Known, KnownIn, LineOf, Never};
 
@@ -124,6 +127,12 @@ pub enum Request {
     Doctor,
     /// Which containers could be guarded, and are not?
     Suggest,
+    /// Send a test to the targets of notices.
+    Notify {
+        /// Only to the one of this name.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        target: Option<String>,
+    },
     /// Tell what happens from now on.
     Watch,
     /// fail2ban's words: `set web unbanip 192.0.2.7`.
@@ -238,6 +247,11 @@ pub enum Reply {
         suggestions: Vec<Suggestion>,
         /// What could not be looked at, a sentence each.
         notes: Vec<String>,
+    },
+    /// To [`Request::Notify`].
+    Notified {
+        /// What came of each target's test.
+        targets: Vec<NotifyTried>,
     },
     /// To [`Request::Watch`], once: events follow.
     Watching,
@@ -382,6 +396,7 @@ pub fn decode_request(line: &[u8]) -> Result<Request, Unreadable> {
         | Request::Doctor
         | Request::Suggest
         | Request::Watch => (0, &None),
+        Request::Notify { target } => (0, target),
     };
     if networks > MAX_NETWORKS {
         return Err(Unreadable::TooMany(networks));

@@ -174,7 +174,12 @@ impl Service {
                         let _ = self.watch(lines, write).await;
                         return;
                     }
-                    Ok(request @ (Request::Try { .. } | Request::Doctor | Request::Suggest)) => {
+                    Ok(
+                        request @ (Request::Try { .. }
+                        | Request::Doctor
+                        | Request::Suggest
+                        | Request::Notify { .. }),
+                    ) => {
                         if self.long(request, &mut write).await.is_err() {
                             return;
                         }

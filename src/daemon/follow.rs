@@ -178,7 +178,7 @@ impl Follower {
                     break;
                 }
                 Err(error) => {
-                    self.problem(&container.name, error.sentence());
+                    self.problem(error.sentence());
                     if error.is_permanent() {
                         break;
                     }
@@ -218,10 +218,9 @@ impl Follower {
         self.state.send_if_modified(|state| state.output.behind.take().is_some());
     }
 
-    /// What a person must mend: told once.
-    fn problem(&self, container: &str, words: String) {
+    /// What a person must mend; the jails' task tells it.
+    fn problem(&self, words: String) {
         if self.state.borrow().problem.as_ref() != Some(&words) {
-            tracing::warn!("[{}] output of {container}: {words}", self.jail);
             self.state.send_modify(|state| state.problem = Some(words));
         }
     }

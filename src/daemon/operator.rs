@@ -30,6 +30,7 @@ use crate::warden::{
 };
 
 mod doctor;
+mod notify;
 mod past;
 mod why;
 
@@ -50,6 +51,8 @@ pub(crate) struct Operator {
     pub(crate) settings: crate::warden::Settings,
     /// What the doctor is told of the settings.
     pub(crate) ward: super::doctor::Ward,
+    /// Where notices go.
+    pub(crate) notices: super::notices::Notices,
     /// Who has it may try a log.
     pub(crate) trials: Arc<Semaphore>,
 }
@@ -122,6 +125,7 @@ impl Operator {
             }
             Request::Doctor => self.doctor().await,
             Request::Suggest => self.suggest().await,
+            Request::Notify { target } => Ok(self.notify(target.as_deref()).await),
             // The server itself tells events; the request never comes here.
             Request::Watch => Ok(Reply::Watching),
         }
@@ -185,6 +189,7 @@ impl Operator {
                 problem: store.problem.clone(),
                 dropped_history: store.dropped_history,
             },
+            notices: self.notices.views(),
             jails: summaries,
             // Warnings stand with their jail.
             refused: complaints

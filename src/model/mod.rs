@@ -29,6 +29,7 @@ mod journal;
 mod line;
 mod names;
 mod news;
+mod notice;
 mod policy;
 mod record;
 mod rules;
@@ -47,6 +48,7 @@ pub use journal::{InvalidMatch, JournalMatch};
 pub use line::{FileMark, JournalMark, Line, Mark, Position, Progress, Stream, StreamMark};
 pub use names::{ContainerId, InvalidName, JailName, ServiceId, SourceId};
 pub use news::{Event, News};
+pub use notice::{About, NoticeKind};
 pub use policy::{Growth, Offence, Policy, Prefixes};
 pub use record::{JailMemory, Memory, Record};
 pub use rules::{

@@ -23,6 +23,7 @@ mod filters;
 mod help;
 mod lint;
 mod networks;
+mod notify;
 mod shown;
 mod test;
 mod top;
@@ -107,6 +108,9 @@ enum Command {
     Filters(filters::Options),
     Lint(lint::Options),
     Doctor(doctor::Options),
+    /// Send a test to those whom guard gives notice, and print what each answers
+    #[command(after_long_help = help::NOTIFY)]
+    Notify(notify::Options),
     /// Print labels for running containers that guard could watch and does not
     ///
     /// By the image's name, and by what guard's filters find in the container's last lines.
@@ -294,6 +298,7 @@ fn run(arguments: Arguments) -> Result<Outcome, Failure> {
         Command::Filters(options) => return filters::run(&options, json),
         Command::Lint(options) => return lint::run(options, &socket, json),
         Command::Doctor(doctor::Options {}) => return doctor::run(&socket, json),
+        Command::Notify(options) => return notify::run(options, &socket, json),
         Command::Suggest => return doctor::suggest(&socket, json),
         Command::Set(Words { words }) => return foreign(&socket, "set", words, json),
         Command::Get(Words { words }) => return foreign(&socket, "get", words, json),
