@@ -138,8 +138,9 @@ impl Service {
             // Of a URL a server may repeat the path, or a part of it; of
             // `Authorization` the credentials alone.
             let (_, rest) = secret.split_once("://").unwrap_or(("", secret));
-            let pieces = rest.split(['/', ' ', '?', '&', '=']).skip(1);
-            for piece in pieces.filter(|piece| piece.len() >= 6) {
+            let pieces = rest.split(['/', ' ', '?', '&', '=', ':']).skip(1);
+            let known = ["webhooks", "services", "message", "sendMessage"];
+            for piece in pieces.filter(|piece| piece.len() >= 6 && !known.contains(piece)) {
                 text = text.replace(piece, "…");
             }
         }
