@@ -495,7 +495,7 @@ fn show_news(news: &News) -> String {
         News::JailStarted { jail } => format!("started {jail}"),
         News::JailStopped { jail } => format!("stopped {jail}"),
         News::Repaired { what } => format!("repaired {what}"),
-        News::Trouble { what, over } => format!("trouble {what} over {over}"),
+        News::Trouble { what, over, .. } => format!("trouble {what} over {over}"),
     }
 }
 

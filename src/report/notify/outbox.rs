@@ -19,8 +19,9 @@ use crate::model::{JailName, NoticeKind, Timestamp};
 
 /// What comes so soon after the first goes with it.
 const GATHER: Duration = Duration::from_secs(1);
-/// So many messages may follow each other at once…
+/// So many messages may follow each other at once, with trouble among them so many…
 const BURST: u32 = 5;
+const TROUBLE_BURST: u32 = 15;
 /// …and later one in this time. ntfy.sh, for one, takes 250 a day of each sender.
 const EVERY: Duration = Duration::from_secs(30);
 /// The first wait after a failure, doubled with each further one…
@@ -122,7 +123,7 @@ impl Outbox {
             // The last word: neither gathered nor paced. A target that just failed is let be.
             if self.tries > 0 { self.not_before } else { now }
         } else {
-            self.not_before.max(self.paced.saturating_sub(EVERY * (BURST - 1)))
+            self.not_before.max(self.paced.saturating_sub(EVERY * (self.burst() - 1)))
         };
         if at > now {
             return Next::Wait(at);
@@ -180,6 +181,14 @@ impl Outbox {
     /// What it came to.
     pub fn totals(&self) -> &Totals {
         &self.totals
+    }
+
+    /// A flood of bans does not keep trouble waiting.
+    fn burst(&self) -> u32 {
+        let trouble = |kind: NoticeKind| !kind.is_ban();
+        let lines = self.lines.iter().any(|notice| trouble(notice.kind));
+        let more = || self.more.keys().any(|(kind, _)| trouble(*kind));
+        if lines || more() { TROUBLE_BURST } else { BURST }
     }
 
     fn has_room(&self, kind: NoticeKind) -> bool {

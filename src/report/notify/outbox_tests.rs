@@ -102,6 +102,20 @@ fn the_rate_is_kept() {
 }
 
 #[test]
+fn bans_that_used_up_the_rate_do_not_hold_up_trouble() {
+    let mut outbox = Outbox::new(1);
+    for n in 0..u64::from(BURST) {
+        offer(&mut outbox, seconds(2 * n), NoticeKind::Banned, "web", 1);
+        sent(&mut outbox, seconds(2 * n + 1));
+        comes(&mut outbox, seconds(2 * n + 1), ok());
+    }
+    offer(&mut outbox, seconds(20), NoticeKind::Banned, "web", 1);
+    assert!(matches!(outbox.next(seconds(21)), Next::Wait(_)));
+    offer(&mut outbox, seconds(21), NoticeKind::Engine, "", 1);
+    assert_eq!(sent(&mut outbox, seconds(21)).count(), 2);
+}
+
+#[test]
 fn a_target_that_fails_is_let_be_for_longer_and_longer() {
     let (mut outbox, mut now) = (Outbox::new(7), SECOND);
     offer(&mut outbox, now, NoticeKind::Engine, "", 1);
@@ -150,7 +164,7 @@ fn what_is_refused_for_good_is_counted_and_makes_way() {
 fn the_last_word_is_not_paced() {
     let mut outbox = Outbox::new(7);
     for n in 0..8 {
-        offer(&mut outbox, seconds(2 * n), NoticeKind::Engine, "", 1);
+        offer(&mut outbox, seconds(2 * n), NoticeKind::Banned, "web", 1);
         if let Next::Send(_) = outbox.next(seconds(2 * n + 1)) {
             comes(&mut outbox, seconds(2 * n + 1), ok());
         }
