@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::pump::Report;
@@ -34,6 +34,8 @@ pub(crate) struct Follower {
     pub(crate) zone: TimeZone,
     pub(crate) reports: mpsc::Sender<Report>,
     pub(crate) state: watch::Sender<FollowerState>,
+    /// Woken when something can't be read any more, or can again.
+    pub(crate) noticed: Arc<Notify>,
     pub(crate) cancel: CancellationToken,
 }
 
@@ -222,6 +224,7 @@ impl Follower {
     fn problem(&self, words: String) {
         if self.state.borrow().problem.as_ref() != Some(&words) {
             self.state.send_modify(|state| state.problem = Some(words));
+            self.noticed.notify_one();
         }
     }
 
@@ -441,11 +444,14 @@ impl Follower {
 
     fn file_states(&self, reader: &FileReader) {
         let files = reader.states();
-        self.state.send_if_modified(|state| {
+        let changed = self.state.send_if_modified(|state| {
             let changed = state.files != files;
             state.files = files;
             changed
         });
+        if changed {
+            self.noticed.notify_one();
+        }
     }
 
     async fn progress(&self, source: &SourceId, track: &mut Track) {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -96,6 +96,8 @@ pub(crate) struct Jails {
     complaints: Vec<Complaint>,
     /// What was told of sources that can't be read.
     unreadable: sources::Unreadable,
+    /// Woken by followers to whom something happened that is to be told.
+    noticed: Arc<Notify>,
     followers: HashMap<FollowerKey, Running>,
     tasks: JoinSet<Came>,
     /// Which task is whose.
@@ -179,6 +181,7 @@ pub(crate) fn prepare(parameters: Parameters, memory: &Memory) -> (Task, AskJail
         before,
         complaints: Vec::new(),
         unreadable: sources::Unreadable::default(),
+        noticed: Arc::new(Notify::new()),
         followers: HashMap::new(),
         tasks: JoinSet::new(),
         owners: HashMap::new(),
@@ -230,6 +233,7 @@ impl Task {
         let mut look_around = tokio::time::interval(LOOK_AROUND);
         let mut batch = Vec::with_capacity(CHANGES_AT_ONCE);
         let cancel = jails.parameters.cancel.clone();
+        let noticed = Arc::clone(&jails.noticed);
         loop {
             tokio::select! {
                 () = cancel.cancelled() => break,
@@ -243,6 +247,7 @@ impl Task {
                 Some(lists) = lists_found.recv() => jails.lists_found(lists).await,
                 Some(ended) = jails.tasks.join_next_with_id() => jails.follower_ended(ended).await,
                 Some(look) = looks.recv() => look(&jails),
+                () = noticed.notified() => jails.tell_unreadable(),
                 _ = look_around.tick() => {
                     jails.look_around().await;
                     jails.tell_sources();
@@ -603,6 +608,7 @@ impl Jails {
             space,
             zone: self.parameters.zone.clone(),
             reports: self.parameters.reports.clone(),
+            noticed: Arc::clone(&self.noticed),
             jail: key.jail.clone(),
             came,
             container,

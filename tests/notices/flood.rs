@@ -62,7 +62,7 @@ fn each_of_ten_thousand_bans_is_told_by_count() {
         );
     }
     let grown = memory(guard.pid()).saturating_sub(before);
-    eprintln!("{messages} messages for {BANS} bans; {} KiB more memory", grown);
+    eprintln!("{messages} messages for {BANS} bans; {grown} KiB more memory");
     guard.sigterm();
     let log = guard.whole_log();
     for name in ["dead", "mute"] {

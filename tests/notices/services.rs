@@ -6,6 +6,9 @@ use crate::receiver::{Answer, Seen};
 use crate::support::*;
 use crate::world::{World, target, told};
 
+/// What a service answers.
+type Server = fn(&Seen) -> Answer;
+
 /// docs.ntfy.sh/publish, "Publish as JSON".
 fn ntfy(seen: &Seen) -> Answer {
     if seen.header("authorization") != "Bearer tk_SECRET" {
@@ -94,7 +97,7 @@ fn each_service_gets_what_it_wants_and_nothing_shows_a_secret() {
     else {
         return;
     };
-    let services: [(&str, fn(&Seen) -> Answer); 6] = [
+    let services: [(&str, Server); 6] = [
         ("ntfy", ntfy),
         ("gotify", gotify),
         ("discord", discord),

@@ -48,11 +48,14 @@ impl Follower {
 
     fn journal_state(&self, reader: &JournalReader) {
         let state = reader.state();
-        self.state.send_if_modified(|known| {
+        let changed = self.state.send_if_modified(|known| {
             let changed = known.journal.as_ref() != Some(&state);
             known.journal = Some(state);
             changed
         });
+        if changed {
+            self.noticed.notify_one();
+        }
     }
 }
 
@@ -98,6 +101,7 @@ mod tests {
             zone: TimeZone::UTC,
             reports,
             state,
+            noticed: Default::default(),
             cancel: cancel.clone(),
         };
         let folders = JournalFolders { roots: vec![folder.to_owned()], machine: None };

@@ -18,15 +18,20 @@ const PATIENCE: i64 = 30;
 pub(super) struct Unreadable(BTreeMap<(JailName, String), u8>);
 
 impl Jails {
-    /// Tells what can't be read any more, and what can again.
-    pub(super) fn tell_sources(&mut self) {
-        let now = self.unreadable_now();
-        let mut told = std::mem::take(&mut self.unreadable.0);
-        for trouble in &now {
-            if told.insert(trouble.clone(), 0).is_none() {
-                self.tell_source(trouble, false);
+    /// Tells what can't be read any more.
+    pub(super) fn tell_unreadable(&mut self) {
+        for trouble in self.unreadable_now() {
+            if self.unreadable.0.insert(trouble.clone(), 0).is_none() {
+                self.tell_source(&trouble, false);
             }
         }
+    }
+
+    /// The same, and what can be read again.
+    pub(super) fn tell_sources(&mut self) {
+        self.tell_unreadable();
+        let now = self.unreadable_now();
+        let mut told = std::mem::take(&mut self.unreadable.0);
         told.retain(|trouble, missed| {
             if now.contains(trouble) {
                 return true;
