@@ -432,6 +432,7 @@ fn rules(key: &str, text: &JailText) -> JailRules {
             }),
             prefixes: text.prefix.map_or_else(Prefixes::default, |(v4, v6)| Prefixes { v4, v6 }),
             recidive: text.recidive,
+            notify: None,
         },
     }
 }
