@@ -116,7 +116,7 @@ mod tests {
         assert!(matches!(judge(400, None, b"x"), Outcome::Refused(_)));
         assert!(matches!(judge(401, None, b"x"), Outcome::Failed { .. }));
         let hostile = judge(500, None, b"\x1b[2Jbot1:SECRET\r\n\xff");
-        let why = "HTTP 500: \u{fffd}[2J…  \u{fffd}".to_owned();
+        let why = "HTTP 500: \u{fffd}[2Jbot1:…  \u{fffd}".to_owned();
         assert_eq!(hostile, Outcome::Failed { why, after: None });
     }
 
