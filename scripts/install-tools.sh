@@ -22,6 +22,8 @@ python3         python3-minimal
 busybox         busybox-static
 mmdebstrap      mmdebstrap
 cc              gcc
+openssl         openssl
+aiosmtpd        python3-aiosmtpd
 '
 
 missing_packages() {
