@@ -22,7 +22,7 @@ fn hostile_servers_harm_nobody() {
     let Some(world) = World::new("hostile_servers_harm_nobody") else { return };
     let (well, elsewhere) = (world.willing(), world.willing());
     let redirect = format!(
-        "HTTP/1.1 307 Temporary Redirect\r\nLocation: http://127.0.0.1:{}/stolen\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:{}/stolen\r\nContent-Length: 0\r\n\r\n",
         elsewhere.port
     );
     let ok = "HTTP/1.1 200 OK\r\n";

@@ -29,6 +29,8 @@ What people come for:
     docker logs web 2>&1 | guardctl test --failregex 'login failed .* from <HOST>$' -
   Whom would these labels have banned?
     guardctl try web --maxretry 3 --since 24h
+  Do notices reach me?
+    guardctl notify test
   Are bans in the kernel? (for health checks)
     guardctl ping
 

@@ -19,6 +19,7 @@
 mod answer;
 mod encode;
 mod flaw;
+mod forms;
 mod mail;
 pub mod notice;
 pub mod outbox;

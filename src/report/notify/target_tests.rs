@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 fn read(text: &str) -> Target {
@@ -125,5 +127,24 @@ fn nothing_shows_a_secret() {
         assert!(!debug.contains("SECRET"), "{debug}");
         let echo = target.service.scrub(&format!("you sent {text} and SECRET"));
         assert!(!echo.contains("SECRET"), "{text}: {echo}");
+    }
+}
+
+proptest! {
+    /// Whatever stands there, it is a target or a mistake that shows none of it.
+    #[test]
+    fn anything_is_a_target_or_a_mistake(
+        scheme in prop::sample::select(vec!["https", "ntfy", "gotify+http", "discord", "slack", "tgram", "smtp", "x"]),
+        rest in "[a-z0-9@:/?&=%#+.,\\[\\]_-]{0,60}",
+        any in "\\PC{0,60}",
+    ) {
+        for text in [format!("{scheme}://SECRET{rest}"), any] {
+            match targets(&[&text]) {
+                Ok(all) => prop_assert!(!format!("{all:?}").contains("SECRET") || all.iter().any(|target| target.place.contains("secret"))),
+                Err(flaws) => for (_, flaw) in flaws {
+                    prop_assert!(!flaw.what.contains("SECRET"), "{}", flaw);
+                },
+            }
+        }
     }
 }
