@@ -15,7 +15,7 @@ use crate::control::protocol::{NotifyTried, TargetView};
 use crate::model::{Event, JailName, JailRules, NoticeKind, Timestamp};
 use crate::report::notify::post::Post;
 use crate::report::notify::send::Sender;
-use crate::report::notify::{Message, Notice, Outcome, Settings, Target};
+use crate::report::notify::{Message, Outcome, Settings, Target};
 
 /// A test that hangs is given up; a little longer than any try takes.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -136,8 +136,7 @@ impl Notices {
 
     fn spawn_test(&self, target: &Target) -> tokio::task::JoinHandle<Outcome> {
         let (sender, target) = (Arc::clone(&self.0.sender), target.clone());
-        let lines = vec![Notice::test(Timestamp::now())];
-        let message = Message { lines, ..Message::default() };
+        let message = Message::test(Timestamp::now());
         tokio::task::spawn_blocking(move || sender.send(&target, &message))
     }
 

@@ -16,8 +16,8 @@ pub(super) fn targets(out: &mut String, targets: &[TargetView]) {
                 escape(place)
             ),
         );
-        for (count, what) in [(waiting, "waiting"), (failed, "tries failed"), (dropped, "given up")]
-        {
+        let tries = if *failed == 1 { "try failed" } else { "tries failed" };
+        for (count, what) in [(waiting, "waiting"), (failed, tries), (dropped, "given up")] {
             if *count > 0 {
                 push(out, format_args!(", {count} {what}"));
             }

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{BanOrigin, Event, JailName, Level, News, NoticeKind, Timestamp};
+use crate::model::{BanOrigin, Event, JailName, Level, News, NoticeKind, Timestamp, Until};
 
 /// Longest line, in bytes.
 const LONGEST_LINE: usize = 400;
@@ -44,8 +44,8 @@ impl Notice {
         Some(Notice { at: event.at, kind, level: kind.level(), jail: jail.cloned(), over, line })
     }
 
-    /// One that is sent by hand, to see whether it comes.
-    pub fn test(at: Timestamp) -> Notice {
+    /// The line of a test.
+    pub(super) fn test(at: Timestamp) -> Notice {
         let line = "This is a test: guard's notices come through".to_owned();
         Notice { at, kind: NoticeKind::Banned, level: Level::Note, jail: None, over: false, line }
     }
@@ -61,7 +61,11 @@ fn line(news: &News) -> String {
                 BanOrigin::Adopted => "found in the kernel".to_owned(),
                 BanOrigin::Failures => format!("{} failures", ban.failures),
             };
-            format!("[{jail}] {ban_} {network} until {until} ({why})")
+            let end = match until {
+                Until::Time(end) => format!("until {end:.0}"),
+                Until::Forever => "for ever".to_owned(),
+            };
+            format!("[{jail}] {ban_} {network} {end} ({why})")
         }
         News::Unbanned { jail, network, dry_run, .. } => {
             let dry = if *dry_run { " (dry run)" } else { "" };
@@ -121,9 +125,16 @@ pub struct Message {
     pub lines: Vec<Notice>,
     /// How many more of each.
     pub more: Counts,
+    /// Nothing happened: it was asked for by hand.
+    pub test: bool,
 }
 
 impl Message {
+    /// One that is sent by hand, to see whether it comes.
+    pub fn test(at: Timestamp) -> Message {
+        Message { lines: vec![Notice::test(at)], test: true, ..Message::default() }
+    }
+
     /// How many notices it tells of.
     pub fn count(&self) -> u64 {
         self.lines.len() as u64 + self.more.values().sum::<u64>()
@@ -142,6 +153,9 @@ impl Message {
 
     /// What it is about, in a few words.
     pub fn title(&self, host: &str) -> String {
+        if self.test {
+            return plain(&format!("guard on {host}: test"), LONGEST_TITLE);
+        }
         let mut kinds = BTreeMap::<NoticeKind, u64>::new();
         for notice in &self.lines {
             *kinds.entry(notice.kind).or_default() += 1;
@@ -270,7 +284,7 @@ mod tests {
     #[test]
     fn a_line_each() {
         let ban = Notice::of(&banned("web")).unwrap();
-        assert_eq!(ban.line, "[web] Ban 192.0.2.7 until for ever (5 failures)");
+        assert_eq!(ban.line, "[web] Ban 192.0.2.7 for ever (5 failures)");
         let hostile = trouble("a\r\nb\u{1b}[31m\u{202e}c", true);
         let notice = Notice::of(&hostile).unwrap();
         assert_eq!(notice.line, "Well again: a  b\u{fffd}[31m\u{fffd}c");
@@ -289,7 +303,7 @@ mod tests {
     fn titles() {
         let of = |events: &[Event]| Message {
             lines: events.iter().filter_map(Notice::of).collect(),
-            more: Counts::new(),
+            ..Message::default()
         };
         let title = |events: &[Event]| of(events).title("h");
         assert_eq!(title(&[banned("web")]), "guard on h: ban in jail web");
@@ -304,8 +318,8 @@ mod tests {
 
     #[test]
     fn what_has_no_room_is_counted() {
-        let mut message = Message::default();
-        message.lines = (0..20).filter_map(|_| Notice::of(&banned("web"))).collect();
+        let lines = (0..20).filter_map(|_| Notice::of(&banned("web"))).collect();
+        let mut message = Message { lines, ..Message::default() };
         for n in 0..50 {
             let jail = format!("jail-{n}").parse().unwrap();
             message.more.insert((NoticeKind::Banned, Some(jail)), n + 1);

@@ -130,7 +130,8 @@ impl Outbox {
         }
         self.paced = self.paced.max(now) + EVERY;
         let lines = std::mem::take(&mut self.lines).into();
-        let message = Arc::new(Message { lines, more: std::mem::take(&mut self.more) });
+        let more = std::mem::take(&mut self.more);
+        let message = Arc::new(Message { lines, more, test: false });
         self.under_way = Some(Arc::clone(&message));
         Next::Send(message)
     }

@@ -3,7 +3,7 @@
 //! No server is trusted with more than a status: redirects are not followed (the secret
 //! would go along), a few kilobytes of an answer are read, and every try has its time.
 
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -109,7 +109,7 @@ impl Sender {
             {
                 Outcome::Refused(shortened(service, &chain(&error)))
             }
-            Ok(Err(error)) => failed(service, &chain(&error)),
+            Ok(Err(error)) => failed(service, &mail_words(&error)),
             Err(why) => failed(service, &why),
         }
     }
@@ -182,7 +182,19 @@ fn words(error: &ureq::Error) -> String {
     match error {
         ureq::Error::Timeout(_) => format!("no answer within {} s", PATIENCE.as_secs()),
         ureq::Error::HostNotFound => "the host's name is not found".to_owned(),
+        ureq::Error::Io(error) => error.to_string(),
         error => chain(error),
+    }
+}
+
+/// Why handing over mail failed, for people.
+fn mail_words(error: &lettre::transport::smtp::Error) -> String {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref());
+    match cause.map(std::io::Error::kind) {
+        Some(ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+            format!("no answer within {} s", MAIL_PATIENCE.as_secs())
+        }
+        _ => chain(error),
     }
 }
 
@@ -240,7 +252,7 @@ impl Header for AutoSubmitted {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::notify::{Notice, targets};
+    use crate::report::notify::targets;
 
     #[test]
     fn a_mail_has_its_headers_and_nobody_elses() {
@@ -274,8 +286,7 @@ mod tests {
     #[test]
     fn nobody_there() {
         let target = targets(&["http://SECRETS@127.0.0.1:1/SECRETS"]).unwrap().remove(0);
-        let message =
-            Message { lines: vec![Notice::test(Timestamp::UNIX_EPOCH)], ..Message::default() };
+        let message = Message::test(Timestamp::UNIX_EPOCH);
         match Sender::new("h".into(), None).send(&target, &message) {
             Outcome::Failed { why, after: None } => {
                 assert!(why.contains("refused") && !why.contains("SECRET"), "{why}");

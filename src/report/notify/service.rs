@@ -113,7 +113,7 @@ fn webhook(message: &Message, host: &str) -> Value {
     let notice = |notice: &Notice| {
         json!({
             "at": notice.at,
-            "event": notice.kind,
+            "event": if message.test { "test" } else { notice.kind.as_str() },
             "level": notice.level,
             "jail": notice.jail,
             "over": notice.over,
