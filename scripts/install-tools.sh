@@ -23,6 +23,8 @@ busybox         busybox-static
 mmdebstrap      mmdebstrap
 cc              gcc
 podman          podman netavark aardvark-dns
+openssl         openssl
+aiosmtpd        python3-aiosmtpd
 '
 
 missing_packages() {

@@ -14,7 +14,7 @@
 # network namespace of its own), and those that need Docker (each starts an engine of its own in a
 # namespace of its own; the machine's engine and firewall are never touched). Where root or Docker
 # is missing, a test prints a line `SKIPPED <name>: <reason>` and is counted as skipped; what
-# GUARD_TEST_REQUIRE names (a list with commas: root,docker,fail2ban,journal) fails instead.
+# GUARD_TEST_REQUIRE names (a list with commas: root,docker,fail2ban,journal,mail) fails instead.
 #
 # What the tests are told by the environment, and what they do without it:
 #

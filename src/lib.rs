@@ -30,6 +30,7 @@
 //! | [`journal`] | the host's journal, read from its files | |
 //! | [`firewall`] | the wanted state → the kernel, and keeping it there | |
 //! | [`store`] | SQLite: bans, counts, positions | |
+//! | [`report`] | what guard tells by itself: notices | |
 //! | [`control`] | the socket between guardctl and guard | |
 //! | [`daemon`] | settings and wiring: tasks, channels, shutdown | |
 
@@ -46,6 +47,7 @@ pub mod journal;
 pub mod labels;
 pub mod model;
 pub mod replay;
+pub mod report;
 pub mod store;
 pub mod suggest;
 mod wake;

@@ -3,7 +3,9 @@
 //! Exit codes: 0 done, 1 not all could be cleaned up, 64 wrong settings, 70 internal,
 //! 77 no permission.
 
-use std::io::IsTerminal;
+use std::fs::File;
+use std::io::{IsTerminal, Read};
+use std::path::Path;
 use std::process::ExitCode;
 
 use guard::daemon::cleanup::Whose;
@@ -38,7 +40,7 @@ fn main() -> ExitCode {
     }
     let variables = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    let settings = match Settings::read(variables) {
+    let settings = match Settings::read_with(variables, &small_file) {
         Ok(settings) => settings,
         Err(mistakes) => {
             for mistake in mistakes {
@@ -75,6 +77,19 @@ fn main() -> ExitCode {
             ExitCode::from(EX_SOFTWARE)
         }
     }
+}
+
+/// The text of a file that a variable names.
+fn small_file(path: &Path) -> Result<String, String> {
+    const MOST: u64 = 1 << 20;
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    let mut text = String::new();
+    let length =
+        file.take(MOST + 1).read_to_string(&mut text).map_err(|error| error.to_string())?;
+    if length as u64 > MOST {
+        return Err(format!("it is longer than {MOST} bytes"));
+    }
+    Ok(text)
 }
 
 /// Says what was taken away.

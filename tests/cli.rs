@@ -126,6 +126,7 @@ fn reply(request: Request) -> Reply {
                 problem: None,
                 dropped_history: 0,
             },
+            notices: Vec::new(),
             jails: Vec::new(),
             refused: Vec::new(),
             notes: Vec::new(),
@@ -182,6 +183,7 @@ fn reply(request: Request) -> Reply {
                 vec![evil.why("because").cure("- a:b:ro"), Finding::new(Level::Ok, "x", "y")];
             Reply::Doctor { worst: Level::Warning, findings }
         }
+        Request::Notify { .. } => Reply::refused(RefusedKind::Busy, "guard is stopping"),
         Request::Suggest => {
             let suggestion = Suggestion {
                 container: "web-1".into(),

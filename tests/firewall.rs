@@ -615,7 +615,7 @@ fn without_the_capabilities_guard_says_which() {
             let cure = "give guard cap_add: [NET_ADMIN, NET_RAW]";
             assert!(status.problems.iter().any(|what| what.contains(cure)), "{status:?}");
             firewall.hear("trouble", |told| match told {
-                Told::News(News::Trouble { what, over: false }) => {
+                Told::News(News::Trouble { what, over: false, .. }) => {
                     what.contains(cure).then_some(())
                 }
                 _ => None,

@@ -432,6 +432,7 @@ fn rules(key: &str, text: &JailText) -> JailRules {
             }),
             prefixes: text.prefix.map_or_else(Prefixes::default, |(v4, v6)| Prefixes { v4, v6 }),
             recidive: text.recidive,
+            notify: None,
         },
     }
 }
@@ -495,7 +496,7 @@ fn show_news(news: &News) -> String {
         News::JailStarted { jail } => format!("started {jail}"),
         News::JailStopped { jail } => format!("stopped {jail}"),
         News::Repaired { what } => format!("repaired {what}"),
-        News::Trouble { what, over } => format!("trouble {what} over {over}"),
+        News::Trouble { what, over, .. } => format!("trouble {what} over {over}"),
     }
 }
 

@@ -20,6 +20,7 @@ use crate::model::{BanOrigin, Event, Level, Network, News, Timestamp, Until};
 mod backup;
 mod doctor;
 mod history;
+mod notify;
 mod status;
 mod tried;
 mod why;
@@ -76,6 +77,7 @@ pub fn outcome(reply: &Reply) -> Outcome {
         Reply::Unban { absent, covered, .. } => !absent.is_empty() || !covered.is_empty(),
         Reply::Raised { .. } => true,
         Reply::Doctor { worst, .. } => *worst >= Level::Warning,
+        Reply::Notified { targets } => targets.iter().any(|target| !target.ok),
         Reply::Version { .. }
         | Reply::BackupPiece { .. }
         | Reply::BackedUp(_)
@@ -187,6 +189,7 @@ pub fn text(reply: &Reply, zone: &TimeZone) -> Text {
         Reply::Suggested { looked_at, suggestions, notes } => {
             doctor::suggestions(&mut text, *looked_at, suggestions, notes);
         }
+        Reply::Notified { targets } => notify::tried(&mut text, targets),
         Reply::Event(event) => text.out = watched(event, zone),
         Reply::Missed { count } => {
             bad(
@@ -416,8 +419,8 @@ fn watched(event: &Event, zone: &TimeZone) -> String {
         News::JailStarted { jail } => format!("[{jail}] Jail started"),
         News::JailStopped { jail } => format!("[{jail}] Jail stopped"),
         News::Repaired { what } => format!("{WARN}Repaired:{WARN:#} {}", escape(what)),
-        News::Trouble { what, over: false } => format!("{BAD}Trouble:{BAD:#} {}", escape(what)),
-        News::Trouble { what, over: true } => {
+        News::Trouble { what, over: false, .. } => format!("{BAD}Trouble:{BAD:#} {}", escape(what)),
+        News::Trouble { what, over: true, .. } => {
             format!("{GOOD}Well again:{GOOD:#} {}", escape(what))
         }
     };

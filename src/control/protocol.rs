@@ -21,10 +21,12 @@ use crate::model::{
 
 mod backup;
 mod bytes;
+mod notify;
 mod status;
 mod why;
 
 pub use backup::{BackedUp, RestoredView};
+pub use notify::{NotifyTried, TargetView};
 pub use why::{FailingView, Known, KnownIn, LineOf, Never};
 
 pub use status::{
@@ -141,6 +143,12 @@ pub enum Request {
     Restore {
         /// How long it is.
         bytes: u64,
+    },
+    /// Send a test to the targets of notices.
+    Notify {
+        /// Only to the one of this name.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        target: Option<String>,
     },
     /// Tell what happens from now on.
     Watch,
@@ -272,6 +280,11 @@ pub enum Reply {
     },
     /// To [`Request::Restore`].
     Restored(RestoredView),
+    /// To [`Request::Notify`].
+    Notified {
+        /// What came of each target's test.
+        targets: Vec<NotifyTried>,
+    },
     /// To [`Request::Watch`], once: events follow.
     Watching,
     /// While watching: something happened.
@@ -355,6 +368,7 @@ impl Request {
                 | Request::Suggest
                 | Request::Backup
                 | Request::Restore { .. }
+                | Request::Notify { .. }
         )
     }
 }
@@ -437,6 +451,7 @@ pub fn decode_request(line: &[u8]) -> Result<Request, Unreadable> {
         | Request::Upload { .. }
         | Request::Restore { .. }
         | Request::Watch => (0, &None),
+        Request::Notify { target } => (0, target),
     };
     if networks > MAX_NETWORKS {
         return Err(Unreadable::TooMany(networks));

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::pump::Report;
@@ -34,6 +34,8 @@ pub(crate) struct Follower {
     pub(crate) zone: TimeZone,
     pub(crate) reports: mpsc::Sender<Report>,
     pub(crate) state: watch::Sender<FollowerState>,
+    /// Woken when something can't be read any more, or can again.
+    pub(crate) noticed: Arc<Notify>,
     pub(crate) cancel: CancellationToken,
 }
 
@@ -178,7 +180,7 @@ impl Follower {
                     break;
                 }
                 Err(error) => {
-                    self.problem(&container.name, error.sentence());
+                    self.problem(error.sentence());
                     if error.is_permanent() {
                         break;
                     }
@@ -218,11 +220,11 @@ impl Follower {
         self.state.send_if_modified(|state| state.output.behind.take().is_some());
     }
 
-    /// What a person must mend: told once.
-    fn problem(&self, container: &str, words: String) {
+    /// What a person must mend; the jails' task tells it.
+    fn problem(&self, words: String) {
         if self.state.borrow().problem.as_ref() != Some(&words) {
-            tracing::warn!("[{}] output of {container}: {words}", self.jail);
             self.state.send_modify(|state| state.problem = Some(words));
+            self.noticed.notify_one();
         }
     }
 
@@ -442,11 +444,14 @@ impl Follower {
 
     fn file_states(&self, reader: &FileReader) {
         let files = reader.states();
-        self.state.send_if_modified(|state| {
+        let changed = self.state.send_if_modified(|state| {
             let changed = state.files != files;
             state.files = files;
             changed
         });
+        if changed {
+            self.noticed.notify_one();
+        }
     }
 
     async fn progress(&self, source: &SourceId, track: &mut Track) {

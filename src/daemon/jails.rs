@@ -5,13 +5,14 @@
 //! worked out anew from all containers and compared with what does.
 
 mod doctor;
+mod sources;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +20,7 @@ pub(crate) use self::doctor::{DoctorGround, ProbeGround};
 use super::follow::{Came, FollowerState};
 use super::lists::{self, Lists};
 use super::names::{self, Names};
+use super::notices::Listeners;
 use super::pump::{self, Command, Report};
 use super::start::{Start, located, path_space};
 use super::surroundings::Parts;
@@ -33,7 +35,7 @@ use crate::filters::Catalog;
 use crate::firewall::{self, DockerFirewall};
 use crate::labels::{self, Complaint, Defaults, Severity};
 use crate::model::{
-    Container, ContainerId, Event, Finding, IgnoreEntry, JailName, Memory, News, SourceId,
+    About, Container, ContainerId, Event, Finding, IgnoreEntry, JailName, Memory, News, SourceId,
     Timestamp, Written,
 };
 
@@ -79,7 +81,7 @@ pub(crate) struct Parameters {
     pub(crate) commands: mpsc::Sender<Command>,
     pub(crate) reports: mpsc::Sender<Report>,
     pub(crate) firewall: Arc<firewall::Handle>,
-    pub(crate) events: broadcast::Sender<Event>,
+    pub(crate) events: Listeners,
     pub(crate) cancel: CancellationToken,
 }
 
@@ -92,6 +94,10 @@ pub(crate) struct Jails {
     /// The jails in force, what was last told of them, and whose they are.
     before: Before,
     complaints: Vec<Complaint>,
+    /// What was told of sources that can't be read.
+    unreadable: sources::Unreadable,
+    /// Woken by followers to whom something happened that is to be told.
+    noticed: Arc<Notify>,
     followers: HashMap<FollowerKey, Running>,
     tasks: JoinSet<Came>,
     /// Which task is whose.
@@ -174,6 +180,8 @@ pub(crate) fn prepare(parameters: Parameters, memory: &Memory) -> (Task, AskJail
         library,
         before,
         complaints: Vec::new(),
+        unreadable: sources::Unreadable::default(),
+        noticed: Arc::new(Notify::new()),
         followers: HashMap::new(),
         tasks: JoinSet::new(),
         owners: HashMap::new(),
@@ -225,6 +233,7 @@ impl Task {
         let mut look_around = tokio::time::interval(LOOK_AROUND);
         let mut batch = Vec::with_capacity(CHANGES_AT_ONCE);
         let cancel = jails.parameters.cancel.clone();
+        let noticed = Arc::clone(&jails.noticed);
         loop {
             tokio::select! {
                 () = cancel.cancelled() => break,
@@ -238,7 +247,11 @@ impl Task {
                 Some(lists) = lists_found.recv() => jails.lists_found(lists).await,
                 Some(ended) = jails.tasks.join_next_with_id() => jails.follower_ended(ended).await,
                 Some(look) = looks.recv() => look(&jails),
-                _ = look_around.tick() => jails.look_around().await,
+                () = noticed.notified() => jails.tell_unreadable(),
+                _ = look_around.tick() => {
+                    jails.look_around().await;
+                    jails.tell_sources();
+                }
             }
         }
         jails.stop().await;
@@ -380,7 +393,8 @@ impl Jails {
             info.api_version
         );
         if let EngineState::Lost(_, why) = &self.engine {
-            self.tell(News::Trouble { what: why.clone(), over: true });
+            let (about, what) = (About::Engine, why.clone());
+            self.tell(News::Trouble { about, jail: None, what, over: true });
         }
         if let Some(why) = &info.info_refused {
             tracing::warn!("{}", no_info(why));
@@ -393,8 +407,8 @@ impl Jails {
         pump::announce(&self.parameters.events, Event { at: Timestamp::now(), news });
     }
 
-    fn trouble(&self, what: String) {
-        self.tell(News::Trouble { what, over: false });
+    fn trouble(&self, about: About, jail: Option<JailName>, what: String) {
+        self.tell(News::Trouble { about, jail, what, over: false });
     }
 
     /// What guard can't do with this engine, a sentence each.
@@ -403,7 +417,7 @@ impl Jails {
     }
 
     fn lost(&mut self, why: String) {
-        self.trouble(why.clone());
+        self.trouble(About::Engine, None, why.clone());
         self.engine = EngineState::Lost(self.engine.engine().cloned(), why);
     }
 
@@ -486,14 +500,25 @@ impl Jails {
         self.containers.values().map(|known| &known.container).find(|container| container.own)
     }
 
-    /// Each complaint is logged once, when it comes up.
+    /// Each complaint is told once, when it comes up, and what keeps a jail away also when
+    /// that is over.
     fn tell_complaints(&self, complaints: &[Complaint]) {
+        let refused = |complaint: &Complaint, over| News::Trouble {
+            about: About::Refused,
+            jail: complaint.jail.clone(),
+            what: complaint.one_line(),
+            over,
+        };
         for complaint in complaints.iter().filter(|complaint| !self.complaints.contains(complaint))
         {
             match complaint.severity {
-                Severity::Error => tracing::error!("{}", complaint.one_line()),
+                Severity::Error => self.tell(refused(complaint, false)),
                 Severity::Warning => tracing::warn!("{}", complaint.one_line()),
             }
+        }
+        let over = self.complaints.iter().filter(|complaint| !complaints.contains(complaint));
+        for complaint in over.filter(|complaint| complaint.severity == Severity::Error) {
+            self.tell(refused(complaint, true));
         }
     }
 
@@ -589,6 +614,7 @@ impl Jails {
             space,
             zone: self.parameters.zone.clone(),
             reports: self.parameters.reports.clone(),
+            noticed: Arc::clone(&self.noticed),
             jail: key.jail.clone(),
             came,
             container,
@@ -636,11 +662,15 @@ impl Jails {
         match came {
             Some(came) => self.came.entry(key.jail.clone()).or_default().extend(came),
             // What made it die would do so again at once.
-            None => self.trouble(format!(
-                "[{}] the reader of a source died, which is a defect of guard's; it is started \
+            None => self.trouble(
+                About::Defect,
+                Some(key.jail.clone()),
+                format!(
+                    "[{}] the reader of a source died, which is a defect of guard's; it is started \
                  again with its container",
-                key.jail
-            )),
+                    key.jail
+                ),
+            ),
         }
         if let Target::Output(id) = &key.target
             && !self.containers.contains_key(id)

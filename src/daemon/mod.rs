@@ -9,6 +9,7 @@
 //! | warden ([`pump`]) | counts and bans | all followers ended, all reports judged |
 //! | firewall (thread) | the kernel's rules | stopped by [`run`], after the warden |
 //! | store (thread) | the database | stopped by [`run`], after the warden |
+//! | notify (threads, one a target; [`notices`]) | what waits for the target | with the process |
 //! | ssh ([`ssh`]) | who is logged in on the host | cancelled |
 //! | control, operator ([`operator`]) | the socket | cancelled |
 //!
@@ -24,6 +25,7 @@ mod jails;
 mod lists;
 pub mod log;
 mod names;
+mod notices;
 mod operator;
 mod proof;
 mod pump;
@@ -47,6 +49,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::alone::Alone;
 pub use self::alone::AnotherGuard;
+use self::notices::{Listeners, Notices};
 use self::pump::Outboxes;
 use self::settings::Settings;
 use crate::control::fail2ban;
@@ -54,7 +57,7 @@ use crate::control::server::{BindError, Server};
 use crate::docker::{self, Discovery};
 use crate::filters::Catalog;
 use crate::firewall;
-use crate::model::{Event, Memory, News, Timestamp};
+use crate::model::{About, Event, Memory, News, Timestamp};
 use crate::store::{self, Opened, Store};
 use crate::warden::{self, JailView, Meanwhile, Warden};
 
@@ -164,7 +167,7 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Resu
 struct Core {
     store: Store,
     firewall: Arc<firewall::Handle>,
-    events: broadcast::Sender<Event>,
+    events: Listeners,
     pump: JoinHandle<Warden>,
     /// What the warden began with.
     settings: warden::Settings,
@@ -174,7 +177,8 @@ impl Core {
     /// Bans first: they stand in the kernel before any log is read.
     fn start(settings: &Settings, store: Store, memory: &Memory) -> (Core, Outboxes) {
         let (outboxes, inbox) = pump::channels();
-        let (events, _) = broadcast::channel::<Event>(1024);
+        let (watchers, _) = broadcast::channel::<Event>(1024);
+        let events = Listeners { watchers, notices: Notices::start(&settings.notify) };
         // Keyed anew in each process.
         let of_warden = settings.of_warden(RandomState::new().hash_one(0));
         let now = Timestamp::now();
@@ -184,6 +188,7 @@ impl Core {
         store.write(first.records);
         let restored = warden.jails().map(JailView::banned_now).sum::<usize>();
         tracing::info!("guard {} started, {restored} bans restored", env!("CARGO_PKG_VERSION"));
+        events.notices.jails(warden.jails().map(|jail| jail.rules().as_ref()));
         let told = outboxes.told.clone();
         let tell = move |message| {
             // Blocks the firewall's own thread only, and the warden never waits for it.
@@ -258,6 +263,7 @@ impl Edges {
             trials: Arc::new(Semaphore::new(1)),
             backups: Arc::new(Semaphore::new(1)),
             ward: ward.clone(),
+            notices: core.events.notices.clone(),
         };
         // Ends by itself, or with the others.
         tokio::spawn(doctor::examine_once(operator.jails.clone(), ward, cancel.child_token()));
@@ -270,7 +276,11 @@ impl Edges {
         let discovery = Discovery { prefix, host: None };
         let status = core.store.status();
         Edges {
-            control: tokio::spawn(server.run(asked, core.events.clone(), cancel.child_token())),
+            control: tokio::spawn(server.run(
+                asked,
+                core.events.watchers.clone(),
+                cancel.child_token(),
+            )),
             operator: tokio::spawn(operator.run(questions)),
             discovery: tokio::spawn(docker::discover(discovery, changes, cancel.child_token())),
             trouble: tokio::spawn(tell_trouble(status, core.events.clone(), cancel.child_token())),
@@ -283,7 +293,7 @@ impl Edges {
 /// The sources end, then the warden, then firewall and store: those two in any
 /// case, whoever else is late.
 async fn stop(core: Core, edges: Edges) {
-    let Core { store, firewall, pump, .. } = core;
+    let Core { store, firewall, pump, events, .. } = core;
     let tasks = async {
         for (name, task) in
             [("discovery", edges.discovery), ("jails", edges.jails), ("control", edges.control)]
@@ -305,8 +315,11 @@ async fn stop(core: Core, edges: Edges) {
             tracing::error!("the last changes are not written: {why}");
         }
     });
+    // The last news is the warden's; a dead target costs a second at most, beside the others.
+    let notices = tokio::task::spawn_blocking(move || events.notices.stop());
     ended("firewall", rules).await;
     ended("store", disk).await;
+    ended("notices", notices).await;
     tracing::info!("stopped");
 }
 
@@ -323,7 +336,7 @@ async fn ended<T>(name: &str, task: JoinHandle<T>) {
 /// Tells when the database fails, and when it is well again.
 async fn tell_trouble(
     mut status: tokio::sync::watch::Receiver<Arc<store::Status>>,
-    events: broadcast::Sender<Event>,
+    events: Listeners,
     cancel: CancellationToken,
 ) {
     let mut last: Option<String> = None;
@@ -335,7 +348,8 @@ async fn tell_trouble(
                 (None, Some(what)) => (what.clone(), true),
                 (None, None) => continue,
             };
-            let event = Event { at: Timestamp::now(), news: News::Trouble { what, over } };
+            let news = News::Trouble { about: About::Database, jail: None, what, over };
+            let event = Event { at: Timestamp::now(), news };
             pump::announce(&events, event);
             last = problem;
         }

@@ -31,6 +31,7 @@ use crate::warden::{
 
 mod backup;
 mod doctor;
+mod notify;
 mod past;
 mod why;
 
@@ -51,6 +52,8 @@ pub(crate) struct Operator {
     pub(crate) settings: crate::warden::Settings,
     /// What the doctor is told of the settings.
     pub(crate) ward: super::doctor::Ward,
+    /// Where notices go.
+    pub(crate) notices: super::notices::Notices,
     /// Who has it may try a log.
     pub(crate) trials: Arc<Semaphore>,
     /// Who has it may make a backup, or restore one.
@@ -128,6 +131,7 @@ impl Operator {
             Request::Backup => self.backup(progress).await,
             Request::Upload { at, piece } => self.upload(at, piece).await,
             Request::Restore { bytes } => self.restore(bytes).await,
+            Request::Notify { target } => Ok(self.notify(target.as_deref()).await),
             // The server itself tells events; the request never comes here.
             Request::Watch => Ok(Reply::Watching),
         }
@@ -192,6 +196,7 @@ impl Operator {
                 problem: store.problem.clone(),
                 dropped_history: store.dropped_history,
             },
+            notices: self.notices.views(),
             jails: summaries,
             // Warnings stand with their jail.
             refused: complaints

@@ -8,15 +8,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 use super::evidence::Evidence;
+use super::notices::Listeners;
 use super::proof;
 use crate::control::protocol::Options;
 use crate::firewall::{self, Order, Told};
 use crate::model::{
-    Address, Ban, Event, Failure, JailName, JailRules, Login, Memory, Network, News, Progress,
-    Record, SourceId, Timestamp,
+    Address, Ban, Event, Failure, JailName, JailRules, Login, Memory, Network, News, NoticeKind,
+    Progress, Record, SourceId, Timestamp,
 };
 use crate::store::{Candidate, Store};
 use crate::warden::{
@@ -174,7 +175,7 @@ pub(crate) struct Pump {
     pub(crate) warden: Warden,
     pub(crate) firewall: Arc<firewall::Handle>,
     pub(crate) store: Store,
-    pub(crate) events: broadcast::Sender<Event>,
+    pub(crate) events: Listeners,
     /// What could not be read at the start, and the unbans since then.
     pub(crate) late: Option<(oneshot::Receiver<Memory>, Meanwhile)>,
     /// All jails that there are have been told.
@@ -332,7 +333,11 @@ impl Pump {
     fn command(&mut self, command: Command) {
         let now = Timestamp::now();
         match command {
-            Command::Jail(rules) => self.warden.handle_jail(now, rules),
+            Command::Jail(rules) => {
+                self.warden.handle_jail(now, rules);
+                let all = self.warden.jails().map(|jail| jail.rules().as_ref());
+                self.events.notices.jails(all);
+            }
             Command::JailLeft(jail) => self.warden.handle_jail_left(now, &jail),
             Command::Surroundings(all) => self.warden.handle_surroundings(now, all),
             Command::Names(names) => self.store.write(vec![Record::Names(names)]),
@@ -455,8 +460,8 @@ async fn late(late: &mut Option<(oneshot::Receiver<Memory>, Meanwhile)>) -> Opti
     }
 }
 
-/// Writes an event to the log and hands it to watchers.
-pub(crate) fn announce(watchers: &broadcast::Sender<Event>, event: Event) {
+/// Writes an event to the log and tells it to those who want to know.
+pub(crate) fn announce(listeners: &Listeners, event: Event) {
     match &event.news {
         News::Found { jail, network, count, line_time } => tracing::info!(
             event = "found", %jail, ip = %network, %line_time, count,
@@ -501,11 +506,15 @@ pub(crate) fn announce(watchers: &broadcast::Sender<Event>, event: Event) {
         News::Repaired { what } => {
             tracing::warn!(event = "repaired", what, "firewall repaired: {what}");
         }
-        News::Trouble { what, over: false } => {
-            tracing::error!(event = "trouble", what, over = false, "{what}");
+        News::Trouble { about, jail, what, over: false } => {
+            let (about, jail) =
+                (NoticeKind::from(*about).as_str(), jail.as_ref().map(JailName::as_str));
+            tracing::error!(event = "trouble", about, jail, what, over = false, "{what}");
         }
-        News::Trouble { what, over: true } => {
-            tracing::info!(event = "trouble", what, over = true, "well again: {what}");
+        News::Trouble { about, jail, what, over: true } => {
+            let (about, jail) =
+                (NoticeKind::from(*about).as_str(), jail.as_ref().map(JailName::as_str));
+            tracing::info!(event = "trouble", about, jail, what, over = true, "well again: {what}");
         }
         News::Reaches { jail, network, cause } => {
             let cause = cause.as_deref().unwrap_or("the cause is not known");
@@ -515,6 +524,5 @@ pub(crate) fn announce(watchers: &broadcast::Sender<Event>, event: Event) {
             );
         }
     }
-    // Nobody may be watching.
-    let _ = watchers.send(event);
+    listeners.tell(event);
 }

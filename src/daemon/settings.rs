@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use crate::filters;
 use crate::firewall::{self, BackendChoice, Ipv6, OnStop};
 use crate::labels::{self, Defaults, duration};
 use crate::model::IgnoreEntry;
+use crate::report::notify;
 use crate::store::KEEP_HISTORY as HISTORY;
 use crate::warden;
 
@@ -67,6 +68,8 @@ pub struct Settings {
     pub history: Duration,
     /// Is there a jail for those whom other jails banned?
     pub recidive: bool,
+    /// Where notices go.
+    pub notify: notify::Settings,
     /// Level or filter of the log, in tracing's syntax.
     pub log: String,
     /// How the log is written.
@@ -129,6 +132,9 @@ struct Raw {
     ban_burst: Option<String>,
     history: Option<String>,
     recidive: Option<String>,
+    notify: Option<String>,
+    notify_file: Option<String>,
+    notify_ca: Option<String>,
     log: Option<String>,
     log_format: Option<String>,
     #[serde(flatten)]
@@ -137,7 +143,7 @@ struct Raw {
 
 /// All variables of guard itself, without their prefix; besides them, each label that
 /// limits or acts has one for its default.
-pub const NAMES: [&str; 20] = [
+pub const NAMES: [&str; 23] = [
     "PARDON",
     "BAN_BURST",
     "HISTORY",
@@ -156,6 +162,9 @@ pub const NAMES: [&str; 20] = [
     "PROTECT_SSH",
     "SSH_GRACE",
     "TRACK_MAX",
+    "NOTIFY",
+    "NOTIFY_FILE",
+    "NOTIFY_CA",
     "LOG",
     "LOG_FORMAT",
 ];
@@ -166,6 +175,14 @@ impl Settings {
     pub fn read(
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Settings, Vec<Mistake>> {
+        Settings::read_with(variables, &|_| Err("no file is read here".to_owned()))
+    }
+
+    /// [`Settings::read`], where variables may name files with secrets, which `files` reads.
+    pub fn read_with(
+        variables: impl IntoIterator<Item = (String, String)>,
+        files: &dyn Fn(&Path) -> Result<String, String>,
+    ) -> Result<Settings, Vec<Mistake>> {
         let ours = variables
             .into_iter()
             .filter(|(name, value)| name.starts_with(PREFIX) && !value.trim().is_empty());
@@ -173,7 +190,7 @@ impl Settings {
             vec![Mistake { variable: PREFIX.to_owned() + "*", what: error.to_string() }]
         })?;
         let mut reader = Reader { mistakes: Vec::new() };
-        let settings = reader.settings(raw);
+        let settings = reader.settings(raw, files);
         if reader.mistakes.is_empty() { Ok(settings) } else { Err(reader.mistakes) }
     }
 
@@ -194,13 +211,16 @@ impl Settings {
     }
 }
 
+/// How a file that a variable names is read.
+type Files<'a> = dyn Fn(&Path) -> Result<String, String> + 'a;
+
 /// Reads one variable after the other and collects what is wrong.
 struct Reader {
     mistakes: Vec<Mistake>,
 }
 
 impl Reader {
-    fn settings(&mut self, raw: Raw) -> Settings {
+    fn settings(&mut self, raw: Raw, files: &Files<'_>) -> Settings {
         let prefix = raw.label_prefix.unwrap_or_else(|| "guard".to_owned());
         let firewall = firewall::Settings {
             backend: self.choice(
@@ -250,6 +270,7 @@ impl Reader {
             ban_burst: self.ban_burst(raw.ban_burst.as_deref()),
             history: self.history(raw.history.as_deref()),
             recidive: self.choice("RECIDIVE", raw.recidive.as_deref(), &SWITCH_OFF),
+            notify: self.notify((raw.notify, raw.notify_file, raw.notify_ca), files),
             log: raw.log.unwrap_or_else(|| "info".to_owned()),
             log_format: self.choice(
                 "LOG_FORMAT",
@@ -398,6 +419,38 @@ impl Reader {
             }
         }
         None
+    }
+
+    /// The targets of both places, and the private CA.
+    fn notify(
+        &mut self,
+        (list, file, ca): (Option<String>, Option<String>, Option<String>),
+        files: &Files<'_>,
+    ) -> notify::Settings {
+        let file = self.file("NOTIFY_FILE", file, files);
+        let lists = [list.unwrap_or_default(), file.unwrap_or_default()];
+        let targets = notify::targets(&[&lists[0], &lists[1]]).unwrap_or_else(|flaws| {
+            for (which, flaw) in flaws {
+                self.wrong(["NOTIFY", "NOTIFY_FILE"][which], flaw.to_string());
+            }
+            Vec::new()
+        });
+        let ca = self.file("NOTIFY_CA", ca, files);
+        if let Some(Err(why)) = ca.as_deref().map(notify::send::certificates) {
+            self.wrong("NOTIFY_CA", why);
+        }
+        notify::Settings { targets, ca }
+    }
+
+    /// What stands in the file that a variable names.
+    fn file(&mut self, name: &str, path: Option<String>, files: &Files<'_>) -> Option<String> {
+        let mistakes = self.mistakes.len();
+        let path = self.path(name, Some(path?.trim()), "/");
+        if self.mistakes.len() > mistakes {
+            return None;
+        }
+        let shown = shown(&path.to_string_lossy());
+        files(&path).map_err(|why| self.wrong(name, format!("`{shown}` can't be read: {why}"))).ok()
     }
 
     fn ban_burst(&mut self, value: Option<&str>) -> u32 {
@@ -566,6 +619,9 @@ mod tests {
             ("GUARD_PARDON", "2d"),
             ("GUARD_PREFIX_V6", "0"),
             ("GUARD_RECIDIVE", "maybe"),
+            ("GUARD_NOTIFY", "nfty://SECRET@x/y"),
+            ("GUARD_NOTIFY_FILE", "targets"),
+            ("GUARD_NOTIFY_CA", "/no/such/file"),
         ])
         .unwrap_err();
         let mut variables: Vec<_> = mistakes.iter().map(|m| m.variable.as_str()).collect();
@@ -583,6 +639,9 @@ mod tests {
                 "GUARD_HISTORY",
                 "GUARD_IGNOREIP",
                 "GUARD_MAXRETRI",
+                "GUARD_NOTIFY",
+                "GUARD_NOTIFY_CA",
+                "GUARD_NOTIFY_FILE",
                 "GUARD_PARDON",
                 "GUARD_PREFIX_V6",
                 "GUARD_PROTECT_SSH",
@@ -594,5 +653,29 @@ mod tests {
         );
         let typo = mistakes.iter().find(|m| m.variable == "GUARD_MAXRETRI").unwrap();
         assert!(typo.what.contains("GUARD_MAXRETRY"), "{typo}");
+        assert!(mistakes.iter().all(|mistake| !mistake.what.contains("SECRET")), "{mistakes:?}");
+    }
+
+    #[test]
+    fn targets_of_notices_may_stand_in_a_file() {
+        let variables =
+            [("GUARD_NOTIFY", "ntfy://a/b"), ("GUARD_NOTIFY_FILE", "/run/secrets/notify")];
+        let read = |text: &str| {
+            let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            let text = text.to_owned();
+            Settings::read_with(variables, &move |path| match path.to_str() {
+                Some("/run/secrets/notify") => Ok(text.clone()),
+                other => Err(format!("{other:?}")),
+            })
+        };
+        let settings = read("# mine\ngotify://g/SECRET\n").unwrap();
+        let names: Vec<_> = settings.notify.targets.iter().map(|target| &target.name).collect();
+        assert_eq!(names, ["ntfy", "gotify"]);
+        assert!(!format!("{settings:?}").contains("SECRET"));
+        let mistakes = read("gotify://g/SECRET\nx://SECRET").unwrap_err();
+        assert_eq!(
+            mistakes[0].to_string(),
+            "GUARD_NOTIFY_FILE: target 2 (x://…): guard knows no such scheme; it knows https, http, ntfy, gotify, discord, slack, telegram, smtp, smtps"
+        );
     }
 }

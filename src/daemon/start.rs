@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::follow::{Came, Follower, FollowerState};
@@ -26,6 +26,7 @@ pub(super) struct Start {
     pub(super) came: Came,
     pub(super) reports: mpsc::Sender<Report>,
     pub(super) state: watch::Sender<FollowerState>,
+    pub(super) noticed: Arc<Notify>,
     pub(super) cancel: CancellationToken,
 }
 
@@ -54,6 +55,7 @@ impl Start {
             zone,
             reports: self.reports,
             state: self.state,
+            noticed: self.noticed,
             cancel: self.cancel,
         };
         match self.spec.what {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{JailName, News};
+use crate::model::{About, JailName, News};
 
 /// The state of the firewall.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,11 +58,13 @@ impl Findings {
     }
 
     /// Everything that is wrong, each jail's with its name.
-    fn all(&self) -> BTreeSet<String> {
+    fn all(&self) -> BTreeSet<(Option<JailName>, String)> {
         let of_jails = self.jail_problems.iter().flat_map(|(jail, problems)| {
-            problems.iter().map(move |problem| format!("jail {jail}: {problem}"))
+            let told = move |problem| (Some(jail.clone()), format!("jail {jail}: {problem}"));
+            problems.iter().map(told)
         });
-        self.problems.iter().cloned().chain(of_jails).collect()
+        let of_all = self.problems.iter().map(|problem| (None, problem.clone()));
+        of_all.chain(of_jails).collect()
     }
 
     /// What became wrong, and what is well again, since `before`.
@@ -70,7 +72,13 @@ impl Findings {
         let (old, new) = (before.all(), self.all());
         let over = old.difference(&new).map(|what| (what, true));
         let begun = new.difference(&old).map(|what| (what, false));
-        over.chain(begun).map(|(what, over)| News::Trouble { what: what.clone(), over }).collect()
+        let news = |((jail, what), over): (&(Option<JailName>, String), bool)| News::Trouble {
+            about: About::Firewall,
+            jail: jail.clone(),
+            what: what.clone(),
+            over,
+        };
+        over.chain(begun).map(news).collect()
     }
 }
 
@@ -88,7 +96,7 @@ mod tests {
         let told = |news: Vec<News>| -> Vec<(String, bool)> {
             news.into_iter()
                 .map(|news| match news {
-                    News::Trouble { what, over } => (what, over),
+                    News::Trouble { what, over, .. } => (what, over),
                     other => panic!("{other:?}"),
                 })
                 .collect()

@@ -10,8 +10,8 @@ use super::jail::StreamChoice;
 use super::ports::PortWish;
 use crate::filter::{FilterReference, UseDns};
 use crate::model::{
-    BanTime, BlockType, Chain, Growth, IgnoreEntry, JailName, JournalMatch, LogEncoding, Policy,
-    Prefixes, Protocol,
+    BanTime, BlockType, Chain, Growth, IgnoreEntry, JailName, JournalMatch, LogEncoding,
+    NoticeKind, Policy, Prefixes, Protocol,
 };
 
 /// A label or variable to be read.
@@ -65,6 +65,7 @@ pub(super) struct Options {
     pub(super) dry_run: Option<bool>,
     pub(super) log_zone: Option<TimeZone>,
     pub(super) log_encoding: Option<LogEncoding>,
+    pub(super) notify: Option<BTreeSet<NoticeKind>>,
 }
 
 /// `port`, and where it was set: what it means is known only when the
@@ -123,6 +124,8 @@ impl Options {
                 v6: self.prefix_v6.unwrap_or(usual.v6),
             },
             recidive: self.recidive == Some(true),
+            // All is what counts anyway.
+            notify: self.notify.clone().filter(|kinds| kinds.len() < NoticeKind::ALL.len()),
         }
     }
 
@@ -145,6 +148,7 @@ impl Options {
             dry_run: self.dry_run.or(parent.dry_run),
             log_zone: self.log_zone.clone().or_else(|| parent.log_zone.clone()),
             log_encoding: self.log_encoding.or(parent.log_encoding),
+            notify: self.notify.clone().or_else(|| parent.notify.clone()),
             ..self.clone()
         }
     }

@@ -81,6 +81,8 @@ pub enum Kind {
     Encoding,
     /// Match terms of the journal.
     Terms,
+    /// What people are told of.
+    Notices,
 }
 
 impl Kind {
@@ -118,6 +120,10 @@ impl fmt::Display for Kind {
                 "`all`, `published`, `published:SERVICE`, or ports such as `80,443,8000-8010,https`"
             }
             Kind::Terms => "match terms such as `_SYSTEMD_UNIT=ssh.service`",
+            Kind::Notices => {
+                "`true`, `false`, or some of `banned`, `unbanned`, `reaches`, `burst`, `unreadable`, \
+                 `trouble` with commas between"
+            }
             Kind::Zone => "a zone such as `Europe/Paris`, `UTC` or `UTC+0200`",
             Kind::Encoding => "`auto`, or an encoding such as `utf-8`, `latin-1` or `utf-16-le`",
         })
@@ -501,6 +507,17 @@ pub static LABELS: &[Label] = &[
         also: &["encoding", "charset", "codec"],
         read: |options, given| keep(&mut options.log_encoding, encoding::read(given.value)),
     },
+    Label {
+        name: "notify",
+        kind: Kind::Notices,
+        default: "`true`",
+        help: "Which notices are sent of this jail: all of them, none (`false`), or some of \
+               `banned`, `unbanned`, `reaches`, `burst`, `unreadable`, or `trouble` for all but bans. \
+               Where they are sent is `GUARD_NOTIFY`, which is no default of this label.",
+        reach: Reach::Service,
+        also: &["notice", "notices", "notification", "notifications", "alert", "alerts"],
+        read: |options, given| keep(&mut options.notify, values::notify(given.value)),
+    },
 ];
 
 impl Label {
@@ -634,6 +651,7 @@ mod tests {
                 "blocktype" => "drop",
                 "logtimezone" => "UTC",
                 "logencoding" => "latin-1",
+                "notify" => "banned",
                 "filter" => "sshd[mode=normal]",
                 "prefregex" => "^<F-CONTENT>.+</F-CONTENT>$",
                 "datepattern" => "%Y-%m-%d",

@@ -13,7 +13,9 @@ use super::jail::StreamChoice;
 use super::options::{Given, Piece};
 use super::{Flaw, duration, hint};
 use crate::filter::{FilterReference, MAX_LINES, UseDns};
-use crate::model::{BlockType, Chain, InvalidMatch, JailName, JournalMatch, MANUAL_JAIL};
+use crate::model::{
+    BlockType, Chain, InvalidMatch, JailName, JournalMatch, MANUAL_JAIL, NoticeKind,
+};
 
 /// Most bytes of a value.
 pub(super) const MAX_VALUE: usize = 64 * 1024;
@@ -54,6 +56,33 @@ fn parts(text: &str, between: impl Fn(char) -> bool + Copy) -> impl Iterator<Ite
         let (span, inner) = trimmed(part);
         (!inner.is_empty()).then_some((start + span.start, inner))
     })
+}
+
+/// Which notices are sent: a switch, or a list.
+pub(super) fn notify(value: &str) -> Result<BTreeSet<NoticeKind>, Flaw> {
+    if trimmed(value).1.is_empty() {
+        return Err(nothing(value));
+    }
+    match value.trim().to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "1" => return Ok(NoticeKind::ALL.into()),
+        "false" | "no" | "off" | "0" | "none" => return Ok(BTreeSet::new()),
+        _ => {}
+    }
+    let mut kinds = BTreeSet::new();
+    for (start, word) in words(value) {
+        match NoticeKind::list(word) {
+            Ok(more) => kinds.extend(more),
+            Err(_) => {
+                let what = format!("{} is nothing that is told", quoted(word));
+                let flaw = Flaw::new(start..start + word.len(), what);
+                return Err(match hint::nearest(word, NoticeKind::words()) {
+                    Some(near) => flaw.mend(format!("did you mean `{near}`?")),
+                    None => flaw,
+                });
+            }
+        }
+    }
+    Ok(kinds)
 }
 
 /// Quotes a piece of a value in a message.

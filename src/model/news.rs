@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Ban, JailName, Network, Timestamp};
+use super::{About, Ban, JailName, Network, Timestamp};
 
 /// News and when it happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,6 +111,12 @@ pub enum News {
     },
     /// Something is wrong, or well again.
     Trouble {
+        /// What it is about.
+        #[serde(default)]
+        about: About,
+        /// The jail that has it, if it is one's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        jail: Option<JailName>,
         /// What.
         what: String,
         /// Well again?

@@ -1,11 +1,12 @@
 //! What a jail does beyond counting within a window: bans that grow, prefixes
 //! that count as one client, offenders of all jails.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BanTime, Network, Until};
+use super::{BanTime, Network, NoticeKind, Until};
 
 /// How a jail treats those who come back, and whom it takes for one client.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +18,9 @@ pub struct Policy {
     pub prefixes: Prefixes,
     /// Its failures are the bans of the other jails, not lines (fail2ban's jail `recidive`).
     pub recidive: bool,
+    /// What of it people are told by notices; `None`: everything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notify: Option<BTreeSet<NoticeKind>>,
 }
 
 /// How long a prefix is that counts as one client, in bits.

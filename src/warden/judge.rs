@@ -8,7 +8,7 @@ use super::jail::{Jail, Lifted};
 use super::offenders::Offenders;
 use super::window::{after, before};
 use crate::model::{
-    Ban, BanOrigin, Failure, Growth, Login, Network, News, Offence, Record, Timestamp, Until,
+    About, Ban, BanOrigin, Failure, Growth, Login, Network, News, Offence, Record, Timestamp, Until,
 };
 
 /// What all jails have in common.
@@ -285,7 +285,8 @@ impl Jail {
             let what = format!(
                 "jail {name} began {most} bans within a minute (GUARD_BAN_BURST): further ones wait until it is over"
             );
-            out.tell(now, News::Trouble { what, over: !waiting });
+            let (about, jail) = (About::Burst, Some(self.name()));
+            out.tell(now, News::Trouble { about, jail, what, over: !waiting });
         }
     }
 

@@ -60,7 +60,8 @@ use judge::Court;
 use offenders::Offenders;
 
 use crate::model::{
-    Failure, JailName, JailRules, Login, Network, News, Progress, Record, SourceId, Timestamp,
+    About, Failure, JailName, JailRules, Login, Network, News, Progress, Record, SourceId,
+    Timestamp,
 };
 
 /// How much one [`Warden::handle_time`] does at most: of 100,000 bans that end
@@ -146,7 +147,8 @@ impl Warden {
                 "the jail name {} is guard's own; {} needs another",
                 rules.name, rules.service
             );
-            court.out.tell(now, News::Trouble { what, over: false });
+            let (about, jail) = (About::Refused, Some(rules.name.clone()));
+            court.out.tell(now, News::Trouble { about, jail, what, over: false });
             return;
         }
         match jails.entry(rules.name.clone()) {

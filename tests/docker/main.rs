@@ -9,6 +9,9 @@
 #[allow(dead_code, clippy::unwrap_used, reason = "it belongs to the tests beside these")]
 #[path = "../engine/proxy.rs"]
 mod proxy;
+#[allow(dead_code, clippy::unwrap_used, reason = "it belongs to the tests of notices")]
+#[path = "../notices/receiver.rs"]
+mod receiver;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -33,6 +36,7 @@ mod memory;
 mod mistakes;
 mod never_ban;
 mod nftables;
+mod notices;
 mod output;
 mod platforms;
 mod policy;

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use guard::control::protocol::{
     BanView, EngineView, FailingView, FirewallView, Health, InForce, JailState, JailStatus,
-    JailSummary, Known, KnownIn, LineOf, Options, Overview, Refusal, RefusedKind, Reply, Request,
-    SourceKind, SourceStatus, StoreView, Times, Which,
+    JailSummary, Known, KnownIn, LineOf, NotifyTried, Options, Overview, Refusal, RefusedKind,
+    Reply, Request, SourceKind, SourceStatus, StoreView, TargetView, Times, Which,
 };
 use guard::model::{
-    Ban, BanOrigin, BanTime, HistoryEntry, JailName, LiftedBy, Network, Origin, Timestamp, Until,
-    Written,
+    Ban, BanOrigin, BanTime, HistoryEntry, JailName, Level, LiftedBy, Network, NoticeKind, Origin,
+    Timestamp, Until, Written,
 };
 
 pub(crate) fn at(time: &str) -> Timestamp {
@@ -67,6 +67,7 @@ pub(crate) fn reply(request: Request) -> Reply {
             let bans = Some(standing()).filter(|ban| ban.network.covers(network));
             Reply::Banned { network: Some(network), bans: bans.iter().map(view).collect() }
         }
+        Request::Notify { target } => Reply::Notified { targets: notified(target.as_deref()) },
         Request::Doctor | Request::Suggest => {
             Reply::refused(RefusedKind::Busy, "this guard has nothing to look at")
         }
@@ -118,6 +119,44 @@ pub(crate) fn reply(request: Request) -> Reply {
     }
 }
 
+/// Where notices go.
+fn target() -> TargetView {
+    TargetView {
+        name: "phone".into(),
+        service: "ntfy".into(),
+        place: "ntfy.sh".into(),
+        events: NoticeKind::ALL.into(),
+        level: Level::Note,
+        sent: 12,
+        failed: 0,
+        waiting: 0,
+        dropped: 0,
+        last_error: None,
+        last_error_at: None,
+    }
+}
+
+fn notified(asked: Option<&str>) -> Vec<NotifyTried> {
+    let tried = |name: &str, service: &str, place: &str, ok, answer: &str| NotifyTried {
+        name: name.into(),
+        service: service.into(),
+        place: place.into(),
+        ok,
+        answer: answer.into(),
+    };
+    let all = vec![
+        tried("phone", "ntfy", "ntfy.sh", true, "HTTP 200: {\"id\":\"hwQ2YpKdmg\"}"),
+        tried(
+            "mail",
+            "mail",
+            "mail.example.org",
+            false,
+            "permanent error (535): 5.7.8 Authentication failed",
+        ),
+    ];
+    all.into_iter().filter(|tried| asked.is_none_or(|asked| tried.name == asked)).collect()
+}
+
 fn overview() -> Overview {
     let summary = |jail: &str, service: &str, found, banned_total| JailSummary {
         name: name(jail),
@@ -152,6 +191,7 @@ fn overview() -> Overview {
             problem: None,
             dropped_history: 0,
         },
+        notices: vec![target()],
         jails: vec![summary("manual", "guard", 0, 0), summary("shop-web", "shop/web", 7, 2)],
         refused: vec![Refusal {
             container: "shop-db-1".into(),

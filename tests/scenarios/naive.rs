@@ -115,7 +115,8 @@ impl Choice {
         rules.ignore = self.ignores.then(|| IgnoreEntry::Network(never())).into_iter().collect();
         rules.dry_run = self.dry_run;
         let (v4, v6) = self.prefixes;
-        rules.policy = Policy { growth, prefixes: Prefixes { v4, v6 }, recidive: jail == 2 };
+        rules.policy =
+            Policy { growth, prefixes: Prefixes { v4, v6 }, recidive: jail == 2, notify: None };
         rules
     }
 

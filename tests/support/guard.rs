@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use rustix::process::Signal;
 
 use super::host::{signal, tail};
 use super::namespace::command_in;
-use super::{Host, ensure, eventually, within};
+use super::{Host, Namespace, ensure, eventually, within};
 
 /// The daemon in a host's network, and its client. Killed when dropped.
 pub struct Guard {
@@ -78,6 +78,35 @@ impl Guard {
         let path = host.engine().path();
         guard.set("PATH", path.to_str().expect("PATH is text"));
         guard.set("DOCKER_HOST", &host.docker_host());
+        guard.begin(environment);
+        guard
+    }
+
+    /// Guard in a network where there is no engine, with its files below `folder`.
+    pub fn start_without_engine(
+        network: &Namespace,
+        folder: &Path,
+        environment: &[(&str, &str)],
+    ) -> Guard {
+        let folder = folder.join("guard");
+        fs::create_dir_all(&folder).expect("the folder can be written");
+        let mut guard = Guard {
+            network: network.path(),
+            wrapper: Vec::new(),
+            folder,
+            environment: Vec::new(),
+            daemon: None,
+        };
+        let path = std::env::var("PATH").unwrap_or_default();
+        guard.set("PATH", &format!("{path}:/usr/sbin:/sbin"));
+        guard.set("DOCKER_HOST", "unix:///nowhere/docker.sock");
+        guard.begin(environment);
+        guard
+    }
+
+    /// The first start.
+    fn begin(&mut self, environment: &[(&str, &str)]) {
+        let guard = self;
         guard.set("GUARD_DATA", &guard.folder.join("data").display().to_string());
         guard.set("GUARD_SOCKET", &guard.folder.join("guard.sock").display().to_string());
         guard.set("GUARD_LOG", "info,guard=debug");
@@ -86,7 +115,6 @@ impl Guard {
             guard.set(name, value);
         }
         guard.start_again();
-        guard
     }
 
     /// Sets a variable for the next start.
@@ -220,6 +248,15 @@ impl Guard {
         let arguments: Vec<&str> = arguments.iter().copied().chain(["--json"]).collect();
         let text = self.ctl_ok(&arguments);
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {text}"))
+    }
+
+    /// guardctl with `--json` and whatever exit code.
+    #[track_caller]
+    pub fn json_whatever(&self, arguments: &[&str]) -> serde_json::Value {
+        let arguments: Vec<&str> = arguments.iter().copied().chain(["--json"]).collect();
+        let ctl = self.ctl(&arguments);
+        serde_json::from_str(&ctl.out)
+            .unwrap_or_else(|error| panic!("{arguments:?}: {error}: {ctl:?}"))
     }
 
     /// `guardctl watch --json`, until it is dropped.

@@ -29,6 +29,8 @@ What people come for:
     docker logs web 2>&1 | guardctl test --failregex 'login failed .* from <HOST>$' -
   Whom would these labels have banned?
     guardctl try web --maxretry 3 --since 24h
+  Do notices reach me?
+    guardctl notify test
   Are bans in the kernel? (for health checks)
     guardctl ping
 
@@ -158,6 +160,19 @@ Examples:
 
   Of one jail, in the last week:
     guardctl history --jail web --since 7d --limit 10000";
+
+pub(crate) const NOTIFY: &str = "\
+Examples:
+  Do notices reach every target of GUARD_NOTIFY?
+    guardctl notify test
+
+  One of them, by the name that `guardctl status` shows:
+    guardctl notify test ntfy
+
+  For programs: which ones fail, and why?
+    guardctl notify test --json | jq -r '.targets[] | select(.ok | not) | .name, .answer'
+
+Exit codes: 0 all have taken it, 1 one has not.";
 
 pub(crate) const SUGGEST: &str = "\
 Examples:

@@ -24,6 +24,7 @@ mod filters;
 mod help;
 mod lint;
 mod networks;
+mod notify;
 mod shown;
 mod test;
 mod top;
@@ -108,6 +109,9 @@ enum Command {
     Filters(filters::Options),
     Lint(lint::Options),
     Doctor(doctor::Options),
+    /// Send a test to those whom guard gives notice, and print what each answers
+    #[command(after_long_help = help::NOTIFY)]
+    Notify(notify::Options),
     /// Print labels for running containers that guard could watch and does not
     ///
     /// By the image's name, and by what guard's filters find in the container's last lines.
@@ -299,6 +303,7 @@ fn run(arguments: Arguments) -> Result<Outcome, Failure> {
         Command::Doctor(doctor::Options {}) => return doctor::run(&socket, json),
         Command::Backup(options) => return backup::backup(&options, &socket, json),
         Command::Restore(options) => return backup::restore(&options, &socket, json),
+        Command::Notify(options) => return notify::run(options, &socket, json),
         Command::Suggest => return doctor::suggest(&socket, json),
         Command::Set(Words { words }) => return foreign(&socket, "set", words, json),
         Command::Get(Words { words }) => return foreign(&socket, "get", words, json),

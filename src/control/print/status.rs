@@ -66,6 +66,7 @@ fn own_health(out: &mut String, overview: &Overview) {
         let count = store.dropped_history;
         line(out, format_args!("Dropped:\t{count} bans of the history: the disk was too slow"));
     }
+    super::notify::targets(out, &overview.notices);
     firewall.problems.iter().chain(&store.problem).for_each(|problem| warn(out, problem));
 }
 

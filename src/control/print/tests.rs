@@ -5,7 +5,7 @@ use crate::control::protocol::{
     Counter, EngineView, FirewallView, JailState, JailStatus, JailSummary, Options, Overview,
     Refusal, SourceKind, SourceState, SourceStatus, StoreView, decode_reply,
 };
-use crate::model::BanTime;
+use crate::model::{About, BanTime};
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -56,6 +56,7 @@ fn an_overview() -> Overview {
             problem: None,
             dropped_history: 0,
         },
+        notices: Vec::new(),
         jails: Vec::new(),
         refused: Vec::new(),
         notes: Vec::new(),
@@ -368,8 +369,14 @@ fn what_happens_is_told_in_the_words_of_fail2bans_log() {
         News::Unbanned { jail: jail(), network, by_hand: true, dry_run: false },
         "[web] Unban 192.0.2.1 (by hand)",
     );
-    check_news(News::Trouble { what: "x".into(), over: false }, "Trouble: x");
-    check_news(News::Trouble { what: "x".into(), over: true }, "Well again: x");
+    check_news(
+        News::Trouble { about: About::Engine, jail: None, what: "x".into(), over: false },
+        "Trouble: x",
+    );
+    check_news(
+        News::Trouble { about: About::Engine, jail: None, what: "x".into(), over: true },
+        "Well again: x",
+    );
 }
 
 #[test]

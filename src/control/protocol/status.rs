@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ban_time;
+use super::{TargetView, ban_time};
 use crate::model::{
     Ban, BanOrigin, BanTime, BlockType, IgnoreEntry, JailName, JailRules, Network, Ports,
     Timestamp, Until, Written,
@@ -24,6 +24,9 @@ pub struct Overview {
     pub firewall: FirewallView,
     /// The store.
     pub store: StoreView,
+    /// Where notices go.
+    #[serde(default)]
+    pub notices: Vec<TargetView>,
     /// The jails, by name.
     pub jails: Vec<JailSummary>,
     /// Labels that make no jail until they are mended.

@@ -3,7 +3,7 @@
 use super::reached::Reached;
 use super::{Came, Follower, PROGRESS_EVERY, Track};
 use crate::filter::{Carrier, Phase};
-use crate::journal::{JournalReader, JournalState};
+use crate::journal::JournalReader;
 use crate::model::{Line, Mark, Position, Progress, SourceId};
 
 impl Follower {
@@ -46,19 +46,16 @@ impl Follower {
         Came::from([(source, track.progress())])
     }
 
-    /// What is wrong is logged once, when it comes up.
     fn journal_state(&self, reader: &JournalReader) {
         let state = reader.state();
-        let before = self.state.borrow().journal.as_ref().map(JournalState::warnings);
-        let before = before.unwrap_or_default();
-        for warning in state.warnings().iter().filter(|warning| !before.contains(warning)) {
-            tracing::warn!("[{}] {warning}", self.jail);
-        }
-        self.state.send_if_modified(|known| {
+        let changed = self.state.send_if_modified(|known| {
             let changed = known.journal.as_ref() != Some(&state);
             known.journal = Some(state);
             changed
         });
+        if changed {
+            self.noticed.notify_one();
+        }
     }
 }
 
@@ -104,6 +101,7 @@ mod tests {
             zone: TimeZone::UTC,
             reports,
             state,
+            noticed: Default::default(),
             cancel: cancel.clone(),
         };
         let folders = JournalFolders { roots: vec![folder.to_owned()], machine: None };

@@ -1,0 +1,87 @@
+//! Sources that can't be read: told when that begins, and when it is over.
+//!
+//! By level, like all of the jails' task: what is wrong now, of all followers, is
+//! compared with what was told.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{EngineState, Jails, Running};
+use crate::files::FileStatus;
+use crate::journal::JournalState;
+use crate::model::{About, JailName, News, Timestamp};
+
+/// An output may fail for so many seconds: the engine itself may be restarting.
+const PATIENCE: i64 = 30;
+
+/// What was told: a jail's trouble, and how often it was looked for in vain since.
+#[derive(Default)]
+pub(super) struct Unreadable(BTreeMap<(JailName, String), u8>);
+
+impl Jails {
+    /// Tells what can't be read any more.
+    pub(super) fn tell_unreadable(&mut self) {
+        for trouble in self.unreadable_now() {
+            if self.unreadable.0.insert(trouble.clone(), 0).is_none() {
+                self.tell_source(&trouble, false);
+            }
+        }
+    }
+
+    /// The same, and what can be read again.
+    pub(super) fn tell_sources(&mut self) {
+        self.tell_unreadable();
+        let now = self.unreadable_now();
+        let mut told = std::mem::take(&mut self.unreadable.0);
+        told.retain(|trouble, missed| {
+            if now.contains(trouble) {
+                return true;
+            }
+            // A follower that was only exchanged for another finds the same again.
+            *missed += 1;
+            if *missed > 1 {
+                self.tell_source(trouble, true);
+            }
+            *missed <= 1
+        });
+        self.unreadable.0 = told;
+    }
+
+    fn tell_source(&self, (jail, what): &(JailName, String), over: bool) {
+        let (jail, what) = (Some(jail.clone()), what.clone());
+        self.tell(News::Trouble { about: About::Unreadable, jail, what, over });
+    }
+
+    fn unreadable_now(&self) -> BTreeSet<(JailName, String)> {
+        let mut all = BTreeSet::new();
+        for (key, running) in &self.followers {
+            let jail = &key.jail;
+            for what in self.troubles_of(running) {
+                all.insert((jail.clone(), format!("[{jail}] {what}")));
+            }
+        }
+        all
+    }
+
+    fn troubles_of(&self, running: &Running) -> Vec<String> {
+        let container = match self.containers.get(&running.spec.container) {
+            Some(known) => known.container.name.to_string(),
+            None => return Vec::new(),
+        };
+        let state = running.state.borrow();
+        let mut troubles: Vec<String> = Vec::new();
+        let connected = matches!(self.engine, EngineState::Connected(_));
+        let lasting = state.output.trouble.as_ref().filter(|(since, _)| {
+            connected && Timestamp::now().duration_since(*since).as_secs() > PATIENCE
+        });
+        for why in state.problem.iter().chain(lasting.map(|(_, why)| why)) {
+            troubles.push(format!("output of {container}: {why}"));
+        }
+        for file in &state.files {
+            if let FileStatus::Refused(why) | FileStatus::Unreachable(why) = &file.status {
+                troubles.push(format!("{} in {container}: {why}", file.shown));
+            }
+        }
+        troubles.extend(state.journal.iter().flat_map(JournalState::warnings));
+        troubles
+    }
+}

@@ -1,0 +1,3 @@
+//! What guard tells the world by itself, unasked.
+
+pub mod notify;

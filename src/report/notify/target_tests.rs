@@ -1,0 +1,149 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn read(text: &str) -> Target {
+    let mut all = targets(&[text]).unwrap_or_else(|flaws| panic!("{text}: {}", flaws[0].1));
+    assert_eq!(all.len(), 1, "{text}");
+    all.remove(0)
+}
+
+/// The service's word, where it is, and all its secrets.
+fn check(text: &str, word: &str, place: &str, secrets: &[&str]) {
+    let target = read(text);
+    assert_eq!((target.service.word(), target.place.as_str()), (word, place), "{text}");
+    assert_eq!(target.service.secrets(), secrets, "{text}");
+}
+
+#[test]
+fn each_service() {
+    check("https://h.example/x?a=b%20c", "webhook", "h.example", &["https://h.example/x?a=b%20c"]);
+    check(
+        "json://u:p@10.0.0.1:8080",
+        "webhook",
+        "10.0.0.1:8080",
+        &["http://10.0.0.1:8080/", "Basic dTpw"],
+    );
+    check("ntfy://ntfy.sh/alerts", "ntfy", "ntfy.sh", &["https://ntfy.sh/", "alerts"]);
+    check(
+        "ntfy+http://tk_abc@127.0.0.1:80/alerts",
+        "ntfy",
+        "127.0.0.1:80",
+        &["http://127.0.0.1:80/", "alerts", "Bearer tk_abc"],
+    );
+    check("ntfy://:tk_abc@x/t", "ntfy", "x", &["https://x/", "t", "Bearer tk_abc"]);
+    check("ntfy://u:p%40@x/t", "ntfy", "x", &["https://x/", "t", "Basic dTpwQA=="]);
+    check(
+        "gotify://g.example/sub/Atoken",
+        "gotify",
+        "g.example",
+        &["https://g.example/sub/message", "Atoken"],
+    );
+    let discord = "https://discord.com/api/webhooks/12/tok-en";
+    for text in ["discord://12/tok-en", "discord://tok-en@12", discord] {
+        check(text, "discord", "discord.com", &[discord]);
+    }
+    let slack = "https://hooks.slack.com/services/T1/B2/c3";
+    for text in ["slack://T1/B2/c3", "slack://hook:T1-B2-c3@webhook", slack] {
+        check(text, "slack", "hooks.slack.com", &[slack]);
+    }
+    check("slack+http://mm.example/hooks/x", "slack", "mm.example", &["http://mm.example/hooks/x"]);
+    let telegram = ["https://api.telegram.org/bot1:a_B/sendMessage", "-100"];
+    for text in
+        ["telegram://1:a_B/-100", "tgram://1:a_B/-100", "telegram://1:a_B@telegram?chats=-100"]
+    {
+        check(text, "telegram", "api.telegram.org", &telegram);
+    }
+    check(
+        "telegram+http://localhost:1/1:a/@me",
+        "telegram",
+        "localhost:1",
+        &["http://localhost:1/bot1:a/sendMessage", "@me"],
+    );
+    check(
+        "smtps://me%40x.example:pw@mail.example/?from=g@x.example&to=a@y.example",
+        "mail",
+        "mail.example",
+        &["me@x.example", "pw"],
+    );
+}
+
+#[test]
+fn choices_and_names() {
+    let target = read("https://x/?events=trouble&level=error&name=night&y=z");
+    assert_eq!((target.name.as_str(), target.level), ("night", Level::Error));
+    assert!(!target.kinds.contains(&NoticeKind::Banned));
+    assert_eq!(target.service.secrets(), ["https://x/?y=z"]);
+    let all = targets(&["# mine\nntfy://a/b ntfy://c/d\n\n", "  # x://y\nntfy://e/f?name=third"]);
+    let names: Vec<_> = all.unwrap().into_iter().map(|target| target.name).collect();
+    assert_eq!(names, ["ntfy", "ntfy-2", "third"]);
+}
+
+#[test]
+fn every_mistake_at_once_and_no_secret_in_any() {
+    let bad = [
+        "SECRET",
+        "nfty://SECRET@host/SECRET",
+        "ntfy://SECRET@host",
+        "ntfy://SECRET:SECRET@host:SECRET/topic",
+        "ntfy://host/SECRET?event=SECRET",
+        "gotify://host/",
+        "discord://SECRET/SECRET",
+        "slack://SECRET/SECRET",
+        "telegram://SECRET/SECRET",
+        "telegram://1:SECRET/chat:SECRET",
+        "https://host/SECRET?level=SECRET",
+        "https://host/SECRET?events=SECRET",
+        "https://host/?name=SECRET%20",
+        "https://host/?level=error&events=bans",
+        "smtp://me:SECRET@mail.example/?to=a@b",
+    ];
+    let text = bad.join("\n");
+    let flaws = targets(&[&text]).unwrap_err();
+    let numbers: Vec<_> = flaws.iter().map(|(_, flaw)| flaw.number).collect();
+    assert_eq!(numbers, (1..=bad.len()).collect::<Vec<_>>());
+    for (_, flaw) in &flaws {
+        assert!(!flaw.to_string().contains("SECRET"), "{flaw}");
+    }
+    let same = targets(&["https://a/?name=x https://b/?name=x"]).unwrap_err();
+    assert_eq!(same.len(), 1);
+    let many = "https://a/ ".repeat(MOST_TARGETS + 1);
+    assert_eq!(targets(&[&many]).unwrap_err().len(), 1);
+}
+
+#[test]
+fn nothing_shows_a_secret() {
+    for text in [
+        "https://u:SECRET@x/SECRET",
+        "ntfy://SECRET@x/SECRET",
+        "gotify://x/SECRET",
+        "discord://12/SECRET",
+        "slack://T/B/SECRET",
+        "telegram://1:SECRET/1",
+        "smtps://u:SECRET@x/?from=a@b.c&to=d@e.f",
+    ] {
+        let target = read(text);
+        let debug = format!("{target:?}");
+        assert!(!debug.contains("SECRET"), "{debug}");
+        let echo = target.service.scrub(&format!("you sent {text} and SECRET"));
+        assert!(!echo.contains("SECRET"), "{text}: {echo}");
+    }
+}
+
+proptest! {
+    /// Whatever stands there, it is a target or a mistake that shows none of it.
+    #[test]
+    fn anything_is_a_target_or_a_mistake(
+        scheme in prop::sample::select(vec!["https", "ntfy", "gotify+http", "discord", "slack", "tgram", "smtp", "x"]),
+        rest in "[a-z0-9@:/?&=%#+.,\\[\\]_-]{0,60}",
+        any in "\\PC{0,60}",
+    ) {
+        for text in [format!("{scheme}://SECRET{rest}"), any] {
+            let shown = match targets(&[&text]) {
+                Ok(all) => format!("{all:?}"),
+                Err(flaws) => format!("{flaws:?}"),
+            };
+            prop_assert!(!shown.contains("SECRET"), "{}", shown);
+        }
+    }
+}
