@@ -31,6 +31,7 @@
 //! | [`firewall`] | the wanted state → the kernel, and keeping it there | |
 //! | [`store`] | SQLite: bans, counts, positions | |
 //! | [`control`] | the socket between guardctl and guard | |
+//! | [`report`] | metrics for Prometheus, and the server that gives them out | |
 //! | [`daemon`] | settings and wiring: tasks, channels, shutdown | |
 
 pub mod compose;
@@ -46,6 +47,7 @@ pub mod journal;
 pub mod labels;
 pub mod model;
 pub mod replay;
+pub mod report;
 pub mod store;
 pub mod suggest;
 mod wake;

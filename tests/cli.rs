@@ -126,6 +126,7 @@ fn reply(request: Request) -> Reply {
                 problem: None,
                 dropped_history: 0,
             },
+            metrics: None,
             jails: Vec::new(),
             refused: Vec::new(),
             notes: Vec::new(),

@@ -6,10 +6,11 @@ mod fail2ban;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 use super::follow::gap_words;
 use super::jails::{AskJails, EngineState, FollowerView};
+use super::metrics::Served;
 use super::proof::{self, Evidence};
 use super::pump::Ask;
 use super::trial::Wish;
@@ -30,6 +31,7 @@ use crate::warden::{
 };
 
 mod doctor;
+mod metrics;
 mod past;
 mod why;
 
@@ -52,6 +54,8 @@ pub(crate) struct Operator {
     pub(crate) ward: super::doctor::Ward,
     /// Who has it may try a log.
     pub(crate) trials: Arc<Semaphore>,
+    /// Where the metrics are, if there are to be any.
+    pub(crate) metrics: Option<watch::Receiver<Served>>,
 }
 
 /// What the jails' task knows of one jail.
@@ -185,6 +189,7 @@ impl Operator {
                 problem: store.problem.clone(),
                 dropped_history: store.dropped_history,
             },
+            metrics: self.metrics_view(),
             jails: summaries,
             // Warnings stand with their jail.
             refused: complaints
@@ -568,7 +573,7 @@ fn refusal(complaint: &Complaint) -> Refusal {
     }
 }
 
-fn sources(follower: &FollowerView) -> Vec<SourceStatus> {
+pub(super) fn sources(follower: &FollowerView) -> Vec<SourceStatus> {
     if follower.output {
         return vec![output(follower)];
     }

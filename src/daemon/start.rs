@@ -14,6 +14,7 @@ use crate::files::{ContainerProcess, FileReader, PathSpace, SpaceMount};
 use crate::journal::{JournalFolders, JournalReader};
 use crate::labels::StreamChoice;
 use crate::model::{Container, JailName};
+use crate::report::metrics::SourceCounters;
 
 /// All that a follower's task begins with.
 pub(super) struct Start {
@@ -26,6 +27,7 @@ pub(super) struct Start {
     pub(super) came: Came,
     pub(super) reports: mpsc::Sender<Report>,
     pub(super) state: watch::Sender<FollowerState>,
+    pub(super) counters: Arc<SourceCounters>,
     pub(super) cancel: CancellationToken,
 }
 
@@ -54,6 +56,7 @@ impl Start {
             zone,
             reports: self.reports,
             state: self.state,
+            counters: self.counters,
             cancel: self.cancel,
         };
         match self.spec.what {

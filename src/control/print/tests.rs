@@ -56,6 +56,7 @@ fn an_overview() -> Overview {
             problem: None,
             dropped_history: 0,
         },
+        metrics: None,
         jails: Vec::new(),
         refused: Vec::new(),
         notes: Vec::new(),

@@ -49,6 +49,10 @@ impl Follower {
     /// What is wrong is logged once, when it comes up.
     fn journal_state(&self, reader: &JournalReader) {
         let state = reader.state();
+        let is_new_gap = |known: &JournalState| known.gap != state.gap;
+        if state.gap.is_some() && self.state.borrow().journal.as_ref().is_none_or(is_new_gap) {
+            self.counters.gaps.add(1);
+        }
         let before = self.state.borrow().journal.as_ref().map(JournalState::warnings);
         let before = before.unwrap_or_default();
         for warning in state.warnings().iter().filter(|warning| !before.contains(warning)) {
@@ -71,6 +75,7 @@ fn is_before(mark: &Mark, place: &Position) -> bool {
 #[cfg(test)]
 mod tests {
     use std::io::Read;
+    use std::sync::Arc;
     use std::time::Duration;
 
     use jiff::tz::TimeZone;
@@ -104,6 +109,7 @@ mod tests {
             zone: TimeZone::UTC,
             reports,
             state,
+            counters: Arc::default(),
             cancel: cancel.clone(),
         };
         let folders = JournalFolders { roots: vec![folder.to_owned()], machine: None };
@@ -118,7 +124,7 @@ mod tests {
         let came = task.await.unwrap();
         let mut failures = Vec::new();
         while let Some(report) = reported.recv().await {
-            if let Report::Failures(found, _) = report {
+            if let Report::Failures(found, ..) = report {
                 failures.extend(found);
             }
         }

@@ -35,6 +35,7 @@ fn status(found: u64) -> Reply {
             heard: 0,
         },
         store: StoreView { path: "/x".into(), healthy: true, problem: None, dropped_history: 0 },
+        metrics: None,
         jails: vec![jail("ssh"), jail("web")],
         refused: Vec::new(),
         notes: Vec::new(),
