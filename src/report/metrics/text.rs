@@ -98,7 +98,7 @@ impl Family {
                     .zip(values)
                     .map(|(label, value)| (*label, escape(value)))
                     .collect();
-                if labels.is_empty() {
+                if labels.is_empty() || self.kind == Kind::Info {
                     return number.encode(&mut descriptor, self.kind, &labels);
                 }
                 let mut of_labels = descriptor.encode_family(&labels)?;

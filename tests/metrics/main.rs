@@ -1,0 +1,8 @@
+//! The metrics, without a daemon: what dashboard, alerts and documentation say of them is
+//! so, Prometheus' own tool takes them, and the server that gives them out can't be held up.
+
+mod documents;
+mod prometheus;
+mod promql;
+mod sample;
+mod server;
