@@ -6,11 +6,19 @@
 //! the whole host to an address unless `guard.port` says otherwise, so each case
 //! attacks from addresses of its own.
 
+#[allow(dead_code, clippy::panic, reason = "it belongs to the tests beside these")]
+#[path = "../metrics/prometheus.rs"]
+mod prometheus;
+#[path = "../metrics/promql.rs"]
+mod promql;
 #[allow(dead_code, clippy::unwrap_used, reason = "it belongs to the tests beside these")]
 #[path = "../engine/proxy.rs"]
 mod proxy;
 #[path = "../support/mod.rs"]
 mod support;
+#[allow(dead_code, clippy::unwrap_used, reason = "it belongs to the tests beside these")]
+#[path = "../metrics/written.rs"]
+mod written;
 
 mod alone;
 mod bans;
@@ -26,6 +34,7 @@ mod host_network;
 mod labels;
 mod logs;
 mod memory;
+mod metrics;
 mod mistakes;
 mod never_ban;
 mod nftables;

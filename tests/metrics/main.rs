@@ -4,5 +4,7 @@
 mod documents;
 mod prometheus;
 mod promql;
+mod promtool;
 mod sample;
 mod server;
+mod written;

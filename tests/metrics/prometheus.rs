@@ -52,22 +52,3 @@ pub(crate) fn check(
     let advice = arguments[0] == "metrics" && !said.trim().is_empty();
     if output.status.success() && !advice { Ok(()) } else { Err(said) }
 }
-
-#[cfg(test)]
-mod tests {
-    use guard::report::metrics::Format;
-
-    use super::*;
-    use crate::sample;
-
-    #[test]
-    fn promtool_finds_nothing_wrong() {
-        let Some(tools) = tools("promtool_finds_nothing_wrong") else { return };
-        let text = sample::of(3).text(Format::Prometheus).unwrap();
-        assert_eq!(check(&tools, &["metrics"], &text), Ok(()));
-        let wrong = text.replace("guard_bans_active", "guard_bans_active_total");
-        assert!(check(&tools, &["metrics"], &wrong).is_err(), "it finds what is wrong");
-        let rules = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/grafana/alerts.yml");
-        assert_eq!(check(&tools, &["rules", "--lint-fatal", rules], ""), Ok(()));
-    }
-}

@@ -93,8 +93,7 @@ impl World {
         }
     }
 
-    fn fail(&mut self, network: Network) {
-        let (jail, _) = JAILS[usize::try_from(self.chance(3)).unwrap()];
+    fn fail(&mut self, jail: &str, network: Network) {
         let failure = Failure {
             jail: jail.parse().unwrap(),
             network,
@@ -111,9 +110,10 @@ impl World {
     fn minute(&mut self, minute: u32) {
         for _ in 0..self.chance(16) {
             let network = self.somebody();
-            for _ in 0..=self.chance(5) {
+            let (jail, _) = JAILS[usize::try_from(self.chance(3)).unwrap()];
+            for _ in 0..=self.chance(8) {
                 self.now = self.now.checked_add(Duration::from_millis(37)).unwrap();
-                self.fail(network);
+                self.fail(jail, network);
             }
         }
         let somebody = self.somebody();
@@ -128,8 +128,11 @@ impl World {
             self.warden.handle_unban(self.now, UnbanRequest { which, jail: None }).unwrap();
         }
         if minute.is_multiple_of(60) {
-            // An address of the host's own, from now on.
-            self.surroundings.own.push(somebody.address());
+            // Somebody who is banned is the host's own from now on.
+            let web = self.warden.jail(&"web".parse().unwrap()).unwrap();
+            let of_lines = web.bans().find(|standing| standing.ban.failures > 0);
+            let own = of_lines.map_or(somebody, |standing| standing.ban.network);
+            self.surroundings.own.push(own.address());
             self.warden.handle_surroundings(self.now, self.surroundings.clone());
         }
         if minute.is_multiple_of(200) {
@@ -167,11 +170,9 @@ fn remembered(past: &PastBans, from: Timestamp, to: Timestamp) -> BTreeMap<Strin
     let mut add = |name: String| *counts.entry(name).or_default() += 1.0;
     let within = |at: Timestamp| from <= at && at < to;
     for entry in &past.entries {
-        let Ban { jail, since, until, origin, .. } = &entry.ban;
-        let origin = serde_json::to_value(origin).unwrap();
-        let origin = origin.as_str().unwrap();
+        let Ban { jail, since, until, .. } = &entry.ban;
         if within(*since) {
-            add(format!("guard_bans_total{{jail=\"{jail}\",origin=\"{origin}\"}}"));
+            add(format!("guard_bans_total{{jail=\"{jail}\"}}"));
         }
         let ended = match (entry.lifted, entry.lifted_by, until) {
             (Some(at), Some(LiftedBy::Hand), _) => Some((at, "hand")),
@@ -190,7 +191,16 @@ fn agree(scraped: &BTreeMap<String, f64>, remembered: &BTreeMap<String, f64>) ->
     let bans_and_unbans = scraped.iter().filter(|(name, value)| {
         **value > 0.0 && (name.starts_with("guard_bans_total") || name.starts_with("guard_unbans"))
     });
-    let counted: BTreeMap<_, _> = bans_and_unbans.map(|(name, n)| (name.clone(), *n)).collect();
+    let mut counted = BTreeMap::new();
+    for (name, number) in bans_and_unbans {
+        // In history a ban to which a person gave another end is his; who began it, only
+        // the metrics say.
+        let name = match name.split_once(",origin=") {
+            Some((jail, _)) => format!("{jail}}}"),
+            None => name.clone(),
+        };
+        *counted.entry(name).or_default() += number;
+    }
     assert_eq!(&counted, remembered, "metrics (left) and history (right) differ");
     let bans = counted.iter().filter(|(name, _)| name.starts_with("guard_bans_total"));
     bans.map(|(_, count)| count).sum()
