@@ -34,7 +34,7 @@ bench: ## benchmarks
 images: ## the base images of the Dockerfile, from a registry or from Debian packages
 	@scripts/base-images.sh
 
-readme: ## write the table of labels into the README, and what guardctl prints into docs/guardctl.md
+readme: ## write the table of labels into the README, what guardctl prints into docs/guardctl.md, the metrics into docs/metrics.md
 	@scripts/readme.sh
 
 clean: ## remove what was built: target/, the example's images, the cache
