@@ -189,7 +189,7 @@ impl Operator {
                 problem: store.problem.clone(),
                 dropped_history: store.dropped_history,
             },
-            metrics: self.metrics_view(),
+            metrics: self.metrics_view().map(Box::new),
             jails: summaries,
             // Warnings stand with their jail.
             refused: complaints

@@ -68,11 +68,11 @@ fn status_says_where_metrics_are() {
     let shown = |overview| plain(&text(&Reply::Status(overview), &TimeZone::UTC).out);
     let with = |problem: Option<&str>, warning: Option<&str>| {
         let mut overview = an_overview();
-        overview.metrics = Some(MetricsView {
+        overview.metrics = Some(Box::new(MetricsView {
             address: "http://127.0.0.1:9871/metrics".into(),
             problem: problem.map(Into::into),
             warning: warning.map(Into::into),
-        });
+        }));
         shown(overview)
     };
     let served = "Metrics:\thttp://127.0.0.1:9871/metrics\n";

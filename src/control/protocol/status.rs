@@ -26,7 +26,7 @@ pub struct Overview {
     pub store: StoreView,
     /// Where the metrics are; `null`: nobody asked for them.
     #[serde(default)]
-    pub metrics: Option<MetricsView>,
+    pub metrics: Option<Box<MetricsView>>,
     /// The jails, by name.
     pub jails: Vec<JailSummary>,
     /// Labels that make no jail until they are mended.

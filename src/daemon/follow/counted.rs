@@ -28,6 +28,7 @@ pub(super) fn files(counters: &SourceCounters, before: &[FileState], now: &[File
 mod tests {
     use super::*;
     use crate::files::FileStatus;
+    use crate::report::metrics::Count;
 
     fn file(shown: &str, gaps: u64, cut_lines: u64, cut_bytes: u64) -> FileState {
         let state = FileState::new(shown.to_owned(), FileStatus::Following);
@@ -49,6 +50,6 @@ mod tests {
             files(&counters, &pair[0], &pair[1]);
         }
         let counted = [&counters.gaps, &counters.cut_lines, &counters.cut_bytes];
-        assert_eq!(counted.map(|count| count.get()), [2, 4, 405]);
+        assert_eq!(counted.map(Count::get), [2, 4, 405]);
     }
 }
