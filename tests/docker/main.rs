@@ -16,7 +16,12 @@ mod promql;
 mod proxy;
 #[path = "../support/mod.rs"]
 mod support;
-#[allow(dead_code, clippy::unwrap_used, reason = "it belongs to the tests beside these")]
+#[allow(
+    dead_code,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "it belongs to the tests beside these"
+)]
 #[path = "../metrics/written.rs"]
 mod written;
 

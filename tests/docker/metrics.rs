@@ -306,7 +306,7 @@ fn what_prometheus_has(host: &Host, guard: &Guard, prometheus: &Prometheus) {
             }
         }
         let filled = filled_in(&expression);
-        let result = prometheus.query(&filled).unwrap_or_else(|why| panic!("{filled}: {why}"));
+        let result = prometheus.query(&filled).expect(&filled);
         // Alerts are silent, guard did not just start, and there is no journal.
         let may_be_empty = !expression.contains("$instance")
             || expression.contains("changes(")

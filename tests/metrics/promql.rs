@@ -65,7 +65,7 @@ pub(crate) fn named(expression: &str) -> Named {
 /// A function, or an aggregation, whose arguments may come after its labels.
 fn is_function(word: &str, rest: &str) -> bool {
     let rest = rest.trim_start();
-    let next: String = rest.chars().take_while(|c| c.is_ascii_alphabetic()).collect();
+    let next: String = rest.chars().take_while(char::is_ascii_alphabetic).collect();
     rest.starts_with('(') || (["by", "without"].contains(&next.as_str()) && !word.contains('_'))
 }
 
