@@ -37,7 +37,7 @@ bench-firewall: ## what bans cost in the kernel, beside fail2ban's, ipset's and 
 images: ## the base images of the Dockerfile, from a registry or from Debian packages
 	@scripts/base-images.sh
 
-readme: ## write the table of labels into the README, and what guardctl prints into docs/guardctl.md
+readme: ## write the table of labels into the README, what guardctl prints into docs/guardctl.md, the metrics into docs/metrics.md
 	@scripts/readme.sh
 
 release: ## build and check a release into dist/: binaries, image, checksums, SBOM (TAG=v1.2.3: refuse unless all agree)

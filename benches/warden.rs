@@ -4,14 +4,15 @@
 //! daemon does.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use guard::model::{
     Address, BanTime, BlockRules, BlockType, Chain, DockerNetwork, Failure, JailName, JailRules,
     Limits, Memory, Network, Policy, Ports, Position, Progress, ServiceId, SourceId, Timestamp,
 };
-use guard::warden::{BanRequest, JailView, Settings, Surroundings, Warden};
+use guard::report::metrics::Ledger;
+use guard::warden::{BanRequest, Effect, JailView, Settings, Surroundings, Warden};
 
 const FAILURES: u32 = 1_000_000;
 const BANS: u32 = 100_000;
@@ -29,6 +30,8 @@ fn main() {
     }
     report("failures of one address each", FAILURES, || failures(FAILURES));
     report("failures of 1000 addresses, 1 in 5 bans", FAILURES, || failures(1000));
+    report("  the same, handed on", FAILURES, || handed_on(false));
+    report("  the same, and counted for the metrics", FAILURES, || handed_on(true));
     report("bans by hand in one request", BANS, || drop(banned()));
     let mut warden = banned();
     let mut longest = Duration::ZERO;
@@ -130,6 +133,34 @@ fn failures(addresses: u32) {
         let now = at(i64::from(number / 10_000));
         warden.handle_failure(now, failure(&jail, &source, number % addresses, now));
         drain(&mut warden);
+    }
+}
+
+/// As the daemon does: effects are sorted after each failure, and may be counted.
+fn handed_on(count: bool) {
+    let (mut warden, jail, source) = begun(Settings { ban_burst: 0, ..Settings::default() });
+    let ledger = Mutex::new(Ledger::<Instant>::default());
+    let (mut records, mut news, mut in_force) = (Vec::new(), Vec::new(), Vec::new());
+    for number in 0..FAILURES {
+        let now = at(i64::from(number / 10_000));
+        warden.handle_failure(now, failure(&jail, &source, number % 1000, now));
+        while let Some(effect) = warden.poll_effect() {
+            match effect {
+                Effect::Remember(record) => records.push(record),
+                Effect::Tell(event) => news.push(event),
+                Effect::Block(ban) => in_force.push((ban.jail, ban.network)),
+                _ => {}
+            }
+        }
+        if count {
+            let read = Some(Instant::now());
+            let mut ledger = ledger.lock().expect("one thread");
+            ledger.note(&records, news.iter().map(|event| &event.news), read);
+            ledger.in_force(&in_force, |read| read.elapsed());
+        }
+        records.clear();
+        news.clear();
+        in_force.clear();
     }
 }
 

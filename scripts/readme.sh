@@ -1,5 +1,6 @@
 #!/bin/bash
-# Writes the table of labels into the README, and transcripts into docs/guardctl.md, from the code.
+# Writes the table of labels into the README, transcripts into docs/guardctl.md, and the table of
+# metrics into docs/metrics.md, from the code.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 cd "$ROOT"
@@ -12,3 +13,6 @@ sed -i -e '/^<!-- labels: generated/,/^<!-- end of labels/ { /^<!--/!d }' \
 
 # What guardctl prints, into docs/guardctl.md.
 GUARD_WRITE_TRANSCRIPTS=1 cargo test --quiet --locked --test operator transcripts
+
+# What can be measured, into docs/metrics.md.
+GUARD_WRITE_TRANSCRIPTS=1 cargo test --quiet --locked --test metrics documentation

@@ -14,12 +14,13 @@
 # network namespace of its own), and those that need Docker (each starts an engine of its own in a
 # namespace of its own; the machine's engine and firewall are never touched). Where root or Docker
 # is missing, a test prints a line `SKIPPED <name>: <reason>` and is counted as skipped; what
-# GUARD_TEST_REQUIRE names (a list with commas: root,docker,fail2ban,journal,mail) fails instead.
+# GUARD_TEST_REQUIRE names (a list with commas: root,docker,fail2ban,journal,podman,mail,prometheus) fails instead.
 #
 # What the tests are told by the environment, and what they do without it:
 #
 #     GUARD_CACHE          a folder that outlives the run; ~/.cache/guard
 #     GUARD_TEST_JOURNAL   the folder of systemd's programs; what scripts/journal-tools.sh unpacked
+#     GUARD_TEST_PROMETHEUS   the folder of promtool and prometheus; what scripts/prometheus-tools.sh unpacked
 #     GUARD_TEST_ENGINES   the Docker engines to test with: `NAME=FOLDER`, separated by commas; the
 #                          folder has dockerd, what dockerd starts is there, or in ../bin, or in
 #                          PATH. For example
@@ -42,6 +43,10 @@ prepare() {
     if have apt-get; then
         "$ROOT/scripts/fail2ban.sh" >/dev/null &
         PREPARATION+=($!)
+        if [ -z "${GUARD_TEST_PROMETHEUS:-}" ]; then
+            "$ROOT/scripts/prometheus-tools.sh" >/dev/null &
+            PREPARATION+=($!)
+        fi
     fi
     if [ "$(id -u)" = 0 ] && have apt-get; then
         newer_engine >"$LOG.engine" &

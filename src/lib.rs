@@ -32,6 +32,7 @@
 //! | [`store`] | SQLite: bans, counts, positions | |
 //! | [`report`] | what guard tells by itself: notices | |
 //! | [`control`] | the socket between guardctl and guard | |
+//! | [`report`] | metrics for Prometheus, and the server that gives them out | |
 //! | [`daemon`] | settings and wiring: tasks, channels, shutdown | |
 
 pub mod compose;

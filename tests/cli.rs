@@ -127,6 +127,7 @@ fn reply(request: Request) -> Reply {
                 dropped_history: 0,
             },
             notices: Vec::new(),
+            metrics: None,
             jails: Vec::new(),
             refused: Vec::new(),
             notes: Vec::new(),

@@ -10,7 +10,7 @@ pub mod fail2ban;
 pub mod print;
 pub mod protocol;
 pub mod server;
-mod socket;
+pub(crate) mod socket;
 
 pub use server::{Asked, serve};
 

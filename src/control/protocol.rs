@@ -31,8 +31,8 @@ pub use why::{FailingView, Known, KnownIn, LineOf, Never};
 
 pub use status::{
     BanView, Counter, EngineView, FirewallView, InForce, JailPackets, JailState, JailStatus,
-    JailSummary, Options, Overview, Packets, Refusal, SourceKind, SourceState, SourceStatus,
-    StoreView,
+    JailSummary, MetricsView, Options, Overview, Packets, Refusal, SourceKind, SourceState,
+    SourceStatus, StoreView,
 };
 
 /// The version of the protocol.

@@ -1,4 +1,4 @@
-//! A unix socket for guard's own user and root only.
+//! Unix sockets, for guard's own user and root only unless it is said.
 
 use std::fs;
 use std::io;
@@ -41,16 +41,22 @@ pub enum BindError {
     },
 }
 
-/// A socket that is listened at; removed when it is dropped.
+/// A socket that is listened at.
 #[derive(Debug)]
-pub(super) struct Socket {
+pub(crate) struct Socket {
     pub(super) listener: UnixListener,
+    file: SocketFile,
+}
+
+/// A socket's name; removed when it is dropped.
+#[derive(Debug)]
+pub(crate) struct SocketFile {
     path: PathBuf,
     /// Device and inode: a later server's socket is not ours to remove.
     identity: Option<(u64, u64)>,
 }
 
-impl Drop for Socket {
+impl Drop for SocketFile {
     fn drop(&mut self) {
         if self.identity.is_some() && identity(&self.path) == self.identity {
             // Nothing is lost if it stays: the next server finds nobody there.
@@ -67,6 +73,15 @@ impl Socket {
     /// Makes the socket; one that a dead server left is removed first. `variable`
     /// is what sets another place.
     pub(super) async fn bind(path: &Path, variable: &'static str) -> Result<Socket, BindError> {
+        Socket::bind_open(path, variable, 0o600).await
+    }
+
+    /// The same, for whom its mode lets in.
+    pub(crate) async fn bind_open(
+        path: &Path,
+        variable: &'static str,
+        mode: u32,
+    ) -> Result<Socket, BindError> {
         let failed = |source| BindError::Io { path: path.to_owned(), variable, source };
         if let Some(directory) = path.parent().filter(|directory| !directory.is_dir()) {
             let mut builder = fs::DirBuilder::new();
@@ -78,9 +93,14 @@ impl Socket {
             io::ErrorKind::AddrInUse => BindError::Taken { path: path.to_owned(), variable },
             _ => failed(error),
         })?;
-        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(failed)?;
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(failed)?;
         let identity = identity(path);
-        Ok(Socket { listener, path: path.to_owned(), identity })
+        Ok(Socket { listener, file: SocketFile { path: path.to_owned(), identity } })
+    }
+
+    /// The listener, and the name that is to be kept as long as it.
+    pub(crate) fn into_parts(self) -> (UnixListener, SocketFile) {
+        (self.listener, self.file)
     }
 }
 

@@ -1,6 +1,7 @@
 //! A follower: one source (or the files of one jail in one container), read in
 //! its own task, judged by the jail's filter, and reported.
 
+mod counted;
 mod journal;
 mod reached;
 
@@ -22,6 +23,7 @@ use crate::journal::JournalState;
 use crate::model::{
     Container, Failure, JailName, Line, Login, Network, Position, Progress, SourceId, Timestamp,
 };
+use crate::report::metrics::SourceCounters;
 
 /// Progress without failures is reported so often at most.
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
@@ -36,6 +38,8 @@ pub(crate) struct Follower {
     pub(crate) state: watch::Sender<FollowerState>,
     /// Woken when something can't be read any more, or can again.
     pub(crate) noticed: Arc<Notify>,
+    /// What is counted for the metrics, whichever follower does it.
+    pub(crate) counters: Arc<SourceCounters>,
     pub(crate) cancel: CancellationToken,
 }
 
@@ -247,6 +251,12 @@ impl Follower {
             // Discovery tells of an engine that is gone, once for all.
             OutputNews::Trouble(_) | OutputNews::Recovered => {}
         }
+        match &news {
+            OutputNews::Gap(_) => self.counters.gaps.add(1),
+            OutputNews::ClockSetBack(_) => self.counters.clock_steps.add(1),
+            OutputNews::Cut(bytes) => self.counters.cut_bytes.add(*bytes),
+            OutputNews::Trouble(_) | OutputNews::Recovered => {}
+        }
         self.state.send_modify(|state| {
             state.problem = None;
             let output = &mut state.output;
@@ -307,6 +317,7 @@ impl Follower {
                 self.report(gone).await;
             }
         }
+        self.file_states(&reader);
         // Only what was read here: another follower of the jail may have come
         // further in the other files that were known at the start.
         let mut read = Came::new();
@@ -341,6 +352,8 @@ impl Follower {
         phase: Phase,
     ) {
         let now = Timestamp::now();
+        let read = Instant::now();
+        self.counters.lines.add(lines.len() as u64);
         for line in lines {
             let verdict = track.judge.feed(&line, now, phase);
             track.reached.judge(&mut track.judge, &line.mark);
@@ -372,7 +385,8 @@ impl Follower {
             });
             track.dirty = false;
             track.reported = Instant::now();
-            self.report(Report::Failures(failures.collect(), shortened(&line.text))).await;
+            let text = shortened(&line.text);
+            self.report(Report::Failures(failures.collect(), text, read)).await;
         }
         if track.reported.elapsed() >= PROGRESS_EVERY {
             self.progress(source, track).await;
@@ -407,6 +421,8 @@ impl Follower {
         let more = track.judge.given_up() - track.given_up;
         track.given_up += more;
         let nobody = std::mem::take(&mut track.nobody);
+        self.counters.given_up.add(more);
+        self.counters.nobody.add(nobody);
         self.state.send_if_modified(|state| {
             if more > 0 && state.given_up == 0 {
                 tracing::warn!(
@@ -444,6 +460,7 @@ impl Follower {
 
     fn file_states(&self, reader: &FileReader) {
         let files = reader.states();
+        counted::files(&self.counters, &self.state.borrow().files, &files);
         let changed = self.state.send_if_modified(|state| {
             let changed = state.files != files;
             state.files = files;

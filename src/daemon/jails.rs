@@ -5,6 +5,7 @@
 //! worked out anew from all containers and compared with what does.
 
 mod doctor;
+mod metrics;
 mod sources;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -17,8 +18,10 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::doctor::{DoctorGround, ProbeGround};
+pub(crate) use self::metrics::MetricsGround;
 use super::follow::{Came, FollowerState};
 use super::lists::{self, Lists};
+use super::metrics::Meters;
 use super::names::{self, Names};
 use super::notices::Listeners;
 use super::pump::{self, Command, Report};
@@ -82,6 +85,7 @@ pub(crate) struct Parameters {
     pub(crate) reports: mpsc::Sender<Report>,
     pub(crate) firewall: Arc<firewall::Handle>,
     pub(crate) events: Listeners,
+    pub(crate) meters: Arc<Meters>,
     pub(crate) cancel: CancellationToken,
 }
 
@@ -277,22 +281,26 @@ impl Jails {
             .followers
             .iter()
             .filter(|(key, _)| key.jail == *jail)
-            .map(|(_, running)| FollowerView {
-                container: self.containers.get(&running.spec.container).map_or_else(
-                    || running.spec.container.short().into(),
-                    |known| Arc::clone(&known.container.name),
-                ),
-                output: matches!(running.spec.what, What::Output(_)),
-                journal: match &running.spec.what {
-                    What::Journal(terms) => Some(terms.to_string()),
-                    What::Output(_) | What::Files(_) => None,
-                },
-                died: running.died,
-                state: running.state.borrow().clone(),
-            })
+            .map(|(_, running)| self.follower(running))
             .collect();
         views.sort_by(|a, b| a.container.cmp(&b.container));
         views
+    }
+
+    fn follower(&self, running: &Running) -> FollowerView {
+        FollowerView {
+            container: self.containers.get(&running.spec.container).map_or_else(
+                || running.spec.container.short().into(),
+                |known| Arc::clone(&known.container.name),
+            ),
+            output: matches!(running.spec.what, What::Output(_)),
+            journal: match &running.spec.what {
+                What::Journal(terms) => Some(terms.to_string()),
+                What::Output(_) | What::Files(_) => None,
+            },
+            died: running.died,
+            state: running.state.borrow().clone(),
+        }
     }
 
     /// The options of a jail as they were written, by the labels that count for it.
@@ -610,7 +618,10 @@ impl Jails {
             ended: false,
             died: false,
         };
+        let counters = self.parameters.meters.sources(&key.jail, &spec.what);
+        counters.starts.add(1);
         let start = Start {
+            counters,
             space,
             zone: self.parameters.zone.clone(),
             reports: self.parameters.reports.clone(),

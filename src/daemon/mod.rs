@@ -24,6 +24,7 @@ mod follow;
 mod jails;
 mod lists;
 pub mod log;
+mod metrics;
 mod names;
 mod notices;
 mod operator;
@@ -40,7 +41,7 @@ mod wanted;
 use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 use tokio::sync::{Semaphore, broadcast, mpsc};
@@ -169,6 +170,7 @@ struct Core {
     firewall: Arc<firewall::Handle>,
     events: Listeners,
     pump: JoinHandle<Warden>,
+    meters: Arc<metrics::Meters>,
     /// What the warden began with.
     settings: warden::Settings,
 }
@@ -184,7 +186,9 @@ impl Core {
         let now = Timestamp::now();
         let mut warden = Warden::new(now, memory.clone(), of_warden.clone());
         warden.handle_ssh_peers(now, ssh::at_start(&settings.protect_ssh));
-        let first = pump::drain(&mut warden);
+        let meters = Arc::new(metrics::Meters::new(settings.metrics.is_some()));
+        let mut first = pump::Drained::default();
+        pump::drain(&mut warden, &mut first, &meters, None);
         store.write(first.records);
         let restored = warden.jails().map(JailView::banned_now).sum::<usize>();
         tracing::info!("guard {} started, {restored} bans restored", env!("CARGO_PKG_VERSION"));
@@ -192,7 +196,7 @@ impl Core {
         let told = outboxes.told.clone();
         let tell = move |message| {
             // Blocks the firewall's own thread only, and the warden never waits for it.
-            let _ = told.blocking_send(message);
+            let _ = told.blocking_send((Instant::now(), message));
         };
         let firewall = Arc::new(firewall::start(settings.firewall, first.orders, tell));
         for event in first.events {
@@ -206,9 +210,11 @@ impl Core {
             late: store.late().map(|comes| (comes, Meanwhile::default())),
             all_told: false,
             evidence: evidence::Evidence::new(),
+            meters: Arc::clone(&meters),
+            drained: pump::Drained::default(),
         };
         let pump = tokio::spawn(pump.run(inbox));
-        (Core { store, firewall, events, pump, settings: of_warden }, outboxes)
+        (Core { store, firewall, events, pump, meters, settings: of_warden }, outboxes)
     }
 }
 
@@ -248,6 +254,7 @@ impl Edges {
             reports: outboxes.reports,
             firewall: Arc::clone(&core.firewall),
             events: core.events.clone(),
+            meters: Arc::clone(&core.meters),
             cancel: cancel.child_token(),
         };
         let peers = parameters.commands.clone();
@@ -264,6 +271,11 @@ impl Edges {
             backups: Arc::new(Semaphore::new(1)),
             ward: ward.clone(),
             notices: core.events.notices.clone(),
+            metrics: None,
+        };
+        let operator = match settings.metrics {
+            Some(address) => operator.with_metrics(address, core, cancel),
+            None => operator,
         };
         // Ends by itself, or with the others.
         tokio::spawn(doctor::examine_once(operator.jails.clone(), ward, cancel.child_token()));

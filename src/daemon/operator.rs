@@ -6,10 +6,11 @@ mod fail2ban;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 use super::follow::gap_words;
 use super::jails::{AskJails, EngineState, FollowerView};
+use super::metrics::Served;
 use super::proof::{self, Evidence};
 use super::pump::Ask;
 use super::trial::Wish;
@@ -31,6 +32,7 @@ use crate::warden::{
 
 mod backup;
 mod doctor;
+mod metrics;
 mod notify;
 mod past;
 mod why;
@@ -58,6 +60,8 @@ pub(crate) struct Operator {
     pub(crate) trials: Arc<Semaphore>,
     /// Who has it may make a backup, or restore one.
     pub(crate) backups: Arc<Semaphore>,
+    /// Where the metrics are, if there are to be any.
+    pub(crate) metrics: Option<watch::Receiver<Served>>,
 }
 
 /// What the jails' task knows of one jail.
@@ -197,6 +201,7 @@ impl Operator {
                 dropped_history: store.dropped_history,
             },
             notices: self.notices.views(),
+            metrics: self.metrics_view().map(Box::new),
             jails: summaries,
             // Warnings stand with their jail.
             refused: complaints
@@ -580,7 +585,7 @@ fn refusal(complaint: &Complaint) -> Refusal {
     }
 }
 
-fn sources(follower: &FollowerView) -> Vec<SourceStatus> {
+pub(super) fn sources(follower: &FollowerView) -> Vec<SourceStatus> {
     if follower.output {
         return vec![output(follower)];
     }

@@ -6,11 +6,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
 use super::evidence::Evidence;
+use super::metrics::Meters;
 use super::notices::Listeners;
 use super::proof;
 use crate::control::protocol::Options;
@@ -35,8 +36,8 @@ const REPORTS_AT_ONCE: usize = 256;
 /// What followers tell.
 pub(crate) enum Report {
     /// A line matched, this one: one failure, or one for each address of the name in it. They
-    /// have one place, so they are judged, and written, together.
-    Failures(Vec<Failure>, Box<str>),
+    /// have one place, so they are judged, and written, together. It was read then.
+    Failures(Vec<Failure>, Box<str>, Instant),
     /// A line says that somebody logged in.
     Login(Login),
     /// A source was judged so far.
@@ -141,7 +142,7 @@ impl Ask {
 pub(crate) struct Inbox {
     pub(crate) reports: mpsc::Receiver<Report>,
     pub(crate) commands: mpsc::Receiver<Command>,
-    pub(crate) told: mpsc::Receiver<Told>,
+    pub(crate) told: mpsc::Receiver<(Instant, Told)>,
     questions: mpsc::Receiver<Question>,
 }
 
@@ -149,7 +150,8 @@ pub(crate) struct Inbox {
 pub(crate) struct Outboxes {
     pub(crate) reports: mpsc::Sender<Report>,
     pub(crate) commands: mpsc::Sender<Command>,
-    pub(crate) told: mpsc::Sender<Told>,
+    /// What the firewall tells, and when.
+    pub(crate) told: mpsc::Sender<(Instant, Told)>,
     pub(crate) ask: Ask,
 }
 
@@ -181,6 +183,9 @@ pub(crate) struct Pump {
     /// All jails that there are have been told.
     pub(crate) all_told: bool,
     pub(crate) evidence: Evidence,
+    pub(crate) meters: Arc<Meters>,
+    /// What was drained and is not handed on yet.
+    pub(crate) drained: Drained,
 }
 
 /// A batch of drained effects.
@@ -191,9 +196,15 @@ pub(crate) struct Drained {
     pub(crate) events: Vec<Event>,
 }
 
-/// Takes all effects that wait.
-pub(crate) fn drain(warden: &mut Warden) -> Drained {
-    let mut drained = Drained::default();
+/// Takes all effects that wait, and counts them; `read` is when the line was read that
+/// led to them.
+pub(crate) fn drain(
+    warden: &mut Warden,
+    drained: &mut Drained,
+    meters: &Meters,
+    read: Option<Instant>,
+) {
+    let before = (drained.records.len(), drained.events.len());
     while let Some(effect) = warden.poll_effect() {
         match effect {
             Effect::Install(rules) => drained.orders.push(Order::Install(rules)),
@@ -204,7 +215,7 @@ pub(crate) fn drain(warden: &mut Warden) -> Drained {
             Effect::Tell(event) => drained.events.push(event),
         }
     }
-    drained
+    meters.note(&drained.records[before.0..], &drained.events[before.1..], read);
 }
 
 impl Pump {
@@ -217,7 +228,7 @@ impl Pump {
             tokio::select! {
                 biased;
                 // Before the questions: an answer shows what the kernel said to it.
-                Some(told) = inbox.told.recv() => self.told(told),
+                Some((at, told)) = inbox.told.recv() => self.told(at, told),
                 Some(question) = inbox.questions.recv() => self.answer(question),
                 memory = late(&mut self.late) => self.take_late(memory),
                 command = inbox.commands.recv(), if commanding => match command {
@@ -245,6 +256,10 @@ impl Pump {
         Duration::try_from(wait).unwrap_or(Duration::ZERO).min(LONGEST_SLEEP)
     }
 
+    fn drain(&mut self, read: Option<Instant>) {
+        drain(&mut self.warden, &mut self.drained, &self.meters, read);
+    }
+
     fn flush(&mut self) {
         let records = self.flush_to_all_but_store();
         if !records.is_empty() {
@@ -254,7 +269,8 @@ impl Pump {
 
     /// Hands on what waits but the records, which it gives.
     fn flush_to_all_but_store(&mut self) -> Vec<Record> {
-        let Drained { orders, mut records, events } = drain(&mut self.warden);
+        self.drain(None);
+        let Drained { orders, mut records, events } = std::mem::take(&mut self.drained);
         let lines = self.evidence.of(&records);
         records.extend(lines);
         if !orders.is_empty() {
@@ -314,11 +330,12 @@ impl Pump {
     fn report(&mut self, report: Report) {
         let now = Timestamp::now();
         match report {
-            Report::Failures(failures, line) => {
+            Report::Failures(failures, line, read) => {
                 for failure in failures {
                     self.evidence.note(&failure.jail, failure.network, &line);
                     self.warden.handle_failure(now, failure);
                 }
+                self.drain(Some(read));
             }
             Report::Login(login) => self.warden.handle_login(now, login),
             Report::Progress { jail, source, progress } => {
@@ -338,7 +355,10 @@ impl Pump {
                 let all = self.warden.jails().map(|jail| jail.rules().as_ref());
                 self.events.notices.jails(all);
             }
-            Command::JailLeft(jail) => self.warden.handle_jail_left(now, &jail),
+            Command::JailLeft(jail) => {
+                self.meters.sync(self.warden.jail(&jail));
+                self.warden.handle_jail_left(now, &jail);
+            }
             Command::Surroundings(all) => self.warden.handle_surroundings(now, all),
             Command::Names(names) => self.store.write(vec![Record::Names(names)]),
             Command::SshPeers(peers) => self.warden.handle_ssh_peers(now, peers),
@@ -371,10 +391,11 @@ impl Pump {
         }
     }
 
-    fn told(&mut self, told: Told) {
+    fn told(&mut self, at: Instant, told: Told) {
         let now = Timestamp::now();
         match told {
             Told::Outcome { in_force, held_back } => {
+                self.meters.in_force(&in_force, at);
                 self.warden.handle_outcome(now, Outcome { in_force, held_back });
             }
             Told::Found(found) => {

@@ -12,6 +12,7 @@ use crate::filters;
 use crate::firewall::{self, BackendChoice, Ipv6, OnStop};
 use crate::labels::{self, Defaults, duration};
 use crate::model::IgnoreEntry;
+use crate::report::address::Address;
 use crate::report::notify;
 use crate::store::KEEP_HISTORY as HISTORY;
 use crate::warden;
@@ -44,6 +45,8 @@ pub struct Settings {
     pub socket: PathBuf,
     /// The socket that fail2ban's own tools talk to; none unless asked for.
     pub fail2ban_socket: Option<PathBuf>,
+    /// Where metrics are served; nowhere unless asked for.
+    pub metrics: Option<Address>,
     /// Prefix of the labels, and the jails' defaults.
     pub defaults: Defaults,
     /// The folders in which filters are looked for by name, `:` between them.
@@ -117,6 +120,7 @@ struct Raw {
     data: Option<String>,
     socket: Option<String>,
     fail2ban_socket: Option<String>,
+    metrics: Option<String>,
     label_prefix: Option<String>,
     filter_path: Option<String>,
     firewall: Option<String>,
@@ -143,7 +147,7 @@ struct Raw {
 
 /// All variables of guard itself, without their prefix; besides them, each label that
 /// limits or acts has one for its default.
-pub const NAMES: [&str; 23] = [
+pub const NAMES: [&str; 24] = [
     "PARDON",
     "BAN_BURST",
     "HISTORY",
@@ -151,6 +155,7 @@ pub const NAMES: [&str; 23] = [
     "DATA",
     "SOCKET",
     "FAIL2BAN_SOCKET",
+    "METRICS",
     "LABEL_PREFIX",
     "FILTER_PATH",
     "FIREWALL",
@@ -255,6 +260,7 @@ impl Reader {
             data: self.path("DATA", raw.data.as_deref(), "/var/lib/guard"),
             socket: self.path("SOCKET", raw.socket.as_deref(), "/run/guard/guard.sock"),
             fail2ban_socket: self.fail2ban_socket(raw.fail2ban_socket.as_deref()),
+            metrics: self.metrics(raw.metrics.as_deref()),
             defaults: self.defaults(&prefix, raw.rest),
             filter_path: self.filter_path(raw.filter_path),
             firewall,
@@ -316,6 +322,21 @@ impl Reader {
             Some((_, true)) => Some(PathBuf::from(USUAL)),
             Some((_, false)) => None,
             None => Some(self.path("FAIL2BAN_SOCKET", Some(value), USUAL)),
+        }
+    }
+
+    /// An address; `off` is none.
+    fn metrics(&mut self, value: Option<&str>) -> Option<Address> {
+        let value = value?.trim();
+        if value.eq_ignore_ascii_case("off") {
+            return None;
+        }
+        match Address::parse(value) {
+            Ok(address) => Some(address),
+            Err(why) => {
+                self.wrong("METRICS", format!("`{}`: {why}", shown(value)));
+                None
+            }
         }
     }
 
@@ -532,6 +553,7 @@ mod tests {
         assert_eq!(settings.data, PathBuf::from("/var/lib/guard"));
         assert_eq!(settings.socket, PathBuf::from("/run/guard/guard.sock"));
         assert_eq!(settings.fail2ban_socket, None);
+        assert_eq!(settings.metrics, None);
         assert_eq!(settings.defaults.prefix(), "guard");
         assert_eq!(settings.track_max, TRACK_MAX);
         assert!(settings.ignore_docker);
@@ -561,6 +583,7 @@ mod tests {
             ("GUARD_DATA", "/data"),
             ("GUARD_SOCKET", "/tmp/s"),
             ("GUARD_FAIL2BAN_SOCKET", "on"),
+            ("GUARD_METRICS", "127.0.0.1:9871"),
             ("GUARD_LABEL_PREFIX", "Acme.guard"),
             ("GUARD_FIREWALL", "iptables"),
             ("GUARD_IPV6", "off"),
@@ -582,6 +605,7 @@ mod tests {
         .unwrap();
         let usual = PathBuf::from("/var/run/fail2ban/fail2ban.sock");
         assert_eq!(settings.fail2ban_socket, Some(usual));
+        assert_eq!(settings.metrics, Some(Address::Tcp("127.0.0.1:9871".parse().unwrap())));
         assert_eq!(settings.defaults.prefix(), "Acme.guard");
         assert_eq!(settings.firewall.backend, BackendChoice::Iptables);
         assert_eq!(settings.firewall.ipv6, Ipv6::Off);
@@ -604,6 +628,7 @@ mod tests {
         let mistakes = read(&[
             ("GUARD_DATA", "data"),
             ("GUARD_FAIL2BAN_SOCKET", "fail2ban.sock"),
+            ("GUARD_METRICS", ":9871"),
             ("GUARD_FIREWALL", "pf"),
             ("GUARD_FILTER_PATH", "/etc/guard/filter.d:filters"),
             ("GUARD_IGNOREIP", "192.0.2.300"),
@@ -642,6 +667,7 @@ mod tests {
                 "GUARD_NOTIFY",
                 "GUARD_NOTIFY_CA",
                 "GUARD_NOTIFY_FILE",
+                "GUARD_METRICS",
                 "GUARD_PARDON",
                 "GUARD_PREFIX_V6",
                 "GUARD_PROTECT_SSH",

@@ -14,6 +14,7 @@ use crate::files::{ContainerProcess, FileReader, PathSpace, SpaceMount};
 use crate::journal::{JournalFolders, JournalReader};
 use crate::labels::StreamChoice;
 use crate::model::{Container, JailName};
+use crate::report::metrics::SourceCounters;
 
 /// All that a follower's task begins with.
 pub(super) struct Start {
@@ -27,6 +28,7 @@ pub(super) struct Start {
     pub(super) reports: mpsc::Sender<Report>,
     pub(super) state: watch::Sender<FollowerState>,
     pub(super) noticed: Arc<Notify>,
+    pub(super) counters: Arc<SourceCounters>,
     pub(super) cancel: CancellationToken,
 }
 
@@ -56,6 +58,7 @@ impl Start {
             reports: self.reports,
             state: self.state,
             noticed: self.noticed,
+            counters: self.counters,
             cancel: self.cancel,
         };
         match self.spec.what {

@@ -78,12 +78,25 @@ pub struct Running {
     pub store_problem: Option<String>,
     /// What was wrong with it at the start.
     pub store_notes: Vec<String>,
+    /// Where the metrics are, if anybody asked for them.
+    pub metrics: Option<Metrics>,
     /// Labels that make no jail: container, and the complaint.
     pub refused: Vec<(String, String)>,
     /// What is wrong with names and lists.
     pub lists: Vec<String>,
     /// The jails.
     pub jails: Vec<JailFacts>,
+}
+
+/// Where the metrics are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Metrics {
+    /// Where they are asked for.
+    pub address: String,
+    /// Why they can't be, and what to do.
+    pub problem: Option<String>,
+    /// What others can do.
+    pub warning: Option<String>,
 }
 
 /// A jail.

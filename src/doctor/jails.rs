@@ -41,6 +41,17 @@ pub(super) fn general(running: &Running, found: &mut Vec<Finding>) {
     for note in &running.store_notes {
         found.push(Finding::new(Level::Note, "database", note.clone()));
     }
+    if let Some(metrics) = &running.metrics {
+        let served = format!("metrics are served at {}", metrics.address);
+        found.push(match (&metrics.problem, &metrics.warning) {
+            (Some(problem), _) => Finding::new(Level::Warning, "metrics", problem.clone())
+                .why("Prometheus sees a guard that is down, and guard works all the same"),
+            (None, Some(warning)) => {
+                Finding::new(Level::Note, "metrics", served).why(warning.clone())
+            }
+            (None, None) => Finding::new(Level::Ok, "metrics", served),
+        });
+    }
     for (container, complaint) in &running.refused {
         found.push(
             Finding::new(Level::Error, format!("labels of {container}"), complaint.clone())

@@ -20,7 +20,7 @@ mod process;
 #[cfg(test)]
 mod tests;
 
-pub use facts::{Data, Facts, JailFacts, Missed, Probe, Process, Running};
+pub use facts::{Data, Facts, JailFacts, Metrics, Missed, Probe, Process, Running};
 pub use platform::platform;
 pub use probe::Prober;
 

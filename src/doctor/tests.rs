@@ -98,6 +98,25 @@ fn what_is_well_is_said_to_be() {
 }
 
 #[test]
+fn where_metrics_are_is_told() {
+    let with = |problem: Option<&str>, warning: Option<&str>| {
+        let mut facts = with_jail(jail("web", Ports::All));
+        let metrics = Metrics {
+            address: "http://127.0.0.1:9871/metrics".into(),
+            problem: problem.map(Into::into),
+            warning: warning.map(Into::into),
+        };
+        let running = facts.running.as_mut();
+        running.into_iter().for_each(|running| running.metrics = Some(metrics.clone()));
+        facts
+    };
+    let served = "metrics are served at http://127.0.0.1:9871/metrics";
+    check(&with(None, None), Level::Ok, &[served]);
+    check(&with(None, Some("others can read them")), Level::Note, &[served, "others can"]);
+    check(&with(Some("the port is taken"), None), Level::Warning, &["the port is taken"]);
+}
+
+#[test]
 fn engines_that_are_not_as_they_should_be() {
     let of = |change: &dyn Fn(&mut EngineCheckup)| {
         let mut facts = well();

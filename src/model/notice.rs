@@ -23,6 +23,8 @@ pub enum About {
     Refused,
     /// A log can't be read.
     Unreadable,
+    /// The metrics can't be served.
+    Metrics,
     /// A part of guard died.
     #[default]
     Defect,
@@ -52,6 +54,8 @@ pub enum NoticeKind {
     Repaired,
     /// What must be remembered does not reach the disk, or does again.
     Database,
+    /// The metrics can't be served where they should be, or can again.
+    Metrics,
     /// A part of guard died.
     Defect,
 }
@@ -61,7 +65,7 @@ const GROUPS: [&str; 3] = ["all", "bans", "trouble"];
 
 impl NoticeKind {
     /// All of them, in the order in which they are told.
-    pub const ALL: [NoticeKind; 11] = [
+    pub const ALL: [NoticeKind; 12] = [
         NoticeKind::Banned,
         NoticeKind::Unbanned,
         NoticeKind::Reaches,
@@ -72,6 +76,7 @@ impl NoticeKind {
         NoticeKind::Firewall,
         NoticeKind::Repaired,
         NoticeKind::Database,
+        NoticeKind::Metrics,
         NoticeKind::Defect,
     ];
 
@@ -88,6 +93,7 @@ impl NoticeKind {
             NoticeKind::Firewall => "firewall",
             NoticeKind::Repaired => "repaired",
             NoticeKind::Database => "database",
+            NoticeKind::Metrics => "metrics",
             NoticeKind::Defect => "defect",
         }
     }
@@ -96,7 +102,7 @@ impl NoticeKind {
     pub fn level(self) -> Level {
         match self {
             NoticeKind::Banned | NoticeKind::Unbanned => Level::Note,
-            NoticeKind::Repaired | NoticeKind::Burst => Level::Warning,
+            NoticeKind::Repaired | NoticeKind::Burst | NoticeKind::Metrics => Level::Warning,
             NoticeKind::Reaches
             | NoticeKind::Refused
             | NoticeKind::Unreadable
@@ -175,6 +181,7 @@ impl From<About> for NoticeKind {
             About::Burst => NoticeKind::Burst,
             About::Refused => NoticeKind::Refused,
             About::Unreadable => NoticeKind::Unreadable,
+            About::Metrics => NoticeKind::Metrics,
             About::Defect => NoticeKind::Defect,
         }
     }
@@ -189,8 +196,8 @@ mod tests {
         let list = |text| NoticeKind::list(text).map(|kinds| kinds.into_iter().collect::<Vec<_>>());
         assert_eq!(list("bans"), Ok(vec![NoticeKind::Banned, NoticeKind::Unbanned]));
         assert_eq!(list("Banned, engine"), Ok(vec![NoticeKind::Banned, NoticeKind::Engine]));
-        assert_eq!(list("all").map(|all| all.len()), Ok(11));
-        assert_eq!(list("trouble").map(|all| all.len()), Ok(9));
+        assert_eq!(list("all").map(|all| all.len()), Ok(12));
+        assert_eq!(list("trouble").map(|all| all.len()), Ok(10));
         assert_eq!(list(""), Ok(Vec::new()));
         assert_eq!(list("banned,ban"), Err("ban"));
     }

@@ -1,6 +1,7 @@
 //! A jail's bans in force, by address and by their end.
 //!
-//! Invariant: every ban with an end is in `ends` exactly once, under that end.
+//! Invariants: every ban with an end is in `ends` exactly once, under that end; and
+//! `in_force` says how many are in the kernel, so that nobody has to count them.
 
 use std::collections::BTreeSet;
 
@@ -37,9 +38,15 @@ pub enum BanState {
 pub(super) struct Bans {
     standing: NetMap<Standing>,
     ends: BTreeSet<(Timestamp, Network)>,
+    in_force: usize,
 }
 
 impl Bans {
+    /// How many the kernel has.
+    pub(super) fn in_force(&self) -> usize {
+        self.in_force
+    }
+
     pub(super) fn len(&self) -> usize {
         self.standing.len()
     }
@@ -75,8 +82,9 @@ impl Bans {
             (BanState::InForce, Some(old)) => old.in_force,
             _ => 0,
         };
+        self.in_force += usize::from(state == BanState::InForce);
         if let Some(old) = self.standing.insert(network, Standing { ban, state, in_force }) {
-            self.drop_end(&old.ban);
+            self.is_gone(&old);
         }
         if let Until::Time(end) = until {
             self.ends.insert((end, network));
@@ -85,7 +93,7 @@ impl Bans {
 
     pub(super) fn remove(&mut self, network: Network) -> Option<Ban> {
         let old = self.standing.remove(network)?;
-        self.drop_end(&old.ban);
+        self.is_gone(&old);
         Some(old.ban)
     }
 
@@ -97,7 +105,9 @@ impl Bans {
             } else if standing.in_force == 0 {
                 standing.in_force = u32::try_from(now.as_second()).unwrap_or(u32::MAX);
             }
-            standing.state = state;
+            let before = std::mem::replace(&mut standing.state, state);
+            self.in_force += usize::from(state == BanState::InForce);
+            self.in_force -= usize::from(before == BanState::InForce);
         }
     }
 
@@ -116,6 +126,7 @@ impl Bans {
             standing.state = state;
             standing.in_force = 0;
         }
+        self.in_force = if state == BanState::InForce { self.len() } else { 0 };
     }
 
     /// When the next ban ends.
@@ -147,10 +158,11 @@ impl Bans {
         changed
     }
 
-    fn drop_end(&mut self, ban: &Ban) {
-        if let Until::Time(end) = ban.until {
-            self.ends.remove(&(end, ban.network));
+    fn is_gone(&mut self, old: &Standing) {
+        if let Until::Time(end) = old.ban.until {
+            self.ends.remove(&(end, old.ban.network));
         }
+        self.in_force -= usize::from(old.state == BanState::InForce);
     }
 }
 
@@ -188,6 +200,30 @@ mod tests {
         bans.remove("10.0.0.1".parse().unwrap());
         assert_eq!(bans.next_end(), None);
         assert!(bans.is_empty());
+    }
+
+    #[test]
+    fn those_in_force_are_counted() {
+        let mut bans = Bans::default();
+        let networks: Vec<Network> =
+            (1..=4).map(|n| format!("10.0.0.{n}").parse().unwrap()).collect();
+        let counted = |bans: &Bans| bans.iter().filter(|s| s.state == BanState::InForce).count();
+        for network in &networks {
+            let state = BanState::Pending;
+            bans.insert(ban(&network.to_string(), 0, Until::Time(at(600))), state);
+            bans.set_state(at(1), *network, BanState::InForce);
+            bans.set_state(at(2), *network, BanState::InForce);
+        }
+        assert_eq!((bans.in_force(), counted(&bans)), (4, 4));
+        bans.set_state(at(3), networks[0], BanState::HeldBack);
+        bans.insert(ban("10.0.0.2", 0, Until::Time(at(900))), BanState::InForce);
+        bans.insert(ban("10.0.0.3", 0, Until::Forever), BanState::Pending);
+        assert_eq!((bans.in_force(), counted(&bans)), (2, 2));
+        bans.remove(networks[3]);
+        bans.remove(networks[0]);
+        assert_eq!((bans.in_force(), counted(&bans)), (1, 1));
+        bans.set_states(BanState::DryRun);
+        assert_eq!((bans.in_force(), counted(&bans)), (0, 0));
     }
 
     #[test]

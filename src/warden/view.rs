@@ -43,6 +43,11 @@ impl<'a> JailView<'a> {
         self.0.bans.len()
     }
 
+    /// Those of them that the kernel has.
+    pub fn in_force(self) -> usize {
+        self.0.bans.in_force()
+    }
+
     /// Bans made since the jail was made.
     pub fn banned(self) -> u64 {
         self.0.banned

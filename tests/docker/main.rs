@@ -6,6 +6,11 @@
 //! the whole host to an address unless `guard.port` says otherwise, so each case
 //! attacks from addresses of its own.
 
+#[allow(dead_code, clippy::panic, reason = "it belongs to the tests beside these")]
+#[path = "../metrics/prometheus.rs"]
+mod prometheus;
+#[path = "../metrics/promql.rs"]
+mod promql;
 #[allow(dead_code, clippy::unwrap_used, reason = "it belongs to the tests beside these")]
 #[path = "../engine/proxy.rs"]
 mod proxy;
@@ -14,6 +19,14 @@ mod proxy;
 mod receiver;
 #[path = "../support/mod.rs"]
 mod support;
+#[allow(
+    dead_code,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "it belongs to the tests beside these"
+)]
+#[path = "../metrics/written.rs"]
+mod written;
 
 mod alone;
 mod backup;
@@ -33,6 +46,7 @@ mod labels;
 mod locked_out;
 mod logs;
 mod memory;
+mod metrics;
 mod mistakes;
 mod never_ban;
 mod nftables;

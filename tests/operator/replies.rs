@@ -192,6 +192,7 @@ fn overview() -> Overview {
             dropped_history: 0,
         },
         notices: vec![target()],
+        metrics: None,
         jails: vec![summary("manual", "guard", 0, 0), summary("shop-web", "shop/web", 7, 2)],
         refused: vec![Refusal {
             container: "shop-db-1".into(),

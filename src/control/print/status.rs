@@ -67,7 +67,16 @@ fn own_health(out: &mut String, overview: &Overview) {
         line(out, format_args!("Dropped:\t{count} bans of the history: the disk was too slow"));
     }
     super::notify::targets(out, &overview.notices);
-    firewall.problems.iter().chain(&store.problem).for_each(|problem| warn(out, problem));
+    if let Some(metrics) = &overview.metrics {
+        let not = if metrics.problem.is_none() { "" } else { "NOT served at " };
+        line(
+            out,
+            format_args!("Metrics:\t{}{}", wrong(not.is_empty(), not), escape(&metrics.address)),
+        );
+    }
+    let of_metrics = overview.metrics.iter().flat_map(|m| m.problem.iter().chain(&m.warning));
+    let problems = firewall.problems.iter().chain(&store.problem).chain(of_metrics);
+    problems.for_each(|problem| warn(out, problem));
 }
 
 fn summary(out: &mut String, jail: &JailSummary) {

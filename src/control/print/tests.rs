@@ -2,8 +2,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::control::protocol::{
-    Counter, EngineView, FirewallView, JailState, JailStatus, JailSummary, Options, Overview,
-    Refusal, SourceKind, SourceState, SourceStatus, StoreView, decode_reply,
+    Counter, EngineView, FirewallView, JailState, JailStatus, JailSummary, MetricsView, Options,
+    Overview, Refusal, SourceKind, SourceState, SourceStatus, StoreView, decode_reply,
 };
 use crate::model::{About, BanTime};
 
@@ -57,10 +57,33 @@ fn an_overview() -> Overview {
             dropped_history: 0,
         },
         notices: Vec::new(),
+        metrics: None,
         jails: Vec::new(),
         refused: Vec::new(),
         notes: Vec::new(),
     }
+}
+
+#[test]
+fn status_says_where_metrics_are() {
+    let shown = |overview| plain(&text(&Reply::Status(overview), &TimeZone::UTC).out);
+    let with = |problem: Option<&str>, warning: Option<&str>| {
+        let mut overview = an_overview();
+        overview.metrics = Some(Box::new(MetricsView {
+            address: "http://127.0.0.1:9871/metrics".into(),
+            problem: problem.map(Into::into),
+            warning: warning.map(Into::into),
+        }));
+        shown(overview)
+    };
+    let served = "Metrics:\thttp://127.0.0.1:9871/metrics\n";
+    assert!(with(None, None).contains(served));
+    let open = with(None, Some("others"));
+    assert!(open.contains(served) && open.contains("warning: others"), "{open}");
+    let taken = with(Some("it is taken"), None);
+    assert!(taken.contains("NOT served at http://127.0.0.1:9871/metrics\n"), "{taken}");
+    assert!(taken.contains("warning: it is taken"), "{taken}");
+    assert!(!shown(an_overview()).contains("Metrics"));
 }
 
 fn summary(name: &str, warnings: Vec<String>) -> JailSummary {

@@ -27,6 +27,9 @@ pub struct Overview {
     /// Where notices go.
     #[serde(default)]
     pub notices: Vec<TargetView>,
+    /// Where the metrics are; `null`: nobody asked for them.
+    #[serde(default)]
+    pub metrics: Option<Box<MetricsView>>,
     /// The jails, by name.
     pub jails: Vec<JailSummary>,
     /// Labels that make no jail until they are mended.
@@ -72,6 +75,17 @@ pub struct StoreView {
     /// Bans left out of the history because too many waited for the disk.
     #[serde(default)]
     pub dropped_history: u64,
+}
+
+/// Where the metrics are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MetricsView {
+    /// Where they are asked for.
+    pub address: String,
+    /// Why they can't be, and what to do; tried again.
+    pub problem: Option<String>,
+    /// What should be known of it.
+    pub warning: Option<String>,
 }
 
 /// A jail in one line.

@@ -3,7 +3,7 @@
 use super::reached::Reached;
 use super::{Came, Follower, PROGRESS_EVERY, Track};
 use crate::filter::{Carrier, Phase};
-use crate::journal::JournalReader;
+use crate::journal::{JournalReader, JournalState};
 use crate::model::{Line, Mark, Position, Progress, SourceId};
 
 impl Follower {
@@ -48,6 +48,10 @@ impl Follower {
 
     fn journal_state(&self, reader: &JournalReader) {
         let state = reader.state();
+        let is_new_gap = |known: &JournalState| known.gap != state.gap;
+        if state.gap.is_some() && self.state.borrow().journal.as_ref().is_none_or(is_new_gap) {
+            self.counters.gaps.add(1);
+        }
         let changed = self.state.send_if_modified(|known| {
             let changed = known.journal.as_ref() != Some(&state);
             known.journal = Some(state);
@@ -68,6 +72,7 @@ fn is_before(mark: &Mark, place: &Position) -> bool {
 #[cfg(test)]
 mod tests {
     use std::io::Read;
+    use std::sync::Arc;
     use std::time::Duration;
 
     use jiff::tz::TimeZone;
@@ -102,6 +107,7 @@ mod tests {
             reports,
             state,
             noticed: Default::default(),
+            counters: Arc::default(),
             cancel: cancel.clone(),
         };
         let folders = JournalFolders { roots: vec![folder.to_owned()], machine: None };
@@ -116,7 +122,7 @@ mod tests {
         let came = task.await.unwrap();
         let mut failures = Vec::new();
         while let Some(report) = reported.recv().await {
-            if let Report::Failures(found, _) = report {
+            if let Report::Failures(found, ..) = report {
                 failures.extend(found);
             }
         }

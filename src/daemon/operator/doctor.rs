@@ -6,7 +6,7 @@ use super::{Judged, Operator, Stopping, judged};
 use crate::control::protocol::{RefusedKind, Reply};
 use crate::daemon::doctor::{around, probes, suggestions};
 use crate::daemon::jails::Jails;
-use crate::doctor::{self, JailFacts, Probe, Running};
+use crate::doctor::{self, JailFacts, Metrics, Probe, Running};
 use crate::files::FileStatus;
 use crate::labels::{Complaint, Severity};
 use crate::model::{JailName, ServiceId};
@@ -47,6 +47,11 @@ impl Operator {
             repairs: firewall.repairs,
             store_problem: store.problem.clone(),
             store_notes: self.notes.iter().chain(&store.notes).cloned().collect(),
+            metrics: self.metrics_view().map(|view| Metrics {
+                address: view.address,
+                problem: view.problem,
+                warning: view.warning,
+            }),
             refused: refused.map(|told| (told.container.clone(), told.one_line())).collect(),
             lists: ground.lists,
             jails,

@@ -214,6 +214,7 @@ fn one(kind: NoticeKind) -> &'static str {
         NoticeKind::Firewall => "firewall",
         NoticeKind::Repaired => "firewall repaired",
         NoticeKind::Database => "database",
+        NoticeKind::Metrics => "metrics",
         NoticeKind::Defect => "defect",
     }
 }

@@ -36,6 +36,7 @@ fn status(found: u64) -> Reply {
         },
         store: StoreView { path: "/x".into(), healthy: true, problem: None, dropped_history: 0 },
         notices: Vec::new(),
+        metrics: None,
         jails: vec![jail("ssh"), jail("web")],
         refused: Vec::new(),
         notes: Vec::new(),
