@@ -1,0 +1,570 @@
+//! Drafts and where they belong → labels, checked by guard's own parser of labels.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::action::Block;
+use super::compose::{self, Added, ComposeFile};
+use super::draft::Draft;
+use super::place::{self, Nowhere, Place, Seen, Target};
+use super::source::Source;
+use super::{Ground, Level, Remark, Remarks, Taken};
+use crate::filter::{FilePlace, Library};
+use crate::labels::{self, Defaults, PortsWanted, Severity};
+use crate::model::{
+    BlockType, Chain, Container, ContainerId, JailName, LabelSet, MANUAL_JAIL, MountKind, Protocol,
+    PublishedPort, ServiceId, Timestamp,
+};
+
+/// So many further jails may one container have.
+const MAX_ON_ONE: usize = 20;
+
+/// Options and their values, in order.
+type Options = Vec<(String, String)>;
+
+/// Gathers jails by service.
+pub(super) struct Assembly<'g> {
+    ground: &'g Ground,
+    /// By project and service.
+    services: BTreeMap<(Option<String>, String), Gathered>,
+    names: BTreeSet<String>,
+    seen: BTreeSet<Seen>,
+    mount: bool,
+    journal: bool,
+}
+
+/// The jails of one service.
+struct Gathered {
+    target: Target,
+    jails: Vec<Ready>,
+}
+
+/// A jail that is ready.
+struct Ready {
+    name: String,
+    jail: JailName,
+    options: Options,
+    place: FilePlace,
+}
+
+/// Some of a jail's paths, those of one service.
+struct Part {
+    target: Target,
+    paths: Vec<String>,
+}
+
+impl<'g> Assembly<'g> {
+    pub(super) fn new(ground: &'g Ground) -> Assembly<'g> {
+        Assembly {
+            ground,
+            services: BTreeMap::new(),
+            names: BTreeSet::new(),
+            seen: BTreeSet::new(),
+            mount: false,
+            journal: false,
+        }
+    }
+
+    /// Takes a jail in, where it can be.
+    pub(super) fn take(&mut self, draft: Draft, (library, remarks): (&mut Library, &mut Remarks)) {
+        let (parts, seen) = self.parts(&draft, remarks);
+        if parts.len() > 1 {
+            let what = "the jail's logs belong to several services, and so each gets a jail that \
+                        counts for itself";
+            remarks.changed(&draft.place, what, "");
+        }
+        for (at, part) in parts.into_iter().enumerate() {
+            let key = self.key(&part.target, &draft, remarks);
+            let wanted = match at {
+                0 => draft.name.clone(),
+                _ => format!("{}-{}", draft.name, key.1),
+            };
+            let jail = self.name(&wanted, &draft.place, remarks);
+            let checked = Candidate { draft: &draft, part: &part, jail: &jail };
+            let Some(options) = checked.options(library, remarks) else { continue };
+            let target = part.target;
+            let gathered = self.services.entry(key.clone());
+            let gathered = gathered.or_insert_with(|| Gathered { target, jails: Vec::new() });
+            if gathered.jails.len() >= MAX_ON_ONE {
+                let what = format!("more than {MAX_ON_ONE} jails on the service `{}`", key.1);
+                remarks.lost(&draft.place, what, "guard takes no more of one container's labels");
+                continue;
+            }
+            self.names.insert(jail.as_str().to_owned());
+            self.mount |= draft.mount;
+            self.journal |= matches!(draft.source, Source::Journal(_));
+            self.seen.extend(seen.iter().cloned());
+            let (name, place) = (draft.name.clone(), draft.place.clone());
+            gathered.jails.push(Ready { name, jail, options, place });
+        }
+    }
+
+    /// The jail's paths by service, and what guard must see for them.
+    fn parts(&self, draft: &Draft, remarks: &mut Remarks) -> (Vec<Part>, BTreeSet<Seen>) {
+        let mut seen = BTreeSet::new();
+        let Source::Files(paths) = &draft.source else {
+            return (vec![Part { target: Target::Own, paths: Vec::new() }], seen);
+        };
+        let mut parts: Vec<Part> = Vec::new();
+        for (path, written) in paths {
+            let place = match place::place(path, self.ground.containers.as_deref()) {
+                Ok(place) => place,
+                Err(nowhere) => {
+                    let (what, remedy) = nowhere_words(nowhere);
+                    remarks.lost(written, format!("`{path}`: {what}"), remedy);
+                    continue;
+                }
+            };
+            self.tell(path, &place, (written, remarks));
+            seen.extend(place.seen);
+            match parts.iter_mut().find(|part| part.target == place.target) {
+                Some(part) => part.paths.push(place.path),
+                None => parts.push(Part { target: place.target, paths: vec![place.path] }),
+            }
+        }
+        (parts, seen)
+    }
+
+    fn tell(&self, path: &str, place: &Place, (written, remarks): (&FilePlace, &mut Remarks)) {
+        match &place.target {
+            Target::Unknown { volume } => {
+                let asked = self.ground.containers.is_some();
+                let why = if asked { "no container has it" } else { "no engine was asked" };
+                let what = format!(
+                    "`{path}`: which service has the volume `{volume}` is not known: {why}"
+                );
+                let remedy = "put the labels on that service, with the path as it knows it";
+                remarks.lost(written, what, remedy);
+            }
+            Target::Service { id, .. } if !place.others.is_empty() => {
+                let others = place.others.join(", ");
+                let what =
+                    format!("`{path}` is seen by {id} and by {others}; {id} gets the labels");
+                remarks.note(written, what, "move them if people come to another one");
+            }
+            Target::Service { .. } => {}
+            Target::Own if self.ground.containers.is_none() => {
+                let what = format!("`{path}` is taken for a log of the host: no engine was asked");
+                remarks.note(written, what, "");
+            }
+            Target::Own => {}
+        }
+    }
+
+    /// Project and service that a target's labels are written under.
+    fn key(
+        &self,
+        target: &Target,
+        draft: &Draft,
+        remarks: &mut Remarks,
+    ) -> (Option<String>, String) {
+        let of = |id: &ServiceId| match id {
+            ServiceId::Compose { project, service } => {
+                (Some(project.to_string()), service.to_string())
+            }
+            other => (None, other.short().to_owned()),
+        };
+        match target {
+            Target::Own => self.own().map_or((None, "guard".to_owned()), |own| of(&own.service)),
+            Target::Service { id, .. } => {
+                if matches!(id, ServiceId::Container(_)) {
+                    let what = format!("the container `{}` is not Compose's", id.short());
+                    let remedy = "give these labels to `docker run --label`, without doubling `$`";
+                    remarks.note(&draft.place, what, remedy);
+                }
+                of(id)
+            }
+            Target::Unknown { volume } => (None, format!("service-with-{volume}")),
+        }
+    }
+
+    /// guard's own container.
+    fn own(&self) -> Option<&'g Container> {
+        self.ground.containers.as_deref()?.iter().find(|container| container.own)
+    }
+
+    /// A name that guard can take, and that no other jail has.
+    fn name(&self, wanted: &str, place: &FilePlace, remarks: &mut Remarks) -> JailName {
+        let mut jail = JailName::from_lossy(wanted);
+        if jail.as_str() == MANUAL_JAIL {
+            jail = JailName::from_lossy("manual-fail2ban");
+        }
+        for number in 2.. {
+            if !self.names.contains(jail.as_str()) {
+                break;
+            }
+            let cut: String = wanted.chars().take(JailName::MAX - 8).collect();
+            jail = JailName::from_lossy(&format!("{cut}-{number}"));
+        }
+        if jail.as_str() != wanted {
+            remarks.changed(place, format!("the jail is called `{jail}` in guard"), "");
+        }
+        jail
+    }
+
+    /// All that came over, as labels and as compose files.
+    pub(super) fn done(
+        mut self,
+        library: &mut Library,
+    ) -> (Vec<Taken>, Vec<ComposeFile>, Vec<Remark>) {
+        let mut remarks = Remarks::default();
+        let volumes = self.volumes();
+        if !volumes.is_empty() {
+            let key = match self.own() {
+                Some(Container { service: ServiceId::Compose { project, service }, .. }) => {
+                    (Some(project.to_string()), service.to_string())
+                }
+                Some(own) => (None, own.service.short().to_owned()),
+                None => (None, "guard".to_owned()),
+            };
+            let none = || Gathered { target: Target::Own, jails: Vec::new() };
+            self.services.entry(key).or_insert_with(none);
+        }
+        let mut taken = Vec::new();
+        let mut projects: BTreeMap<Option<String>, BTreeMap<String, Added>> = BTreeMap::new();
+        for ((project, service), gathered) in &self.services {
+            let mut added = Added { note: gathered.note(service), ..Added::default() };
+            for (ready, labels) in gathered.labelled() {
+                let title = format!("fail2ban's jail {}: {}", ready.name, ready.place);
+                added.jails.push((title, labels.clone()));
+                taken.push(Taken {
+                    name: ready.name.clone(),
+                    jail: ready.jail.as_str().to_owned(),
+                    project: project.clone(),
+                    service: service.clone(),
+                    labels,
+                    place: ready.place.clone(),
+                });
+            }
+            if gathered.target == Target::Own {
+                added.volumes.clone_from(&volumes);
+            }
+            together(service, gathered, &added, (library, &mut remarks));
+            projects.entry(project.clone()).or_default().insert(service.clone(), added);
+        }
+        let files = projects.into_iter().map(|(project, services)| {
+            let title = match &project {
+                Some(project) => format!("For the compose file of project {project}."),
+                None => "For the compose file that has these services.".to_owned(),
+            };
+            ComposeFile { text: compose::write(&title, &services), project }
+        });
+        (taken, files.collect(), remarks.all)
+    }
+
+    /// What guard's own service must mount besides what it does, and why.
+    fn volumes(&self) -> Vec<(String, String)> {
+        let mut wanted: Vec<(String, String, String)> = Vec::new();
+        let mut want = |why: &str, host: &str, here: &str, mode: &str| {
+            let line = format!("{host}:{here}:{mode}");
+            wanted.push((host.to_owned(), why.to_owned(), line));
+        };
+        if self.mount {
+            let host = &self.ground.mounted;
+            want("fail2ban's filters that the labels name", host, "/etc/guard/filter.d", "ro");
+        }
+        if self.journal {
+            want("the host's journal", "/var/log/journal", "/var/log/journal", "ro");
+        }
+        for seen in &self.seen {
+            match seen {
+                Seen::Volumes => {
+                    const ALL: &str = "/var/lib/docker/volumes";
+                    want("log files on named volumes", ALL, ALL, "ro,rslave");
+                }
+                Seen::Folder(folder) => {
+                    let here = format!("/host/{}", folder.trim_start_matches('/'));
+                    let here = here.trim_end_matches('/');
+                    want("log files in a folder of the host", folder, here, "ro");
+                }
+                Seen::Own(folder) if self.is_inside_another(folder) => {}
+                Seen::Own(folder) => want("logs of the host", folder, folder, "ro"),
+            }
+        }
+        let own = self.own();
+        let has = |host: &str, line: &str| {
+            // Filters must be where guard looks for them, not only somewhere.
+            let filters = line.ends_with(":/etc/guard/filter.d:ro");
+            own.is_some_and(|own| {
+                own.mounts.iter().any(|mount| match filters {
+                    true => mount.destination == "/etc/guard/filter.d" && mount.source == host,
+                    false => mount.kind != MountKind::Other && is_below(host, &mount.source),
+                })
+            })
+        };
+        wanted.retain(|(host, _, line)| !has(host, line));
+        wanted.into_iter().map(|(_, why, line)| (why, line)).collect()
+    }
+
+    fn is_inside_another(&self, folder: &str) -> bool {
+        self.seen.iter().any(|seen| match seen {
+            Seen::Own(other) => other != folder && is_below(folder, other),
+            Seen::Volumes | Seen::Folder(_) => false,
+        })
+    }
+}
+
+fn is_below(path: &str, folder: &str) -> bool {
+    let rest = path.strip_prefix(folder.trim_end_matches('/'));
+    !folder.is_empty() && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+impl Gathered {
+    fn note(&self, service: &str) -> Option<String> {
+        match &self.target {
+            Target::Own => Some("guard's own service: jails of the host".to_owned()),
+            Target::Unknown { volume } => Some(format!(
+                "{service} stands for the service that mounts the volume {volume}; mend logpath \
+                 below"
+            )),
+            Target::Service { id: ServiceId::Container(_), .. } => {
+                Some("a container without compose: docker run --label, with one $ for $$".into())
+            }
+            Target::Service { .. } => None,
+        }
+    }
+
+    /// Each jail with its labels. The only one of a service is the service's own.
+    fn labelled(&self) -> Vec<(&Ready, Options)> {
+        let alone = match &self.target {
+            Target::Own => false,
+            Target::Service { labelled, .. } => self.jails.len() == 1 && !labelled,
+            Target::Unknown { .. } => self.jails.len() == 1,
+        };
+        let mut keys = BTreeSet::new();
+        let mut all = Vec::new();
+        for ready in &self.jails {
+            let plain = ready.jail.as_str().to_ascii_lowercase().replace('.', "-");
+            let mut key = plain.clone();
+            for number in 2.. {
+                if keys.insert(key.clone()) {
+                    break;
+                }
+                key = format!("{plain}-{number}");
+            }
+            let prefix = if alone { "guard".to_owned() } else { format!("guard.jails.{key}") };
+            let label =
+                |(option, value): &(String, String)| (format!("{prefix}.{option}"), value.clone());
+            all.push((ready, ready.options.iter().map(label).collect()));
+        }
+        all
+    }
+}
+
+/// The labels of a service are read once more, all of them together.
+fn together(
+    service: &str,
+    gathered: &Gathered,
+    added: &Added,
+    (library, remarks): (&mut Library, &mut Remarks),
+) {
+    let labels: LabelSet =
+        added.jails.iter().flat_map(|(_, labels)| labels.iter().cloned()).collect();
+    let container = container(&gathered.target, labels);
+    let reading = labels::read(&container, &Defaults::default(), library);
+    let is_error = |complaint: &&labels::Complaint| complaint.severity == Severity::Error;
+    for complaint in reading.complaints.iter().filter(is_error) {
+        let what = format!("labels of `{service}`: {}", complaint.one_line());
+        remarks.lost(&FilePlace::default(), what, "");
+    }
+}
+
+/// A jail on its way to a service.
+struct Candidate<'a> {
+    draft: &'a Draft,
+    part: &'a Part,
+    jail: &'a JailName,
+}
+
+impl Candidate<'_> {
+    /// Its options, as guard takes them; `None`: it does not, and a remark says why.
+    fn options(&self, library: &mut Library, remarks: &mut Remarks) -> Option<Options> {
+        let mut options = self.before_ports(remarks);
+        let ports = self.draft.block.ports.as_ref();
+        if let Some(ports) = ports {
+            options.push(("port".to_owned(), ports.words.join(",")));
+            options.extend(protocol(&ports.protocols));
+        }
+        self.after_ports(&mut options, remarks);
+        let jail = self.check(&options, library, remarks)?;
+        self.client_ports(&mut options, &jail.ports, remarks);
+        Some(options)
+    }
+
+    fn before_ports(&self, remarks: &mut Remarks) -> Options {
+        let Draft { options: drafted, source, ignore, .. } = self.draft;
+        let mut options = vec![("name".to_owned(), self.jail.as_str().to_owned())];
+        let limits = drafted.iter().position(|(option, _)| option == "maxretry");
+        let (filter, rest) = drafted.split_at(limits.unwrap_or(drafted.len()));
+        options.extend_from_slice(filter);
+        match source {
+            Source::Files(_) => options.push(("logpath".to_owned(), self.part.paths.join("\n"))),
+            Source::Journal(terms) => options.push(("journal".to_owned(), terms.clone())),
+            Source::Bans => {}
+        }
+        options.extend_from_slice(rest);
+        let mut kept = Vec::new();
+        for (entry, place) in ignore {
+            if entry.starts_with("file:") && self.part.target != Target::Own {
+                let what =
+                    format!("`ignoreip = {entry}`: a container's labels name no files of guard's");
+                remarks.lost(
+                    place,
+                    what,
+                    "set GUARD_IGNOREIP on guard, which counts for all jails",
+                );
+            } else {
+                kept.push(entry.as_str());
+            }
+        }
+        if !kept.is_empty() {
+            options.push(("ignoreip".to_owned(), kept.join(" ")));
+        }
+        options
+    }
+
+    fn after_ports(&self, options: &mut Options, remarks: &mut Remarks) {
+        let Block { chains, block_type, closes, place, .. } = &self.draft.block;
+        match &self.part.target {
+            Target::Own if self.draft.source == Source::Bans => {}
+            Target::Own if chains.contains(&Chain::DockerUser) => {
+                let names: Vec<String> = chains.iter().map(ToString::to_string).collect();
+                options.push(("chain".to_owned(), names.join(",")));
+            }
+            Target::Service { host_network: false, .. } | Target::Unknown { .. }
+                if !chains.contains(&Chain::DockerUser) && *closes =>
+            {
+                let what = "INPUT never sees what goes to a container: guard bans in DOCKER-USER";
+                remarks.note(place, what, "");
+            }
+            Target::Service { host_network: true, .. } if chains.contains(&Chain::DockerUser) => {
+                let what = "the container is in the host's network: guard bans in INPUT";
+                remarks.note(place, what, "");
+            }
+            Target::Own | Target::Service { .. } | Target::Unknown { .. } => {}
+        }
+        match block_type {
+            BlockType::Reject => {}
+            BlockType::Drop => options.push(("blocktype".to_owned(), "drop".to_owned())),
+            BlockType::TcpReset => options.push(("blocktype".to_owned(), "tcp-reset".to_owned())),
+        }
+        if !closes {
+            options.push(("dryrun".to_owned(), "true".to_owned()));
+        }
+    }
+
+    /// Reads the options as labels, as guard will.
+    fn check(
+        &self,
+        options: &Options,
+        library: &mut Library,
+        remarks: &mut Remarks,
+    ) -> Option<labels::Jail> {
+        let label = |(option, value): &(String, String)| {
+            (format!("guard.jails.it.{option}"), value.clone())
+        };
+        let container = container(&self.part.target, options.iter().map(label).collect());
+        let reading = labels::read(&container, &Defaults::default(), library);
+        for complaint in &reading.complaints {
+            let option = complaint.label.replace("guard.jails.it.", "guard.");
+            let remedy = complaint.remedy.clone().unwrap_or_default();
+            let (level, what) = match complaint.severity {
+                Severity::Error => (Level::Lost, format!("`{option}`: {}", complaint.what)),
+                Severity::Warning => (Level::Note, format!("`{option}`: {}", complaint.what)),
+            };
+            remarks.add(level, &self.draft.place, what, &remedy);
+        }
+        reading.jails.into_iter().next()
+    }
+
+    /// Of a container guard knows the ports that clients use; in DOCKER-USER iptables
+    /// sees the container's own.
+    fn client_ports(&self, options: &mut Options, wanted: &PortsWanted, remarks: &mut Remarks) {
+        let Target::Service { host_network: false, published, .. } = &self.part.target else {
+            return;
+        };
+        let (PortsWanted::Some(wanted), false) = (wanted, published.is_empty()) else { return };
+        let meets = |open: &&PublishedPort| {
+            wanted.iter().any(|(protocol, range)| {
+                *protocol == open.protocol
+                    && range.first() <= open.port.last()
+                    && open.port.first() <= range.last()
+            })
+        };
+        if published.iter().any(|open| meets(&open)) {
+            return;
+        }
+        let protocols: BTreeSet<Protocol> = published.iter().map(|open| open.protocol).collect();
+        let said = options.iter().find(|(option, _)| option == "port");
+        let what = format!(
+            "`port = {}`: guard's port is the one that the client used, before Docker's DNAT; \
+             those of this container are {}, and so `published` closes them",
+            said.map_or("", |(_, value)| value),
+            shown(published),
+        );
+        remarks.changed(&self.draft.block.place, what, "");
+        let at = options.iter().position(|(option, _)| option == "port");
+        options.retain(|(option, _)| option != "port" && option != "protocol");
+        let at = at.unwrap_or(options.len()).min(options.len());
+        options.insert(at, ("port".to_owned(), "published".to_owned()));
+        if let Some(protocol) = protocol(&protocols) {
+            options.insert(at + 1, protocol);
+        }
+    }
+}
+
+fn shown(published: &[PublishedPort]) -> String {
+    let all = published.iter().map(|open| format!("{}/{}", open.port, open.protocol));
+    all.take(20).collect::<Vec<_>>().join(", ")
+}
+
+/// `protocol`, where it is not what counts anyway.
+fn protocol(protocols: &BTreeSet<Protocol>) -> Option<(String, String)> {
+    let names: Vec<String> = protocols.iter().map(ToString::to_string).collect();
+    let names = names.join(",");
+    (names != "tcp" && !names.is_empty()).then(|| ("protocol".to_owned(), names))
+}
+
+fn nowhere_words(nowhere: Nowhere) -> (&'static str, &'static str) {
+    match nowhere {
+        Nowhere::Output => (
+            "guard follows a container's output itself, without the engine's JSON around it",
+            "give the container `guard.failregex` as the line is in `docker logs`, and no logpath",
+        ),
+        Nowhere::Wildcard => (
+            "one path for several volumes",
+            "give each service that has one its own labels, with the path as it knows it",
+        ),
+        Nowhere::Layer => (
+            "the file is in a container's own layer",
+            "give that container the labels, with the path as it knows it, better on a volume",
+        ),
+    }
+}
+
+/// A container with these labels, as far as the parser of labels looks at it.
+fn container(target: &Target, labels: LabelSet) -> Container {
+    let network = match target {
+        Target::Service { host_network: false, .. } | Target::Unknown { .. } => "bridge",
+        Target::Service { host_network: true, .. } | Target::Own => "host",
+    };
+    Container {
+        id: ContainerId("import".into()),
+        name: "import".into(),
+        service: ServiceId::Container(Arc::from("import")),
+        labels,
+        created: Timestamp::UNIX_EPOCH,
+        started: None,
+        running: true,
+        pid: None,
+        tty: false,
+        log_driver: "json-file".to_owned(),
+        network_mode: network.to_owned(),
+        addresses: Vec::new(),
+        ports: Vec::new(),
+        mounts: Vec::new(),
+        timezone: None,
+        one_off: false,
+        own: *target == Target::Own,
+    }
+}
