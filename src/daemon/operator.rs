@@ -30,6 +30,7 @@ use crate::warden::{
 };
 
 mod doctor;
+mod import;
 mod past;
 mod why;
 
@@ -110,6 +111,7 @@ impl Operator {
             Request::Ban { networks, jail, time, force } => {
                 self.ban(networks, jail, time, force).await
             }
+            Request::ImportBans { jail, bans } => self.import_bans(&jail, bans).await,
             Request::Unban { which, jail } => self.unban(which, jail).await,
             Request::Flush => self.flush().await,
             Request::Fail2ban { words } => self.fail2ban(&words).await,

@@ -20,8 +20,8 @@ use crate::model::{
 };
 use crate::store::Store;
 use crate::warden::{
-    BanRefusal, BanRequest, Effect, FoundBan, Known, Meanwhile, NoSuchJail, Outcome, Surroundings,
-    UnbanRequest, Unbanned, Warden,
+    BanRefusal, BanRequest, Effect, FoundBan, ImportRequest, Imported, Known, Meanwhile,
+    NoSuchJail, Outcome, Surroundings, UnbanRequest, Unbanned, Warden,
 };
 
 /// Never sleep longer: the wall clock may be set.
@@ -68,6 +68,9 @@ type BanAnswers = Vec<Result<Ban, BanRefusal>>;
 /// The answer to an unban.
 type UnbanAnswer = Result<Unbanned, NoSuchJail>;
 
+/// The answer to bans that are taken over.
+type ImportAnswer = Result<Imported, NoSuchJail>;
+
 /// An answer that was given after the commit.
 pub(crate) struct Said<T> {
     pub(crate) answers: T,
@@ -78,6 +81,7 @@ pub(crate) struct Said<T> {
 /// What people ask.
 pub(crate) enum Question {
     Ban(BanRequest, oneshot::Sender<Said<BanAnswers>>),
+    Import(ImportRequest, oneshot::Sender<Said<ImportAnswer>>),
     Unban(UnbanRequest, oneshot::Sender<Said<UnbanAnswer>>),
     Look(Look),
     Why(Timestamp, Network, oneshot::Sender<WhyAnswer>),
@@ -109,6 +113,13 @@ impl Ask {
     pub(crate) async fn ban(&self, request: BanRequest) -> Option<Said<BanAnswers>> {
         let (answer, answered) = oneshot::channel();
         self.0.send(Question::Ban(request, answer)).await.ok()?;
+        answered.await.ok()
+    }
+
+    /// Takes over bans; answered when they are in the kernel and on disk.
+    pub(crate) async fn import(&self, request: ImportRequest) -> Option<Said<ImportAnswer>> {
+        let (answer, answered) = oneshot::channel();
+        self.0.send(Question::Import(request, answer)).await.ok()?;
         answered.await.ok()
     }
 
@@ -354,6 +365,10 @@ impl Pump {
             Question::Ban(request, answer) => {
                 let answers = self.warden.handle_ban(now, request);
                 self.answer_after_commit(answer, answers);
+            }
+            Question::Import(request, answer) => {
+                let taken = self.warden.handle_import(now, request);
+                self.answer_after_commit(answer, taken);
             }
             Question::Unban(request, answer) => {
                 if let Some((_, meanwhile)) = &mut self.late {

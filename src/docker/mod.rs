@@ -15,8 +15,9 @@ mod messages;
 pub mod mounts;
 mod output;
 mod resume;
+mod roster;
 mod tail;
-mod tar;
+pub mod tar;
 mod zone;
 
 use std::future::Future;

@@ -37,8 +37,10 @@ impl Filters {
     }
 
     fn whose(&self, folder: &str) -> &SharedFiles {
-        let is_own = self.own.folders().iter().any(|own| folder == own);
-        if is_own { &self.own } else { &self.files }
+        // A folder in an archive may be called as one of this host.
+        let is_theirs = self.folders.iter().any(|theirs| folder == theirs);
+        let is_own = || self.own.folders().iter().any(|own| folder == own);
+        if !is_theirs && is_own() { &self.own } else { &self.files }
     }
 }
 

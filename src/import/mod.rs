@@ -21,6 +21,7 @@ mod label;
 mod place;
 mod source;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 pub use compose::ComposeFile;
@@ -71,6 +72,27 @@ pub struct Import {
     pub files: Vec<ComposeFile>,
     /// What is otherwise, in the order of the jails.
     pub remarks: Vec<Remark>,
+}
+
+impl Import {
+    /// How many of the enabled jails came over, at least in part.
+    pub fn over(&self) -> usize {
+        self.names().len()
+    }
+
+    /// How many of them came over with nothing lost.
+    pub fn whole(&self) -> usize {
+        let lost = |name: &&str| {
+            self.remarks
+                .iter()
+                .any(|remark| remark.level == Level::Lost && remark.jail.as_deref() == Some(name))
+        };
+        self.names().iter().filter(|name| !lost(name)).count()
+    }
+
+    fn names(&self) -> BTreeSet<&str> {
+        self.jails.iter().map(|taken| taken.name.as_str()).collect()
+    }
 }
 
 /// A jail that was taken over.

@@ -20,6 +20,7 @@
 
 mod batch;
 mod database;
+pub mod fail2ban;
 mod history;
 mod inbox;
 mod rows;

@@ -29,6 +29,8 @@ What people come for:
     docker logs web 2>&1 | guardctl test --failregex 'login failed .* from <HOST>$' -
   Whom would these labels have banned?
     guardctl try web --maxretry 3 --since 24h
+  My jails are in fail2ban: what are they as labels?
+    tar -C /etc -c fail2ban | docker exec -i guard guardctl import -
   Are bans in the kernel? (for health checks)
     guardctl ping
 

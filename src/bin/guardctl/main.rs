@@ -21,6 +21,7 @@ mod catalog;
 mod doctor;
 mod filters;
 mod help;
+mod import;
 mod lint;
 mod networks;
 mod shown;
@@ -107,6 +108,7 @@ enum Command {
     Filters(filters::Options),
     Lint(lint::Options),
     Doctor(doctor::Options),
+    Import(Box<import::Options>),
     /// Print labels for running containers that guard could watch and does not
     ///
     /// By the image's name, and by what guard's filters find in the container's last lines.
@@ -294,6 +296,7 @@ fn run(arguments: Arguments) -> Result<Outcome, Failure> {
         Command::Filters(options) => return filters::run(&options, json),
         Command::Lint(options) => return lint::run(options, &socket, json),
         Command::Doctor(doctor::Options {}) => return doctor::run(&socket, json),
+        Command::Import(options) => return import::run(*options, &socket, json),
         Command::Suggest => return doctor::suggest(&socket, json),
         Command::Set(Words { words }) => return foreign(&socket, "set", words, json),
         Command::Get(Words { words }) => return foreign(&socket, "get", words, json),
