@@ -8,7 +8,7 @@ use super::compose::{self, Added, ComposeFile};
 use super::draft::Draft;
 use super::place::{self, Nowhere, Place, Seen, Target};
 use super::source::Source;
-use super::{Ground, Level, Remark, Remarks, Taken};
+use super::{Ground, Remark, Remarks, Taken};
 use crate::filter::{FilePlace, Library};
 use crate::labels::{self, Defaults, PortsWanted, Severity};
 use crate::model::{
@@ -45,6 +45,8 @@ struct Ready {
     jail: JailName,
     options: Options,
     place: FilePlace,
+    /// What came of them: it keeps its filter from being compiled again.
+    read: labels::Jail,
 }
 
 /// Some of a jail's paths, those of one service.
@@ -81,7 +83,7 @@ impl<'g> Assembly<'g> {
             };
             let jail = self.name(&wanted, &draft.place, remarks);
             let checked = Candidate { draft: &draft, part: &part, jail: &jail };
-            let Some(options) = checked.options(library, remarks) else { continue };
+            let Some((options, read)) = checked.options(library, remarks) else { continue };
             let target = part.target;
             let gathered = self.services.entry(key.clone());
             let gathered = gathered.or_insert_with(|| Gathered { target, jails: Vec::new() });
@@ -95,7 +97,7 @@ impl<'g> Assembly<'g> {
             self.journal |= matches!(draft.source, Source::Journal(_));
             self.seen.extend(seen.iter().cloned());
             let (name, place) = (draft.name.clone(), draft.place.clone());
-            gathered.jails.push(Ready { name, jail, options, place });
+            gathered.jails.push(Ready { name, jail, options, place, read });
         }
     }
 
@@ -142,12 +144,7 @@ impl<'g> Assembly<'g> {
                     format!("`{path}` is seen by {id} and by {others}; {id} gets the labels");
                 remarks.note(written, what, "move them if people come to another one");
             }
-            Target::Service { .. } => {}
-            Target::Own if self.ground.containers.is_none() => {
-                let what = format!("`{path}` is taken for a log of the host: no engine was asked");
-                remarks.note(written, what, "");
-            }
-            Target::Own => {}
+            Target::Service { .. } | Target::Own => {}
         }
     }
 
@@ -362,6 +359,7 @@ fn together(
         added.jails.iter().flat_map(|(_, labels)| labels.iter().cloned()).collect();
     let container = container(&gathered.target, labels);
     let reading = labels::read(&container, &Defaults::default(), library);
+    debug_assert!(reading.jails.len() <= gathered.jails.iter().map(|ready| &ready.read).count());
     let is_error = |complaint: &&labels::Complaint| complaint.severity == Severity::Error;
     for complaint in reading.complaints.iter().filter(is_error) {
         let what = format!("labels of `{service}`: {}", complaint.one_line());
@@ -378,7 +376,11 @@ struct Candidate<'a> {
 
 impl Candidate<'_> {
     /// Its options, as guard takes them; `None`: it does not, and a remark says why.
-    fn options(&self, library: &mut Library, remarks: &mut Remarks) -> Option<Options> {
+    fn options(
+        &self,
+        library: &mut Library,
+        remarks: &mut Remarks,
+    ) -> Option<(Options, labels::Jail)> {
         let mut options = self.before_ports(remarks);
         let ports = self.draft.block.ports.as_ref();
         if let Some(ports) = ports {
@@ -388,7 +390,7 @@ impl Candidate<'_> {
         self.after_ports(&mut options, remarks);
         let jail = self.check(&options, library, remarks)?;
         self.client_ports(&mut options, &jail.ports, remarks);
-        Some(options)
+        Some((options, jail))
     }
 
     fn before_ports(&self, remarks: &mut Remarks) -> Options {
@@ -465,14 +467,21 @@ impl Candidate<'_> {
         };
         let container = container(&self.part.target, options.iter().map(label).collect());
         let reading = labels::read(&container, &Defaults::default(), library);
+        let mut doubts = 0;
         for complaint in &reading.complaints {
+            if complaint.severity == Severity::Warning {
+                doubts += 1;
+                continue;
+            }
             let option = complaint.label.replace("guard.jails.it.", "guard.");
             let remedy = complaint.remedy.clone().unwrap_or_default();
-            let (level, what) = match complaint.severity {
-                Severity::Error => (Level::Lost, format!("`{option}`: {}", complaint.what)),
-                Severity::Warning => (Level::Note, format!("`{option}`: {}", complaint.what)),
-            };
-            remarks.add(level, &self.draft.place, what, &remedy);
+            let what = format!("`{option}`: {}", complaint.what);
+            remarks.lost(&self.draft.place, what, &remedy);
+        }
+        if doubts > 0 {
+            let what = "guard will warn of its regexes, as of some in which the attacker's text \
+                        decides who is banned";
+            remarks.note(&self.draft.place, what, "`guardctl lint` on these labels shows them");
         }
         reading.jails.into_iter().next()
     }

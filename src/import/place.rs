@@ -282,7 +282,7 @@ mod tests {
         check(&format!("{CLOUD}/files/owncloud.log"), "cloud /mnt/data/files/owncloud.log");
         check(&format!("{CLOUD}//./*.log"), "cloud /mnt/data/*.log");
         check("/srv/web/logs/access.log", "web /var/log/nginx/access.log");
-        check("/srv/web/logs2/access.log", "web /srv/web/logs2/access.log");
+        check("/srv/web/logs2/access.log", "own /host/srv/web/logs2/access.log None");
         check("/var/lib/docker/volumes/m/_data/a.log", "moved /m/a.log");
         check("/opt/one.log", "file /log/app.log");
         check("/var/log/auth.log", "own /host/log/auth.log None");

@@ -23,6 +23,7 @@ mod filters;
 mod firewall;
 mod healing;
 mod host_network;
+mod import;
 mod labels;
 mod logs;
 mod memory;

@@ -199,7 +199,7 @@ mod tests {
         assert_eq!(shown(&settings, "a", "maxretry"), "5 f/jail.conf:4");
         assert_eq!(shown(&settings, "a", "port"), "81 f/paths.local:2");
         assert_eq!(shown(&settings, "a", "y"), "3 4 f/jail.d/1.local:2");
-        assert_eq!(shown(&settings, "c", "z"), "c f/jail.d/1.local:4");
+        assert_eq!(shown(&settings, "c", "z"), "c f/jail.conf");
         assert_eq!(shown(&settings, "a", "w"), "none");
         assert!(settings.is_own("a", "y") && !settings.is_own("a", "maxretry"));
         settings.set("a", "known/failregex", "100% <HOST>");

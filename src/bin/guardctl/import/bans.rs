@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use guard::control::client::Client;
@@ -150,23 +150,31 @@ fn as_json(replies: &[(String, Reply)], strangers: u64) -> String {
     format!("{}\n", print::safe_json(&text.to_string()))
 }
 
-/// Reads standard input into a file without a name, where SQLite can go to and fro in it.
+/// Reads standard input into a file, where SQLite can go to and fro in it.
 fn standard_input() -> Result<Remembered, String> {
-    let mut file = nameless().map_err(|error| {
-        let folder = std::env::temp_dir();
-        format!("no room for it in {} ({error}): set TMPDIR", folder.display())
-    })?;
+    let folder = std::env::temp_dir();
+    let room = |error| format!("no room for it in {} ({error}): set TMPDIR", folder.display());
+    let (copy, mut file) = Copy::new(&folder).map_err(room)?;
     let mut input = io::stdin().lock().take(MAX_FILE + 1);
-    io::copy(&mut input, &mut file).map_err(|error| error.to_string())?;
-    file.flush().map_err(|error| error.to_string())?;
-    fail2ban::read_copy(&file)
+    io::copy(&mut input, &mut file).map_err(room)?;
+    fail2ban::read_copy(&copy.0)
 }
 
-fn nameless() -> io::Result<File> {
-    let name = format!("guardctl-import-{}", std::process::id());
-    let path = std::env::temp_dir().join(name);
-    let mut options = OpenOptions::new();
-    let file = options.read(true).write(true).create_new(true).mode(0o600).open(&path)?;
-    fs::remove_file(&path)?;
-    Ok(file)
+/// A file that is gone when it is no longer needed.
+struct Copy(PathBuf);
+
+impl Copy {
+    fn new(folder: &Path) -> io::Result<(Copy, File)> {
+        let path = folder.join(format!("guardctl-import-{}", std::process::id()));
+        let mut options = OpenOptions::new();
+        let file = options.write(true).create_new(true).mode(0o600).open(&path)?;
+        Ok((Copy(path), file))
+    }
+}
+
+impl Drop for Copy {
+    fn drop(&mut self) {
+        // If it stays, it is a copy that only we can read.
+        let _ = fs::remove_file(&self.0);
+    }
 }

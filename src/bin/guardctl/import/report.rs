@@ -24,12 +24,13 @@ pub(super) fn text(import: &Import, problem: Option<&str>) -> String {
         let _ = writeln!(out, "{}", print::escape(text));
     };
     if let Some(why) = problem {
-        line(&format!("note: containers are unknown, so no path leads to one: {why}"));
+        line(&format!("note: no engine tells whose log a path is, so all are the host's: {why}"));
     }
-    for (level, jails, remark) in grouped(&import.remarks) {
-        let place = match &remark.place {
-            place if *place == FilePlace::default() => String::new(),
-            place => format!("{place}: "),
+    for Group { jails, elsewhere, remark } in grouped(&import.remarks) {
+        let place = match (&remark.place, elsewhere) {
+            (place, _) if *place == FilePlace::default() => String::new(),
+            (place, false) => format!("{place}: "),
+            (place, true) => format!("{place}, …: "),
         };
         let whose = match jails.len() {
             0 => String::new(),
@@ -37,7 +38,7 @@ pub(super) fn text(import: &Import, problem: Option<&str>) -> String {
             count if count <= NAMED => format!("jails {}: ", jails.join(", ")),
             count => format!("{count} jails, {}, …: ", jails[..NAMED].join(", ")),
         };
-        line(&format!("{}: {place}{whose}{}", level.word(), remark.what));
+        line(&format!("{}: {place}{whose}{}", remark.level.word(), remark.what));
         if let Some(remedy) = &remark.remedy {
             line(&format!("    {remedy}"));
         }
@@ -73,19 +74,34 @@ fn summary(import: &Import) -> String {
     }
 }
 
+/// What is said in the same words.
+struct Group<'a> {
+    /// Of these jails.
+    jails: Vec<&'a str>,
+    /// In other places, too?
+    elsewhere: bool,
+    /// The first of them.
+    remark: &'a Remark,
+}
+
 /// The worst first; what is said of several jails in the same words is said once.
-fn grouped(remarks: &[Remark]) -> Vec<(Level, Vec<String>, &Remark)> {
-    let mut all: Vec<(Level, Vec<String>, &Remark)> = Vec::new();
+fn grouped(remarks: &[Remark]) -> Vec<Group<'_>> {
+    let mut all: Vec<Group<'_>> = Vec::new();
     for remark in remarks {
-        let same = |(_, _, known): &&mut (Level, Vec<String>, &Remark)| {
-            (known.level, &known.place, &known.what) == (remark.level, &remark.place, &remark.what)
-        };
-        match all.iter_mut().find(same) {
-            Some((_, jails, _)) => jails.extend(remark.jail.clone()),
-            None => all.push((remark.level, remark.jail.iter().cloned().collect(), remark)),
+        let words = |remark: &Remark| (remark.level, remark.what.clone(), remark.remedy.clone());
+        match all.iter_mut().find(|group| words(group.remark) == words(remark)) {
+            Some(group) => {
+                group.elsewhere |= group.remark.place != remark.place;
+                group.jails.extend(remark.jail.as_deref());
+                group.jails.dedup();
+            }
+            None => {
+                let jails = remark.jail.as_deref().into_iter().collect();
+                all.push(Group { jails, elsewhere: false, remark });
+            }
         }
     }
-    all.sort_by_key(|(level, ..)| std::cmp::Reverse(*level));
+    all.sort_by_key(|group| std::cmp::Reverse(group.remark.level));
     all
 }
 
