@@ -265,10 +265,7 @@ impl<'g> Assembly<'g> {
         }
         for seen in &self.seen {
             match seen {
-                Seen::Volumes => {
-                    const ALL: &str = "/var/lib/docker/volumes";
-                    want("log files on named volumes", ALL, ALL, "ro,rslave");
-                }
+                Seen::Volumes(all) => want("log files on named volumes", all, all, "ro,rslave"),
                 Seen::Folder(folder) => {
                     let here = format!("/host/{}", folder.trim_start_matches('/'));
                     let here = here.trim_end_matches('/');
@@ -296,7 +293,7 @@ impl<'g> Assembly<'g> {
     fn is_inside_another(&self, folder: &str) -> bool {
         self.seen.iter().any(|seen| match seen {
             Seen::Own(other) => other != folder && is_below(folder, other),
-            Seen::Volumes | Seen::Folder(_) => false,
+            Seen::Volumes(_) | Seen::Folder(_) => false,
         })
     }
 }

@@ -76,8 +76,8 @@ pub(super) struct Place {
 /// A folder of the host.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Seen {
-    /// All volumes.
-    Volumes,
+    /// The folder of all volumes.
+    Volumes(String),
     /// A folder that a container mounts.
     Folder(String),
     /// A folder of the host's own logs, seen where it is.
@@ -132,7 +132,7 @@ pub(super) fn place(path: &str, containers: Option<&[Container]>) -> Result<Plac
     others.retain(|other| *other != container.service.to_string());
     others.dedup();
     let seen = match volume_of(&path) {
-        Some(_) => Seen::Volumes,
+        Some(_) => Seen::Volumes(volumes(&mount.source)),
         None => Seen::Folder(clean(&mount.source)),
     };
     Ok(Place {
@@ -159,7 +159,7 @@ fn unclaimed(path: &str, own: Option<(&Mount, &str)>) -> Result<Place, Nowhere> 
             return Err(Nowhere::Wildcard);
         }
         let path = format!("/where-{volume}-is-mounted/{rest}");
-        let (target, seen) = (Target::Unknown { volume }, Some(Seen::Volumes));
+        let (target, seen) = (Target::Unknown { volume }, Some(Seen::Volumes(volumes(""))));
         return Ok(Place { target, path, seen, others: Vec::new() });
     }
     let target = Target::Own;
@@ -193,6 +193,14 @@ fn rest<'p>(path: &'p str, mount: &Mount) -> Option<&'p str> {
     let (volume, below) = volume_of(path)?;
     let ends = source.ends_with(&format!("{VOLUMES}{volume}/_data"));
     (mount.kind == MountKind::Volume && ends).then(|| &path[path.len() - below.len()..])
+}
+
+/// The engine's folder of volumes, by one in it; by none, where it usually is.
+fn volumes(source: &str) -> String {
+    match source.rfind(VOLUMES) {
+        Some(at) => clean(&source[..at + VOLUMES.len()]),
+        None => "/var/lib/docker/volumes".to_owned(),
+    }
 }
 
 /// The volume of a path in the engine's folder of volumes, and what is below it.
