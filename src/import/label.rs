@@ -478,7 +478,11 @@ impl Candidate<'_> {
         if doubts > 0 {
             let what = "guard will warn of its regexes, as of some in which the attacker's text \
                         decides who is banned";
-            remarks.note(&self.draft.place, what, "`guardctl lint` on these labels shows them");
+            remarks.note(
+                &self.draft.place,
+                what,
+                "the jail's status shows them, and so does `guardctl lint`",
+            );
         }
         reading.jails.into_iter().next()
     }
