@@ -94,7 +94,7 @@ impl Reader<'_> {
         options.push(("maxretry".to_owned(), text));
         for option in ["findtime", "bantime"] {
             let setting = self.try_get(option);
-            match setting.as_ref().map_or(Ok("10m".to_owned()), |setting| time(setting)) {
+            match setting.as_ref().map_or(Ok("10m".to_owned()), time) {
                 Ok(text) => options.push((option.to_owned(), text)),
                 Err(why) => {
                     let place = setting.map(|setting| setting.place()).unwrap_or_default();

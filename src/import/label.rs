@@ -46,7 +46,7 @@ struct Ready {
     options: Options,
     place: FilePlace,
     /// What came of them: it keeps its filter from being compiled again.
-    read: labels::Jail,
+    _read: labels::Jail,
 }
 
 /// Some of a jail's paths, those of one service.
@@ -68,21 +68,21 @@ impl<'g> Assembly<'g> {
     }
 
     /// Takes a jail in, where it can be.
-    pub(super) fn take(&mut self, draft: Draft, (library, remarks): (&mut Library, &mut Remarks)) {
-        let (parts, seen) = self.parts(&draft, remarks);
+    pub(super) fn take(&mut self, draft: &Draft, (library, remarks): (&mut Library, &mut Remarks)) {
+        let (parts, seen) = self.parts(draft, remarks);
         if parts.len() > 1 {
             let what = "the jail's logs belong to several services, and so each gets a jail that \
                         counts for itself";
             remarks.changed(&draft.place, what, "");
         }
         for (at, part) in parts.into_iter().enumerate() {
-            let key = self.key(&part.target, &draft, remarks);
+            let key = self.key(&part.target, draft, remarks);
             let wanted = match at {
                 0 => draft.name.clone(),
                 _ => format!("{}-{}", draft.name, key.1),
             };
             let jail = self.name(&wanted, &draft.place, remarks);
-            let checked = Candidate { draft: &draft, part: &part, jail: &jail };
+            let checked = Candidate { draft, part: &part, jail: &jail };
             let Some((options, read)) = checked.options(library, remarks) else { continue };
             let target = part.target;
             let gathered = self.services.entry(key.clone());
@@ -97,7 +97,7 @@ impl<'g> Assembly<'g> {
             self.journal |= matches!(draft.source, Source::Journal(_));
             self.seen.extend(seen.iter().cloned());
             let (name, place) = (draft.name.clone(), draft.place.clone());
-            gathered.jails.push(Ready { name, jail, options, place, read });
+            gathered.jails.push(Ready { name, jail, options, place, _read: read });
         }
     }
 
@@ -356,7 +356,6 @@ fn together(
         added.jails.iter().flat_map(|(_, labels)| labels.iter().cloned()).collect();
     let container = container(&gathered.target, labels);
     let reading = labels::read(&container, &Defaults::default(), library);
-    debug_assert!(reading.jails.len() <= gathered.jails.iter().map(|ready| &ready.read).count());
     let is_error = |complaint: &&labels::Complaint| complaint.severity == Severity::Error;
     for complaint in reading.complaints.iter().filter(is_error) {
         let what = format!("labels of `{service}`: {}", complaint.one_line());

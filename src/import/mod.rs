@@ -220,7 +220,7 @@ pub fn import(mut settings: Settings, ground: &Ground) -> Import {
             let jail = draft::Jail { section: &section, place: &place };
             let draft = draft::read(&mut settings, jail, (ground, &mut remarks));
             if let Some(draft) = draft {
-                assembly.take(draft, (&mut library, &mut remarks));
+                assembly.take(&draft, (&mut library, &mut remarks));
             }
         }
         import.remarks.append(&mut remarks.all);

@@ -154,8 +154,8 @@ fn table(connection: &Connection) -> Result<&'static str, String> {
             return Err(format!("`{name}` in it is no plain table: this is not fail2ban's"));
         }
         let columns = columns(connection, name).map_err(|error| words(&error))?;
-        let has = |wanted: &&str| columns.iter().any(|(name, plain)| *plain && name == wanted);
-        if ["jail", "ip", "timeofban", "bantime", "bancount"].iter().all(|name| has(&name)) {
+        let has = |wanted: &str| columns.iter().any(|(name, plain)| *plain && name == wanted);
+        if ["jail", "ip", "timeofban", "bantime", "bancount"].into_iter().all(has) {
             return Ok(name);
         }
         let names = |name: &str| columns.iter().any(|(column, _)| column == name);

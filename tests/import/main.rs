@@ -12,6 +12,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use guard::compose::labels_of;
+use guard::docker::tar::{self, Packed};
 use guard::filter::{FilterFiles, FilterSpec, Library, Settings};
 use guard::filters::Catalog;
 use guard::import::{Ground, Import, Level, Taken, import};
@@ -328,4 +329,41 @@ fn the_database_of_a_running_fail2ban_is_read() {
             "web 2001:db8::1 -100 3500 2",
         ]
     );
+}
+
+#[test]
+fn archives_of_gnu_tar_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let long = "n".repeat(140);
+    fs::create_dir_all(folder.path().join("fail2ban/jail.d")).unwrap();
+    let write = |name: &str, text: &str| {
+        fs::write(folder.path().join("fail2ban").join(name), text).unwrap();
+    };
+    write("jail.conf", "[a]\n");
+    write(&format!("jail.d/{long}"), "long");
+    std::os::unix::fs::symlink("../jail.conf", folder.path().join("fail2ban/jail.d/x.conf"))
+        .unwrap();
+    for format in ["gnu", "pax", "ustar"] {
+        let output = Command::new("tar")
+            .args(["-C", folder.path().to_str().unwrap(), "--format", format, "-c", "./fail2ban"])
+            .output()
+            .unwrap();
+        let mut found = tar::files(&output.stdout).unwrap();
+        if format == "ustar" {
+            // It can't say so long a name.
+            found.insert(format!("fail2ban/jail.d/{long}"), Packed::File(b"long"));
+        }
+        let all: Vec<_> = found.into_iter().collect();
+        assert_eq!(
+            all,
+            [
+                ("fail2ban/jail.conf".to_owned(), Packed::File(b"[a]\n")),
+                (format!("fail2ban/jail.d/{long}"), Packed::File(b"long")),
+                ("fail2ban/jail.d/x.conf".to_owned(), Packed::Link("../jail.conf".to_owned())),
+            ],
+            "{format}"
+        );
+    }
+    assert!(files(b"").is_err() && files(&[b'x'; 1024]).is_err());
+    assert!(files(&archive(b'0', "", b"x")).is_err(), "without a sum it is none");
 }
