@@ -32,9 +32,10 @@ impl Setting {
         self.lines.iter().map(|(line, _)| line.as_str()).collect::<Vec<_>>().join("\n")
     }
 
-    /// Where it begins.
+    /// Where it begins, as far as a file says it.
     pub fn place(&self) -> FilePlace {
-        self.lines.first().map(|(_, place)| place.clone()).unwrap_or_default()
+        let mut places = self.lines.iter().map(|(_, place)| place);
+        places.find(|place| !place.file.is_empty()).cloned().unwrap_or_default()
     }
 
     /// Is nothing in it?
@@ -209,7 +210,7 @@ mod tests {
         )]));
         let later = Settings::read_these(&[("f".into(), "one.conf".into())], &one).unwrap();
         settings.extend(later);
-        assert_eq!(shown(&settings, "a", "failregex"), "100% <HOST>\nx f/one.conf:2");
+        assert_eq!(shown(&settings, "a", "failregex"), "100% <HOST>\nx f/one.conf:3");
         assert_eq!(shown(&settings, "a", "maxretry"), "7 f/one.conf:4");
         assert_eq!(shown(&settings, "a", "port"), "1 f/one.conf:6");
         assert!(Settings::read_these(&[("f".into(), "two.conf".into())], &one).is_err());

@@ -53,8 +53,8 @@ pub(super) fn run(
     for (jail, ban) in bans {
         by_jail.entry(jail).or_default().push(ban);
     }
-    for Renamed { old, .. } in renamed.iter().filter(|renamed| !by_jail.contains_key(&renamed.old))
-    {
+    let unused = renamed.iter().find(|renamed| !by_jail.contains_key(&renamed.old));
+    if let Some(Renamed { old, .. }) = unused {
         let known: Vec<&str> = by_jail.keys().map(String::as_str).take(20).collect();
         let what =
             format!("no ban of a jail `{old}` is in the database; it has {}", known.join(", "));
@@ -70,10 +70,13 @@ pub(super) fn run(
         let reply = match reply {
             Reply::Refused { kind: kind @ RefusedKind::NotFound, message } => {
                 unknown = true;
+                let count = match bans.len() {
+                    1 => "1 ban of fail2ban's jail".to_owned(),
+                    count => format!("{count} bans of fail2ban's jail"),
+                };
                 let message = format!(
-                    "{} bans of fail2ban's jail `{old}` are left out: {message}. Say which jail \
-                     has them now: --jail {old}=JAIL",
-                    bans.len()
+                    "left out: {count} `{old}`: {message}. Say which jail has them now: \
+                     --jail {old}=JAIL"
                 );
                 Reply::Refused { kind, message }
             }
