@@ -16,7 +16,8 @@ const PROJECT: &str = "shop";
 fn compose(engine: &Engine) -> Option<Vec<String>> {
     let plugin = engine.folder().join("../libexec/docker/cli-plugins/docker-compose");
     if plugin.is_file() {
-        return Some(vec![plugin.display().to_string(), "compose".to_owned()]);
+        // Without Docker before it, it is a program of its own.
+        return Some(vec![plugin.display().to_string()]);
     }
     let docker = Command::new("docker-compose").arg("version").output();
     docker.is_ok_and(|output| output.status.success()).then(|| vec!["docker-compose".to_owned()])
