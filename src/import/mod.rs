@@ -14,6 +14,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod action;
+mod candidate;
 mod compose;
 mod draft;
 mod filter;
