@@ -21,6 +21,7 @@
 //! | [`filter`] | fail2ban's filter language: tags, regexes, dates | pure |
 //! | [`filters`] | the filters that there are: files in folders, and guard's own | |
 //! | [`compose`] | compose files before they run: what is wrong with their labels | pure |
+//! | [`import`] | a fail2ban configuration → labels, and what has no counterpart | pure |
 //! | [`warden`] | failures in, effects out: counting, ban times, ignore rules | pure |
 //! | [`doctor`] | what keeps guard from its work, and what to do about it | pure |
 //! | [`suggest`] | what could be guarded, by image and log | pure |
@@ -44,6 +45,7 @@ pub mod files;
 pub mod filter;
 pub mod filters;
 pub mod firewall;
+pub mod import;
 pub mod journal;
 pub mod labels;
 pub mod model;

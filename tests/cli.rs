@@ -16,8 +16,8 @@ use guard::control::protocol::{
 };
 use guard::control::{Asked, server::Server};
 use guard::model::{
-    Ban, BanOrigin, BanTime, Event, Finding, Level, Network, News, Suggestion, Sure, Timestamp,
-    Until,
+    Ban, BanOrigin, BanTime, Event, Finding, ForeignBan, Level, Network, News, Suggestion, Sure,
+    Timestamp, Until,
 };
 use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -153,6 +153,24 @@ fn reply(request: Request) -> Reply {
             Reply::Ban {
                 banned: yes.into_iter().map(view).collect(),
                 refused: no.into_iter().map(refuse).collect(),
+                only_in_memory: None,
+            }
+        }
+        Request::ImportBans { jail, .. } if jail != "web" => {
+            Reply::refused(RefusedKind::NotFound, format!("there is no jail `{jail}`"))
+        }
+        Request::ImportBans { bans, .. } => {
+            let is_own = |ban: &ForeignBan| ban.network == net("127.0.0.1");
+            let refuse = |ban: &ForeignBan| BanRefused {
+                network: ban.network,
+                message: "it is this host".into(),
+            };
+            Reply::Imported {
+                jail: "web".parse().unwrap(),
+                banned: bans.iter().filter(|ban| !is_own(ban)).count() as u64,
+                standing: 0,
+                ended: 0,
+                refused: bans.iter().filter(|ban| is_own(ban)).map(refuse).collect(),
                 only_in_memory: None,
             }
         }
@@ -647,4 +665,78 @@ fn without_a_guard_the_doctor_looks_at_what_it_can() {
     assert!(out.contains("error: guard: ") && out.contains("- /nowhere/docker.sock:"), "{out}");
     let told: serde_json::Value = serde_json::from_slice(&doctor(&["--json"]).stdout).unwrap();
     assert_eq!(told["worst"], "error");
+}
+
+/// The exit code, and parts of what was printed.
+#[track_caller]
+fn holds(output: &Output, code: i32, out: &str, err: &str) {
+    let (printed, told) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(code), "{printed}{told}");
+    assert!(printed.contains(out), "no `{out}`: {printed}");
+    assert!(told.contains(err), "no `{err}`: {told}");
+}
+
+#[test]
+fn jails_of_fail2ban_become_labels() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("jail.local");
+    let import = |text: &str, options: &[&str]| {
+        std::fs::write(&path, text).unwrap();
+        let arguments = [&["import", path.to_str().unwrap(), "--no-docker"], options].concat();
+        guardctl(Path::new("/nowhere"), &arguments).output().unwrap()
+    };
+    let jail = "[web]\nenabled = true\nfilter =\nfailregex = no\\s<HOST>$\nlogpath = /var/log/web.log\n\
+                action = iptables[type=allports]\n";
+    let output = import(jail, &[]);
+    holds(&output, 0, "guard.jails.web.failregex: 'no\\s<HOST>$$'\n", "came over, whole");
+    let output = import(&format!("{jail}ignorecommand = /bin/true\n"), &[]);
+    holds(&output, 1, "guard.jails.web.", "jail.local:7: jail web: `ignorecommand`");
+    let output = import(jail, &["--json"]);
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(json["whole"], 1, "{json}");
+    assert_eq!(json["jails"][0]["labels"]["guard.jails.web.failregex"], "no\\s<HOST>$");
+    holds(&import("[web]\nenabled = false\n", &[]), 1, "", "no jail is enabled");
+    holds(&import("[web]\nfoo\n", &[]), 1, "", "jail.local:2: `foo` is no option");
+    let hostile = "[w\u{1b}[31m]\nenabled = true\nfilter =\nfailregex = \u{202e}<HOST>\n a\u{9b}<HOST>\n\
+                   logpath = /var/log/x\n  /var/\u{1b}[2J\naction = x\u{7}\u{202e}\n";
+    let output = import(hostile, &[]);
+    for bytes in [&output.stdout, &output.stderr] {
+        let unsafe_one = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+        assert!(!text(bytes).contains(unsafe_one), "{:?}", text(bytes));
+    }
+}
+
+#[test]
+fn bans_of_fail2ban_are_handed_over() {
+    let world = World::new();
+    let path = world.directory.path().join("f.sqlite3");
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    let schema = "CREATE TABLE bips(ip, jail, timeofban, bantime, bancount);
+        INSERT INTO bips VALUES ('192.0.2.1', 'web', 10, -1, 1), ('127.0.0.1', 'web', 10, -1, 1),
+            ('192.0.2.2', 'old', 10, -1, 1), ('evil\u{1b}[31m', 'web', 10, -1, 1);";
+    connection.execute_batch(schema).unwrap();
+    let name = path.to_str().unwrap();
+    let output = world.run(&["import", "--bans", name]);
+    holds(&output, 1, "jail web: 1 banned", "127.0.0.1 is not banned: it is this host");
+    holds(&output, 1, "", "--jail old=JAIL");
+    holds(&output, 1, "", "left out: `evil\\x1b[31m` of jail web is no address");
+    let output = world.run(&["import", "--bans", name, "--jail", "old=web", "--json"]);
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(json["jails"][0]["fail2ban"], "old", "{json}");
+    assert_eq!(json["jails"][0]["reply"]["banned"], 1, "{json}");
+    holds(
+        &world.run(&["import", "--bans", name, "--jail", "x=web"]),
+        2,
+        "",
+        "no ban of a jail `x`",
+    );
+    let mut command = guardctl(&world.socket(), &["import", "--bans", "-"]);
+    let temporary = world.directory.path().join("t");
+    std::fs::create_dir(&temporary).unwrap();
+    command.env("TMPDIR", &temporary).stdin(std::fs::File::open(&path).unwrap());
+    holds(&command.output().unwrap(), 1, "jail web: 1 banned", "");
+    assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0, "a copy is left");
+    holds(&world.run_with_input(&["import", "--bans", "-"], "x\n"), 1, "", "no SQLite database");
+    let nobody = guardctl(Path::new("/nowhere"), &["import", "--bans", name]).output().unwrap();
+    holds(&nobody, 3, "", "");
 }

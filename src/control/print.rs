@@ -15,7 +15,7 @@ use jiff::tz::TimeZone;
 
 use super::fail2ban::Exception;
 use super::protocol::{BanRefused, BanView, Health, InForce, RefusedKind, Reply, encode_reply};
-use crate::model::{BanOrigin, Event, Level, Network, News, Timestamp, Until};
+use crate::model::{BanOrigin, Event, JailName, Level, Network, News, Timestamp, Until};
 
 mod backup;
 mod doctor;
@@ -76,6 +76,7 @@ pub fn outcome(reply: &Reply) -> Outcome {
         Reply::Ban { refused, .. } => !refused.is_empty(),
         Reply::Unban { absent, covered, .. } => !absent.is_empty() || !covered.is_empty(),
         Reply::Raised { .. } => true,
+        Reply::Imported { refused, .. } => !refused.is_empty(),
         Reply::Doctor { worst, .. } => *worst >= Level::Warning,
         Reply::Notified { targets } => targets.iter().any(|target| !target.ok),
         Reply::Version { .. }
@@ -150,6 +151,11 @@ pub fn text(reply: &Reply, zone: &TimeZone) -> Text {
         Reply::Flushed { lifted, only_in_memory } => {
             let bans = if *lifted == 1 { "ban" } else { "bans" };
             line(&mut text.out, format_args!("{lifted} {bans} lifted"));
+            in_memory(&mut text, only_in_memory.as_deref());
+        }
+        Reply::Imported { jail, banned, standing, ended, refused, only_in_memory } => {
+            imported(&mut text, jail, [*banned, *standing, *ended]);
+            refusals(&mut text, refused);
             in_memory(&mut text, only_in_memory.as_deref());
         }
         Reply::Fail2ban { value } => {
@@ -321,7 +327,20 @@ fn cause(origin: BanOrigin, failures: u32) -> String {
         BanOrigin::Failures => format!("{failures} failures"),
         BanOrigin::Hand => "by hand".into(),
         BanOrigin::Adopted => "found in the kernel".into(),
+        BanOrigin::Imported => "taken over from fail2ban".into(),
     }
+}
+
+/// What came of the bans of fail2ban's jail.
+fn imported(text: &mut Text, jail: &JailName, [banned, standing, ended]: [u64; 3]) {
+    let mut parts = vec![format!("{banned} banned")];
+    if standing > 0 {
+        parts.push(format!("{standing} were banned here for at least as long"));
+    }
+    if ended > 0 {
+        parts.push(format!("{ended} are over, and count as earlier bans"));
+    }
+    line(&mut text.out, format_args!("jail {jail}: {}", parts.join(", ")));
 }
 
 fn ban(text: &mut Text, banned: &[BanView], zone: &TimeZone) {

@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize};
 
 use super::fail2ban;
 use crate::model::{
-    BanTime, Event, Finding, HistoryEntry, Level, Network, Suggestion, Timestamp, Tried,
+    BanTime, Event, Finding, ForeignBan, HistoryEntry, JailName, Level, Network, Suggestion,
+    Timestamp, Tried,
 };
 
 mod backup;
@@ -84,6 +85,13 @@ pub enum Request {
         /// Also those that guard never bans by itself.
         #[serde(default)]
         force: bool,
+    },
+    /// Take over bans of fail2ban's, each with its own end.
+    ImportBans {
+        /// Into which jail.
+        jail: String,
+        /// Which.
+        bans: Vec<ForeignBan>,
     },
     /// Lift bans.
     Unban {
@@ -196,6 +204,22 @@ pub enum Reply {
     Ban {
         /// The bans that stand now.
         banned: Vec<BanView>,
+        /// Those that were refused.
+        refused: Vec<BanRefused>,
+        /// Why the bans would not survive a restart; none: they are on disk.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        only_in_memory: Option<String>,
+    },
+    /// To [`Request::ImportBans`].
+    Imported {
+        /// The jail that has them now.
+        jail: JailName,
+        /// How many bans were made, or prolonged.
+        banned: u64,
+        /// How many are banned for at least as long.
+        standing: u64,
+        /// How many are over.
+        ended: u64,
         /// Those that were refused.
         refused: Vec<BanRefused>,
         /// Why the bans would not survive a restart; none: they are on disk.
@@ -439,6 +463,10 @@ pub fn decode_request(line: &[u8]) -> Result<Request, Unreadable> {
         | Request::Status { jail }
         | Request::History { jail, .. } => (0, jail),
         Request::Fail2ban { words } => (words.len(), &None),
+        Request::ImportBans { jail, .. } if jail.len() > MAX_NAME => {
+            return Err(Unreadable::LongName);
+        }
+        Request::ImportBans { bans, .. } => (bans.len(), &None),
         Request::Banned { .. }
         | Request::Ping
         | Request::Version

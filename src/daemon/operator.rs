@@ -32,6 +32,7 @@ use crate::warden::{
 
 mod backup;
 mod doctor;
+mod import;
 mod metrics;
 mod notify;
 mod past;
@@ -120,6 +121,7 @@ impl Operator {
             Request::Ban { networks, jail, time, force } => {
                 self.ban(networks, jail, time, force).await
             }
+            Request::ImportBans { jail, bans } => self.import_bans(&jail, bans).await,
             Request::Unban { which, jail } => self.unban(which, jail).await,
             Request::Flush => self.flush().await,
             Request::Fail2ban { words } => self.fail2ban(&words).await,

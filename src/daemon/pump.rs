@@ -22,8 +22,8 @@ use crate::model::{
 };
 use crate::store::{Candidate, Store};
 use crate::warden::{
-    BanRefusal, BanRequest, Effect, FoundBan, Known, Meanwhile, NoSuchJail, Outcome, Restored,
-    Surroundings, UnbanRequest, Unbanned, Warden,
+    BanRefusal, BanRequest, Effect, FoundBan, ImportRequest, Imported, Known, Meanwhile,
+    NoSuchJail, Outcome, Restored, Surroundings, UnbanRequest, Unbanned, Warden,
 };
 
 /// Never sleep longer: the wall clock may be set.
@@ -70,6 +70,9 @@ type BanAnswers = Vec<Result<Ban, BanRefusal>>;
 /// The answer to an unban.
 type UnbanAnswer = Result<Unbanned, NoSuchJail>;
 
+/// The answer to bans that are taken over.
+type ImportAnswer = Result<Imported, NoSuchJail>;
+
 /// An answer that was given after the commit.
 pub(crate) struct Said<T> {
     pub(crate) answers: T,
@@ -80,6 +83,7 @@ pub(crate) struct Said<T> {
 /// What people ask.
 pub(crate) enum Question {
     Ban(BanRequest, oneshot::Sender<Said<BanAnswers>>),
+    Import(ImportRequest, oneshot::Sender<Said<ImportAnswer>>),
     Unban(UnbanRequest, oneshot::Sender<Said<UnbanAnswer>>),
     Look(Look),
     Restore(Box<Candidate>, oneshot::Sender<Restored>),
@@ -112,6 +116,13 @@ impl Ask {
     pub(crate) async fn ban(&self, request: BanRequest) -> Option<Said<BanAnswers>> {
         let (answer, answered) = oneshot::channel();
         self.0.send(Question::Ban(request, answer)).await.ok()?;
+        answered.await.ok()
+    }
+
+    /// Takes over bans; answered when they are in the kernel and on disk.
+    pub(crate) async fn import(&self, request: ImportRequest) -> Option<Said<ImportAnswer>> {
+        let (answer, answered) = oneshot::channel();
+        self.0.send(Question::Import(request, answer)).await.ok()?;
         answered.await.ok()
     }
 
@@ -425,6 +436,14 @@ impl Pump {
             Question::Ban(request, answer) => {
                 let answers = self.warden.handle_ban(now, request);
                 self.answer_after_commit(answer, answers);
+            }
+            Question::Import(request, answer) => {
+                let jail = request.jail.clone();
+                let taken = self.warden.handle_import(now, request);
+                if let Ok(taken) = &taken {
+                    self.meters.imported(&jail, taken.made);
+                }
+                self.answer_after_commit(answer, taken);
             }
             Question::Unban(request, answer) => {
                 if let Some((_, meanwhile)) = &mut self.late {

@@ -16,8 +16,9 @@ pub mod mounts;
 mod output;
 mod platform;
 mod resume;
+mod roster;
 mod tail;
-mod tar;
+pub mod tar;
 mod zone;
 
 use std::future::Future;

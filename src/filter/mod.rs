@@ -53,7 +53,7 @@ pub use error::{RegexError, RegexPlace};
 pub use fields::{Value, address_in};
 pub use file::{
     FilePlace, FilterFileError, FilterFiles, FilterReference, InvalidReference, LoadedFilter,
-    MAX_LINES, load,
+    MAX_LINES, Setting, Settings, load,
 };
 pub use filter::Filter;
 pub use judge::{Carrier, Groups, Hit, Judge, Verdict, Who};

@@ -114,6 +114,21 @@ pub enum BanOrigin {
     Hand,
     /// Found in the kernel at start, made by an earlier guard.
     Adopted,
+    /// Taken over from fail2ban.
+    Imported,
+}
+
+/// A ban of another program's, to be taken over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForeignBan {
+    /// Whom.
+    pub network: Network,
+    /// Since when.
+    pub since: Timestamp,
+    /// Until when; one that is over counts for longer bans only.
+    pub until: Until,
+    /// How often that program banned it, this time included.
+    pub times: u32,
 }
 
 /// An address or prefix that a jail keeps out.

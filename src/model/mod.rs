@@ -38,7 +38,7 @@ mod tried;
 mod written;
 
 pub use address::{Address, InvalidAddress, Network};
-pub use ban::{Ban, BanOrigin, BanTime, Failure, Login, Until};
+pub use ban::{Ban, BanOrigin, BanTime, Failure, ForeignBan, Login, Until};
 pub use checkup::{ContainerCheckup, EngineCheckup};
 pub use container::{Container, DockerNetwork, LabelSet, Mount, MountKind, PublishedPort};
 pub use encoding::{LogEncoding, Unit, UnknownEncoding, unit};

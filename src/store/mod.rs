@@ -21,6 +21,7 @@
 mod backup;
 mod batch;
 mod database;
+pub mod fail2ban;
 mod history;
 mod inbox;
 mod rows;

@@ -38,12 +38,17 @@ pub(super) fn total(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
+/// Whoever may have asked for a ban.
+const ORIGINS: [BanOrigin; 4] =
+    [BanOrigin::Failures, BanOrigin::Hand, BanOrigin::Adopted, BanOrigin::Imported];
+
 /// How an origin is written.
 pub(super) fn origin_name(origin: BanOrigin) -> &'static str {
     match origin {
         BanOrigin::Failures => "failures",
         BanOrigin::Hand => "hand",
         BanOrigin::Adopted => "adopted",
+        BanOrigin::Imported => "imported",
     }
 }
 
@@ -204,7 +209,7 @@ pub(super) fn ban(row: &Row<'_>) -> Result<Ban, Nonsense> {
         network,
         since: time(column(row, "since")?),
         until: until(row)?,
-        origin: [BanOrigin::Failures, BanOrigin::Hand, BanOrigin::Adopted]
+        origin: ORIGINS
             .into_iter()
             .find(|known| origin_name(*known) == origin)
             .ok_or_else(|| format!("no ban has the origin `{}`", origin.escape_debug()))?,

@@ -131,6 +131,19 @@ pub enum BanRefusal {
     NoTime(Network),
 }
 
+impl BanRefusal {
+    /// The same without a word on `--force`.
+    pub fn reason(&self) -> String {
+        match self {
+            BanRefusal::NeverBan { network, exempt } => never_ban(*network, exempt),
+            BanRefusal::TooWide { network, shortest } => {
+                format!("{network} is wider than /{shortest}: that can hardly be meant")
+            }
+            BanRefusal::NoSuchJail(_) | BanRefusal::NoTime(_) => self.to_string(),
+        }
+    }
+}
+
 /// There is no jail of that name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("there is no jail {0}")]

@@ -234,7 +234,8 @@ impl Jail {
             true => court.offenders.bans_of_all(now, network),
             false => court.offenders.bans(now, &self.rules.name, network),
         };
-        let counted = standing.is_some_and(|ban| ban.origin == BanOrigin::Failures);
+        let counted = standing
+            .is_some_and(|ban| matches!(ban.origin, BanOrigin::Failures | BanOrigin::Imported));
         let mut chance = DefaultHasher::new();
         (court.never.settings().seed, network, since).hash(&mut chance);
         growth.time(base, bans.saturating_sub(u32::from(counted)), chance.finish()).from(since)

@@ -19,6 +19,7 @@ mod effect;
 mod floors;
 mod hidden;
 mod ignore;
+mod import;
 mod jail;
 mod judge;
 mod late;
@@ -48,6 +49,7 @@ pub use effect::{
 };
 pub use hidden::HiddenClients;
 pub use ignore::{Exempt, Why};
+pub use import::{ImportRequest, Imported};
 pub use late::Meanwhile;
 pub use restored::Restored;
 pub use view::JailView;

@@ -123,6 +123,11 @@ impl Offenders {
         self.named(key)
     }
 
+    /// Would a last ban that ended then be forgotten by now?
+    pub(super) fn is_forgotten(&self, now: Timestamp, end: Timestamp) -> bool {
+        after(end, self.keep) <= now
+    }
+
     fn is_stale(&self, offence: &Offence, now: Timestamp) -> bool {
         match offence.until {
             Until::Time(end) => after(end, self.keep) <= now,

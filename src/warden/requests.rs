@@ -169,7 +169,7 @@ impl Jail {
         }
     }
 
-    fn refuse(&self, never: &NeverBan, network: Network) -> Result<(), BanRefusal> {
+    pub(super) fn refuse(&self, never: &NeverBan, network: Network) -> Result<(), BanRefusal> {
         if let Some(exempt) = self.exempt(never, network) {
             return Err(BanRefusal::NeverBan { network, exempt });
         }

@@ -42,6 +42,7 @@ mod filters;
 mod firewall;
 mod healing;
 mod host_network;
+mod import;
 mod labels;
 mod locked_out;
 mod logs;

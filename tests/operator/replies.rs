@@ -112,6 +112,7 @@ pub(crate) fn reply(request: Request) -> Reply {
             problem: None,
         },
         Request::Try { service, .. } => Reply::refused(RefusedKind::NotFound, service),
+        Request::ImportBans { jail, .. } => Reply::refused(RefusedKind::NotFound, jail),
         Request::Fail2ban { .. } => {
             Reply::refused(RefusedKind::Usage, "it is not part of this test")
         }

@@ -31,6 +31,8 @@ What people come for:
     guardctl try web --maxretry 3 --since 24h
   Do notices reach me?
     guardctl notify test
+  My jails are in fail2ban: what are they as labels?
+    tar -C /etc -c fail2ban | docker exec -i guard guardctl import -
   Are bans in the kernel? (for health checks)
     guardctl ping
 

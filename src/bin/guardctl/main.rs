@@ -22,6 +22,7 @@ mod catalog;
 mod doctor;
 mod filters;
 mod help;
+mod import;
 mod lint;
 mod networks;
 mod notify;
@@ -112,6 +113,7 @@ enum Command {
     /// Send a test to those whom guard gives notice, and print what each answers
     #[command(after_long_help = help::NOTIFY)]
     Notify(notify::Options),
+    Import(Box<import::Options>),
     /// Print labels for running containers that guard could watch and does not
     ///
     /// By the image's name, and by what guard's filters find in the container's last lines.
@@ -304,6 +306,7 @@ fn run(arguments: Arguments) -> Result<Outcome, Failure> {
         Command::Backup(options) => return backup::backup(&options, &socket, json),
         Command::Restore(options) => return backup::restore(&options, &socket, json),
         Command::Notify(options) => return notify::run(options, &socket, json),
+        Command::Import(options) => return import::run(*options, &socket, json),
         Command::Suggest => return doctor::suggest(&socket, json),
         Command::Set(Words { words }) => return foreign(&socket, "set", words, json),
         Command::Get(Words { words }) => return foreign(&socket, "get", words, json),

@@ -43,6 +43,13 @@ impl Meters {
         }
     }
 
+    /// Counts bans that were taken over from another program.
+    pub(crate) fn imported(&self, jail: &JailName, bans: u64) {
+        if self.on {
+            self.lock().imported(jail, bans);
+        }
+    }
+
     /// The kernel has had these bans since `at`.
     pub(crate) fn in_force(&self, bans: &[(JailName, Network)], at: Instant) {
         if self.on {

@@ -35,6 +35,23 @@ pub(super) fn read(name: &str, files: &dyn FilterFiles) -> Result<Read, FilterFi
     Err(FilterFileError::NotFound { name: name.to_owned(), folders })
 }
 
+/// These files, a folder and a name in it each, with what they include.
+pub(super) fn read_these(
+    these: &[(String, String)],
+    files: &dyn FilterFiles,
+) -> Result<Read, FilterFileError> {
+    let folders = files.folders();
+    let mut reader = Reader { files, folders: &folders, names: Vec::new(), out: Vec::new() };
+    for (folder, name) in these {
+        if !reader.with_includes(folder, name, &mut Vec::new())? {
+            let place = FilePlace { file: shown(folder, name), line: 0 };
+            let what = "there is no such file".to_owned();
+            return Err(FilterFileError::Wrong { place, what, remedy: None });
+        }
+    }
+    Ok(Read { names: reader.names, files: reader.out })
+}
+
 struct Reader<'f> {
     files: &'f dyn FilterFiles,
     folders: &'f [String],

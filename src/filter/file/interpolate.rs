@@ -66,6 +66,24 @@ impl Config {
         }
     }
 
+    /// Reads what other files say over what is there; their numbers begin at `shift`.
+    pub(super) fn extend(&mut self, later: Config, shift: usize) {
+        let sections = later.sections.into_iter().map(|(name, options)| {
+            let options = options.into_iter().map(|(name, text)| (name, text.shifted(shift)));
+            (name, options.collect())
+        });
+        self.merge(sections.collect());
+        let defaults = later.defaults.into_iter();
+        self.defaults.extend(defaults.map(|(name, text)| (name, text.shifted(shift))));
+        self.given.extend(later.given);
+    }
+
+    /// Sets an option of a section.
+    pub(super) fn set(&mut self, section: &str, option: &str, value: Text) {
+        let options = self.sections.entry(section.to_owned()).or_default();
+        options.insert(option.to_owned(), value);
+    }
+
     pub(super) fn has(&self, section: &str, option: &str) -> bool {
         self.sections.get(section).is_some_and(|options| options.contains_key(option))
     }

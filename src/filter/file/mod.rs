@@ -12,6 +12,7 @@ mod include;
 mod ini;
 mod interpolate;
 mod reference;
+mod settings;
 mod substitute;
 mod text;
 
@@ -21,6 +22,7 @@ use std::fmt;
 use super::spec::{FilterSpec, UseDns};
 use interpolate::{Config, Mistake};
 pub use reference::{FilterReference, InvalidReference};
+pub use settings::{Setting, Settings};
 use substitute::Options;
 use text::{Origin, Text};
 

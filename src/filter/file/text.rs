@@ -11,6 +11,13 @@ pub(super) struct Origin {
     pub(super) line: u32,
 }
 
+impl Origin {
+    /// Of what no file says.
+    pub(super) fn nowhere() -> Origin {
+        Origin { file: usize::MAX, line: 0 }
+    }
+}
+
 /// Lines, and where each came from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Text(Vec<(String, Origin)>);
@@ -43,6 +50,14 @@ impl Text {
             }
             self.0.pop();
         }
+    }
+
+    /// The same, in files that are counted from `shift` on.
+    pub(super) fn shifted(mut self, shift: usize) -> Text {
+        for (_, origin) in &mut self.0 {
+            origin.file = origin.file.saturating_add(shift);
+        }
+        self
     }
 
     /// How often `part` is in it.

@@ -131,8 +131,8 @@ pub const FAMILIES: &[Family] = &[
     counter(
         "guard_bans",
         &["jail", "origin"],
-        "Bans begun, those of dry runs among them, by who asked for them: failures, a hand, or the kernel, where a crash left them (adopted)",
-        |s| split(s, &["failures", "hand", "adopted"], |c| &c.bans),
+        "Bans begun, those of dry runs among them, by who asked for them: failures, a hand, the kernel, where a crash left them (adopted), or fail2ban (imported)",
+        |s| split(s, &["failures", "hand", "adopted", "imported"], |c| &c.bans),
     ),
     counter("guard_bans_prolonged", JAIL, "Bans that were given another end", |s| {
         counted(s, |c| c.prolonged)

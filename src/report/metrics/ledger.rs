@@ -21,13 +21,17 @@ const MAX_PENDING: usize = 65_536;
 pub const BUCKETS: [f64; 14] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0];
 
+/// The place among bans of those that were taken over.
+const IMPORTED: usize = 3;
+
 /// What was counted of one jail since guard was started.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct JailCounters {
     /// Failures that counted.
     pub failures: u64,
-    /// Bans begun, by who asked for them: failures, a person, an earlier guard.
-    pub bans: [u64; 3],
+    /// Bans begun, by who asked for them: failures, a person, an earlier guard,
+    /// fail2ban.
+    pub bans: [u64; 4],
     /// Bans that got another end.
     pub prolonged: u64,
     /// Bans ended: over, lifted by a person, lifted for the never-ban set.
@@ -139,6 +143,7 @@ impl<T: Copy> Ledger<T> {
                         BanOrigin::Failures => 0,
                         BanOrigin::Hand => 1,
                         BanOrigin::Adopted => 2,
+                        BanOrigin::Imported => IMPORTED,
                     };
                     self.of(&ban.jail).bans[origin] += 1;
                     if let (BanOrigin::Failures, false, Some(read)) = (ban.origin, dry_run, read)
@@ -187,6 +192,11 @@ impl<T: Copy> Ledger<T> {
                 self.latency.observe(took(read));
             }
         }
+    }
+
+    /// Counts bans that were taken over from another program, of which no news tells.
+    pub fn imported(&mut self, jail: &JailName, bans: u64) {
+        self.of(jail).bans[IMPORTED] += bans;
     }
 
     /// Takes in what the warden counted of a jail so far.

@@ -59,6 +59,7 @@ fn line(news: &News) -> String {
             let why = match ban.origin {
                 BanOrigin::Hand => "by hand".to_owned(),
                 BanOrigin::Adopted => "found in the kernel".to_owned(),
+                BanOrigin::Imported => "taken over from fail2ban".to_owned(),
                 BanOrigin::Failures => format!("{} failures", ban.failures),
             };
             let end = match until {

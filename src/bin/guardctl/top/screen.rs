@@ -145,6 +145,7 @@ fn ban_line(ban: &BanView, name: usize, (now, zone): (Timestamp, &TimeZone)) -> 
         BanOrigin::Failures => format!("{} failures", ban.failures),
         BanOrigin::Hand => "by hand".to_owned(),
         BanOrigin::Adopted => "found in the kernel".to_owned(),
+        BanOrigin::Imported => "taken over from fail2ban".to_owned(),
     };
     let state = match ban.in_force {
         InForce::Yes => "",

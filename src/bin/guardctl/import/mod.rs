@@ -1,0 +1,140 @@
+//! `guardctl import`: fail2ban's configuration as labels, and its bans.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+use guard::control::print::Outcome;
+use guard::docker::Engine;
+use guard::filters::{Catalog, DEFAULT_PATH};
+use guard::import::{Ground, Level, SharedFiles, import};
+use guard::model::{Container, MountKind};
+
+use crate::Failure;
+
+mod archive;
+mod bans;
+mod report;
+mod sources;
+
+use bans::Renamed;
+
+/// Shown below the options by `guardctl help import`.
+const EXAMPLES: &str = "\
+Examples:
+  From the host's files, where guard runs in its container:
+    tar -C /etc -c fail2ban | docker exec -i guard guardctl import - > labels.yml
+
+  Where guardctl sees them itself:
+    guardctl import /etc/fail2ban > labels.yml
+
+  What would be lost, for programs:
+    guardctl import /etc/fail2ban --json | jq -r '.remarks[] | select(.level == \"not taken over\")'
+
+  Those whom fail2ban bans now, each for the rest of its time:
+    docker exec -i guard guardctl import --bans - < /var/lib/fail2ban/fail2ban.sqlite3
+    guardctl import --bans fail2ban.sqlite3 --jail sshd=host-ssh
+
+The labels go to standard output, what is to be said of them to standard error. Nothing is
+changed, neither fail2ban nor a container; --bans bans.
+
+Exit codes: 0 all came over, 1 something did not (it is told, with its file and line), 2 usage,
+3 no guard answers (--bans).";
+
+/// Take over fail2ban's jails as labels, or its bans
+///
+/// Reads jail.conf, jail.d/*.conf, jail.local, jail.d/*.local, filters and actions as fail2ban
+/// does, and prints the labels for each enabled jail as compose files: for the service whose
+/// log it is, or for guard's own where it is the host's. Tells what has no counterpart.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct Options {
+    /// fail2ban's folder, or single files with jails or filters; `-`: a tar archive of the
+    /// folder on standard input
+    #[arg(value_name = "DIR|FILE", required_unless_present = "bans")]
+    paths: Vec<PathBuf>,
+    /// Take guard's own filter where it has one of the same name, and mount none for it
+    #[arg(long)]
+    own_filters: bool,
+    /// Don't ask Docker whose log a path is
+    #[arg(long)]
+    no_docker: bool,
+    /// Take over the bans of fail2ban's database; `-` reads it from standard input
+    #[arg(long, value_name = "DB", conflicts_with_all = ["paths", "own_filters", "no_docker"])]
+    bans: Option<PathBuf>,
+    /// With --bans: the bans of fail2ban's jail OLD belong to guard's jail NEW
+    #[arg(long, value_name = "OLD=NEW", requires = "bans")]
+    jail: Vec<Renamed>,
+}
+
+/// Runs `guardctl import`.
+///
+/// # Errors
+/// The configuration or the database can't be read, or guard can't be asked.
+pub(crate) fn run(options: Options, socket: &Path, json: bool) -> Result<Outcome, Failure> {
+    if let Some(database) = options.bans {
+        return bans::run(&database, &options.jail, (socket, json));
+    }
+    let configuration = sources::read(&options.paths).map_err(Failure::Input)?;
+    let (containers, problem) = match containers(options.no_docker) {
+        Ok(containers) => (Some(containers), None),
+        Err(why) => (None, Some(why)),
+    };
+    let own = containers.iter().flatten().find(|container| container.own);
+    let ground = Ground {
+        mounted: host_path(&configuration.filters, own),
+        files: configuration.files,
+        filter_folders: configuration.filter_folders,
+        action_folders: configuration.action_folders,
+        own: own_filters(own.is_some()),
+        prefer_own: options.own_filters,
+        containers,
+    };
+    let import = import(configuration.settings, &ground);
+    if json {
+        anstream::stdout().write_all(report::json(&import, problem.as_deref()).as_bytes())?;
+    } else {
+        let mut out = anstream::stdout().lock();
+        out.write_all(report::compose(&import).as_bytes())?;
+        out.flush()?;
+        anstream::stderr().write_all(report::text(&import, problem.as_deref()).as_bytes())?;
+    }
+    let lost = import.remarks.iter().any(|remark| remark.level == Level::Lost);
+    Ok(if lost || import.enabled == 0 { Outcome::Refused } else { Outcome::Done })
+}
+
+/// All containers, or why nobody says what there are.
+fn containers(not_asked: bool) -> Result<Vec<Container>, String> {
+    if not_asked {
+        return Err("--no-docker".to_owned());
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| error.to_string())?;
+    runtime.block_on(async {
+        let engine = Engine::connect().await.map_err(|error| error.sentence())?;
+        engine.containers("guard.").await.map_err(|error| error.sentence())
+    })
+}
+
+/// The filters that guard has: beside its own those that are mounted, if this is its
+/// container.
+fn own_filters(inside: bool) -> SharedFiles {
+    let named = std::env::var("GUARD_FILTER_PATH").ok();
+    let path = named.as_deref().or(inside.then_some(DEFAULT_PATH)).unwrap_or_default();
+    Arc::new(Catalog::new(path))
+}
+
+/// What the host calls a folder that guard's container has from it.
+fn host_path(folder: &str, own: Option<&Container>) -> String {
+    let mounts = own.iter().flat_map(|own| &own.mounts);
+    let mounts = mounts.filter(|mount| mount.kind != MountKind::Other && !mount.source.is_empty());
+    let below = mounts.filter_map(|mount| {
+        let rest = folder.strip_prefix(mount.destination.trim_end_matches('/'))?;
+        (rest.is_empty() || rest.starts_with('/')).then_some((mount, rest))
+    });
+    let nearest = below.max_by_key(|(mount, _)| mount.destination.len());
+    nearest.map_or(folder.to_owned(), |(mount, rest)| {
+        format!("{}{rest}", mount.source.trim_end_matches('/'))
+    })
+}

@@ -1,0 +1,223 @@
+//! One jail for one service: its options, checked by guard's own parser of labels.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::Remarks;
+use super::action::Block;
+use super::draft::Draft;
+use super::place::Target;
+use super::source::Source;
+use crate::filter::Library;
+use crate::labels::{self, Defaults, PortsWanted, Severity};
+use crate::model::{
+    BlockType, Chain, Container, ContainerId, JailName, LabelSet, Protocol, PublishedPort,
+    ServiceId, Timestamp,
+};
+
+/// Options and their values, in order.
+pub(super) type Options = Vec<(String, String)>;
+
+/// Some of a jail's paths, those of one service.
+pub(super) struct Part {
+    pub(super) target: Target,
+    pub(super) paths: Vec<String>,
+}
+
+/// A jail on its way to a service.
+pub(super) struct Candidate<'a> {
+    pub(super) draft: &'a Draft,
+    pub(super) part: &'a Part,
+    pub(super) jail: &'a JailName,
+}
+
+impl Candidate<'_> {
+    /// Its options, as guard takes them; `None`: it does not, and a remark says why.
+    pub(super) fn options(
+        &self,
+        library: &mut Library,
+        remarks: &mut Remarks,
+    ) -> Option<(Options, labels::Jail)> {
+        let mut options = self.before_ports(remarks);
+        let ports = self.draft.block.ports.as_ref();
+        if let Some(ports) = ports {
+            options.push(("port".to_owned(), ports.words.join(",")));
+            options.extend(protocol(&ports.protocols));
+        }
+        self.after_ports(&mut options, remarks);
+        let jail = self.check(&options, library, remarks)?;
+        self.client_ports(&mut options, &jail.ports, remarks);
+        Some((options, jail))
+    }
+
+    fn before_ports(&self, remarks: &mut Remarks) -> Options {
+        let Draft { options: drafted, source, ignore, .. } = self.draft;
+        let mut options = vec![("name".to_owned(), self.jail.as_str().to_owned())];
+        let limits = drafted.iter().position(|(option, _)| option == "maxretry");
+        let (filter, rest) = drafted.split_at(limits.unwrap_or(drafted.len()));
+        options.extend_from_slice(filter);
+        match source {
+            Source::Files(_) => options.push(("logpath".to_owned(), self.part.paths.join("\n"))),
+            Source::Journal(terms) => options.push(("journal".to_owned(), terms.clone())),
+            Source::Bans => {}
+        }
+        options.extend_from_slice(rest);
+        let mut kept = Vec::new();
+        for (entry, place) in ignore {
+            if entry.starts_with("file:") && self.part.target != Target::Own {
+                let what =
+                    format!("`ignoreip = {entry}`: a container's labels name no files of guard's");
+                remarks.lost(
+                    place,
+                    what,
+                    "set GUARD_IGNOREIP on guard, which counts for all jails",
+                );
+            } else {
+                kept.push(entry.as_str());
+            }
+        }
+        if !kept.is_empty() {
+            options.push(("ignoreip".to_owned(), kept.join(" ")));
+        }
+        options
+    }
+
+    fn after_ports(&self, options: &mut Options, remarks: &mut Remarks) {
+        let Block { chains, block_type, closes, place, .. } = &self.draft.block;
+        match &self.part.target {
+            Target::Own if self.draft.source == Source::Bans => {}
+            Target::Own if chains.contains(&Chain::DockerUser) => {
+                let names: Vec<String> = chains.iter().map(ToString::to_string).collect();
+                options.push(("chain".to_owned(), names.join(",")));
+            }
+            Target::Service { host_network: false, .. } | Target::Unknown { .. }
+                if !chains.contains(&Chain::DockerUser) && *closes =>
+            {
+                let what = "INPUT never sees what goes to a container: guard bans in DOCKER-USER";
+                remarks.note(place, what, "");
+            }
+            Target::Service { host_network: true, .. } if chains.contains(&Chain::DockerUser) => {
+                let what = "the container is in the host's network: guard bans in INPUT";
+                remarks.note(place, what, "");
+            }
+            Target::Own | Target::Service { .. } | Target::Unknown { .. } => {}
+        }
+        match block_type {
+            BlockType::Reject => {}
+            BlockType::Drop => options.push(("blocktype".to_owned(), "drop".to_owned())),
+            BlockType::TcpReset => options.push(("blocktype".to_owned(), "tcp-reset".to_owned())),
+        }
+        if !closes {
+            options.push(("dryrun".to_owned(), "true".to_owned()));
+        }
+    }
+
+    /// Reads the options as labels, as guard will.
+    fn check(
+        &self,
+        options: &Options,
+        library: &mut Library,
+        remarks: &mut Remarks,
+    ) -> Option<labels::Jail> {
+        let label = |(option, value): &(String, String)| {
+            (format!("guard.jails.it.{option}"), value.clone())
+        };
+        let container = container(&self.part.target, options.iter().map(label).collect());
+        let reading = labels::read(&container, &Defaults::default(), library);
+        let mut doubts = 0;
+        for complaint in &reading.complaints {
+            if complaint.severity == Severity::Warning {
+                doubts += 1;
+                continue;
+            }
+            let option = complaint.label.replace("guard.jails.it.", "guard.");
+            let remedy = complaint.remedy.clone().unwrap_or_default();
+            let what = format!("`{option}`: {}", complaint.what);
+            remarks.lost(&self.draft.place, what, &remedy);
+        }
+        if doubts > 0 {
+            let what = "guard will warn of its regexes, as of some in which the attacker's text \
+                        decides who is banned";
+            remarks.note(
+                &self.draft.place,
+                what,
+                "the jail's status shows them, and so does `guardctl lint`",
+            );
+        }
+        reading.jails.into_iter().next()
+    }
+
+    /// Of a container guard knows the ports that clients use; in DOCKER-USER iptables
+    /// sees the container's own.
+    fn client_ports(&self, options: &mut Options, wanted: &PortsWanted, remarks: &mut Remarks) {
+        let Target::Service { host_network: false, published, .. } = &self.part.target else {
+            return;
+        };
+        let (PortsWanted::Some(wanted), false) = (wanted, published.is_empty()) else { return };
+        let meets = |open: &&PublishedPort| {
+            wanted.iter().any(|(protocol, range)| {
+                *protocol == open.protocol
+                    && range.first() <= open.port.last()
+                    && open.port.first() <= range.last()
+            })
+        };
+        if published.iter().any(|open| meets(&open)) {
+            return;
+        }
+        let protocols: BTreeSet<Protocol> = published.iter().map(|open| open.protocol).collect();
+        let said = options.iter().find(|(option, _)| option == "port");
+        let what = format!(
+            "`port = {}`: guard's port is the one that the client used, before Docker's DNAT; \
+             those of this container are {}, and so `published` closes them",
+            said.map_or("", |(_, value)| value),
+            shown(published),
+        );
+        remarks.changed(&self.draft.block.place, what, "");
+        let at = options.iter().position(|(option, _)| option == "port");
+        options.retain(|(option, _)| option != "port" && option != "protocol");
+        let at = at.unwrap_or(options.len()).min(options.len());
+        options.insert(at, ("port".to_owned(), "published".to_owned()));
+        if let Some(protocol) = protocol(&protocols) {
+            options.insert(at + 1, protocol);
+        }
+    }
+}
+
+fn shown(published: &[PublishedPort]) -> String {
+    let all = published.iter().map(|open| format!("{}/{}", open.port, open.protocol));
+    all.take(20).collect::<Vec<_>>().join(", ")
+}
+
+/// `protocol`, where it is not what counts anyway.
+fn protocol(protocols: &BTreeSet<Protocol>) -> Option<(String, String)> {
+    let names: Vec<String> = protocols.iter().map(ToString::to_string).collect();
+    let names = names.join(",");
+    (names != "tcp" && !names.is_empty()).then(|| ("protocol".to_owned(), names))
+}
+
+/// A container with these labels, as far as the parser of labels looks at it.
+pub(super) fn container(target: &Target, labels: LabelSet) -> Container {
+    let network = match target {
+        Target::Service { host_network: false, .. } | Target::Unknown { .. } => "bridge",
+        Target::Service { host_network: true, .. } | Target::Own => "host",
+    };
+    Container {
+        id: ContainerId("import".into()),
+        name: "import".into(),
+        service: ServiceId::Container(Arc::from("import")),
+        labels,
+        created: Timestamp::UNIX_EPOCH,
+        started: None,
+        running: true,
+        pid: None,
+        tty: false,
+        log_driver: "json-file".to_owned(),
+        network_mode: network.to_owned(),
+        addresses: Vec::new(),
+        ports: Vec::new(),
+        mounts: Vec::new(),
+        timezone: None,
+        one_off: false,
+        own: *target == Target::Own,
+    }
+}

@@ -1,0 +1,368 @@
+//! Drafts and where they belong → labels, checked by guard's own parser of labels.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::candidate::{Candidate, Options, Part, container};
+use super::compose::{self, Added, ComposeFile};
+use super::draft::Draft;
+use super::place::{self, Nowhere, Place, Seen, Target};
+use super::source::Source;
+use super::{Ground, Remark, Remarks, Taken};
+use crate::filter::{FilePlace, Library};
+use crate::labels::{self, Defaults, Severity};
+use crate::model::{Container, JailName, LabelSet, MANUAL_JAIL, MountKind, ServiceId};
+
+/// So many further jails may one container have.
+const MAX_ON_ONE: usize = 20;
+
+/// Gathers jails by service.
+pub(super) struct Assembly<'g> {
+    ground: &'g Ground,
+    /// By project and service.
+    services: BTreeMap<(Option<String>, String), Gathered>,
+    names: BTreeSet<String>,
+    seen: BTreeSet<Seen>,
+    mount: bool,
+    journal: bool,
+}
+
+/// The jails of one service.
+struct Gathered {
+    target: Target,
+    jails: Vec<Ready>,
+}
+
+/// A jail that is ready.
+struct Ready {
+    name: String,
+    jail: JailName,
+    options: Options,
+    place: FilePlace,
+    /// What came of them: it keeps its filter from being compiled again.
+    _read: labels::Jail,
+}
+
+impl<'g> Assembly<'g> {
+    pub(super) fn new(ground: &'g Ground) -> Assembly<'g> {
+        Assembly {
+            ground,
+            services: BTreeMap::new(),
+            names: BTreeSet::new(),
+            seen: BTreeSet::new(),
+            mount: false,
+            journal: false,
+        }
+    }
+
+    /// Takes a jail in, where it can be.
+    pub(super) fn take(&mut self, draft: &Draft, (library, remarks): (&mut Library, &mut Remarks)) {
+        let (parts, seen) = self.parts(draft, remarks);
+        if parts.len() > 1 {
+            let what = "the jail's logs belong to several services, and so each gets a jail that \
+                        counts for itself";
+            remarks.changed(&draft.place, what, "");
+        }
+        for (at, part) in parts.into_iter().enumerate() {
+            let key = self.key(&part.target, draft, remarks);
+            let wanted = match at {
+                0 => draft.name.clone(),
+                _ => format!("{}-{}", draft.name, key.1),
+            };
+            let jail = self.name(&wanted, &draft.place, remarks);
+            let checked = Candidate { draft, part: &part, jail: &jail };
+            let Some((options, read)) = checked.options(library, remarks) else { continue };
+            let target = part.target;
+            let gathered = self.services.entry(key.clone());
+            let gathered = gathered.or_insert_with(|| Gathered { target, jails: Vec::new() });
+            if gathered.jails.len() >= MAX_ON_ONE {
+                let what = format!("more than {MAX_ON_ONE} jails on the service `{}`", key.1);
+                remarks.lost(&draft.place, what, "guard takes no more of one container's labels");
+                continue;
+            }
+            self.names.insert(jail.as_str().to_owned());
+            self.mount |= draft.mount;
+            self.journal |= matches!(draft.source, Source::Journal(_));
+            self.seen.extend(seen.iter().cloned());
+            let (name, place) = (draft.name.clone(), draft.place.clone());
+            gathered.jails.push(Ready { name, jail, options, place, _read: read });
+        }
+    }
+
+    /// The jail's paths by service, and what guard must see for them.
+    fn parts(&self, draft: &Draft, remarks: &mut Remarks) -> (Vec<Part>, BTreeSet<Seen>) {
+        let mut seen = BTreeSet::new();
+        let Source::Files(paths) = &draft.source else {
+            return (vec![Part { target: Target::Own, paths: Vec::new() }], seen);
+        };
+        let mut parts: Vec<Part> = Vec::new();
+        for (path, written) in paths {
+            let place = match place::place(path, self.ground.containers.as_deref()) {
+                Ok(place) => place,
+                Err(nowhere) => {
+                    let (what, remedy) = nowhere_words(nowhere);
+                    remarks.lost(written, format!("`{path}`: {what}"), remedy);
+                    continue;
+                }
+            };
+            self.tell(path, &place, (written, remarks));
+            seen.extend(place.seen);
+            match parts.iter_mut().find(|part| part.target == place.target) {
+                Some(part) => part.paths.push(place.path),
+                None => parts.push(Part { target: place.target, paths: vec![place.path] }),
+            }
+        }
+        (parts, seen)
+    }
+
+    fn tell(&self, path: &str, place: &Place, (written, remarks): (&FilePlace, &mut Remarks)) {
+        match &place.target {
+            Target::Unknown { volume } => {
+                let asked = self.ground.containers.is_some();
+                let why = if asked { "no container has it" } else { "no engine was asked" };
+                let what = format!(
+                    "`{path}`: which service has the volume `{volume}` is not known: {why}"
+                );
+                let remedy = "put the labels on that service, with the path as it knows it";
+                remarks.lost(written, what, remedy);
+            }
+            Target::Service { id, .. } if !place.others.is_empty() => {
+                let others = place.others.join(", ");
+                let what =
+                    format!("`{path}` is seen by {id} and by {others}; {id} gets the labels");
+                remarks.note(written, what, "move them if people come to another one");
+            }
+            Target::Service { .. } | Target::Own => {}
+        }
+    }
+
+    /// Project and service that a target's labels are written under.
+    fn key(
+        &self,
+        target: &Target,
+        draft: &Draft,
+        remarks: &mut Remarks,
+    ) -> (Option<String>, String) {
+        let of = |id: &ServiceId| match id {
+            ServiceId::Compose { project, service } => {
+                (Some(project.to_string()), service.to_string())
+            }
+            other => (None, other.short().to_owned()),
+        };
+        match target {
+            Target::Own => self.own().map_or((None, "guard".to_owned()), |own| of(&own.service)),
+            Target::Service { id, .. } => {
+                if matches!(id, ServiceId::Container(_)) {
+                    let what = format!("the container `{}` is not Compose's", id.short());
+                    let remedy = "give these labels to `docker run --label`, without doubling `$`";
+                    remarks.note(&draft.place, what, remedy);
+                }
+                of(id)
+            }
+            Target::Unknown { volume } => (None, format!("service-with-{volume}")),
+        }
+    }
+
+    /// guard's own container.
+    fn own(&self) -> Option<&'g Container> {
+        self.ground.containers.as_deref()?.iter().find(|container| container.own)
+    }
+
+    /// A name that guard can take, and that no other jail has.
+    fn name(&self, wanted: &str, place: &FilePlace, remarks: &mut Remarks) -> JailName {
+        let mut jail = JailName::from_lossy(wanted);
+        if jail.as_str() == MANUAL_JAIL {
+            jail = JailName::from_lossy("manual-fail2ban");
+        }
+        for number in 2.. {
+            if !self.names.contains(jail.as_str()) {
+                break;
+            }
+            let cut: String = wanted.chars().take(JailName::MAX - 8).collect();
+            jail = JailName::from_lossy(&format!("{cut}-{number}"));
+        }
+        if jail.as_str() != wanted {
+            remarks.changed(place, format!("the jail is called `{jail}` in guard"), "");
+        }
+        jail
+    }
+
+    /// All that came over, as labels and as compose files.
+    pub(super) fn done(
+        mut self,
+        library: &mut Library,
+    ) -> (Vec<Taken>, Vec<ComposeFile>, Vec<Remark>) {
+        let mut remarks = Remarks::default();
+        let volumes = self.volumes();
+        if !volumes.is_empty() {
+            let key = match self.own() {
+                Some(Container { service: ServiceId::Compose { project, service }, .. }) => {
+                    (Some(project.to_string()), service.to_string())
+                }
+                Some(own) => (None, own.service.short().to_owned()),
+                None => (None, "guard".to_owned()),
+            };
+            let none = || Gathered { target: Target::Own, jails: Vec::new() };
+            self.services.entry(key).or_insert_with(none);
+        }
+        let mut taken = Vec::new();
+        let mut projects: BTreeMap<Option<String>, BTreeMap<String, Added>> = BTreeMap::new();
+        for ((project, service), gathered) in &self.services {
+            let mut added = Added { note: gathered.note(service), ..Added::default() };
+            for (ready, labels) in gathered.labelled() {
+                let title = format!("fail2ban's jail {}: {}", ready.name, ready.place);
+                added.jails.push((title, labels.clone()));
+                taken.push(Taken {
+                    name: ready.name.clone(),
+                    jail: ready.jail.as_str().to_owned(),
+                    project: project.clone(),
+                    service: service.clone(),
+                    labels,
+                    place: ready.place.clone(),
+                });
+            }
+            if gathered.target == Target::Own {
+                added.volumes.clone_from(&volumes);
+            }
+            together(service, gathered, &added, (library, &mut remarks));
+            projects.entry(project.clone()).or_default().insert(service.clone(), added);
+        }
+        let files = projects.into_iter().map(|(project, services)| {
+            let title = match &project {
+                Some(project) => format!("For the compose file of project {project}."),
+                None => "For the compose file that has these services.".to_owned(),
+            };
+            ComposeFile { text: compose::write(&title, &services), project }
+        });
+        (taken, files.collect(), remarks.all)
+    }
+
+    /// What guard's own service must mount besides what it does, and why.
+    fn volumes(&self) -> Vec<(String, String)> {
+        let mut wanted: Vec<(String, String, String)> = Vec::new();
+        let mut want = |why: &str, host: &str, here: &str, mode: &str| {
+            let line = format!("{host}:{here}:{mode}");
+            wanted.push((host.to_owned(), why.to_owned(), line));
+        };
+        if self.mount {
+            let host = &self.ground.mounted;
+            want("fail2ban's filters that the labels name", host, "/etc/guard/filter.d", "ro");
+        }
+        if self.journal {
+            want("the host's journal", "/var/log/journal", "/var/log/journal", "ro");
+        }
+        for seen in &self.seen {
+            match seen {
+                Seen::Volumes(all) => want("log files on named volumes", all, all, "ro,rslave"),
+                Seen::Folder(folder) => {
+                    let here = format!("/host/{}", folder.trim_start_matches('/'));
+                    let here = here.trim_end_matches('/');
+                    want("log files in a folder of the host", folder, here, "ro");
+                }
+                Seen::Own(folder) if self.is_inside_another(folder) => {}
+                Seen::Own(folder) => want("logs of the host", folder, folder, "ro"),
+            }
+        }
+        let own = self.own();
+        let has = |host: &str, line: &str| {
+            // Filters must be where guard looks for them, not only somewhere.
+            let filters = line.ends_with(":/etc/guard/filter.d:ro");
+            own.is_some_and(|own| {
+                own.mounts.iter().any(|mount| match filters {
+                    true => mount.destination == "/etc/guard/filter.d" && mount.source == host,
+                    false => mount.kind != MountKind::Other && is_below(host, &mount.source),
+                })
+            })
+        };
+        wanted.retain(|(host, _, line)| !has(host, line));
+        wanted.into_iter().map(|(_, why, line)| (why, line)).collect()
+    }
+
+    fn is_inside_another(&self, folder: &str) -> bool {
+        self.seen.iter().any(|seen| match seen {
+            Seen::Own(other) => other != folder && is_below(folder, other),
+            Seen::Volumes(_) | Seen::Folder(_) => false,
+        })
+    }
+}
+
+fn is_below(path: &str, folder: &str) -> bool {
+    let rest = path.strip_prefix(folder.trim_end_matches('/'));
+    !folder.is_empty() && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+impl Gathered {
+    fn note(&self, service: &str) -> Option<String> {
+        match &self.target {
+            Target::Own => Some("guard's own service: jails of the host".to_owned()),
+            Target::Unknown { volume } => Some(format!(
+                "{service} stands for the service that mounts the volume {volume}; mend logpath \
+                 below"
+            )),
+            Target::Service { id: ServiceId::Container(_), .. } => {
+                Some("a container without compose: docker run --label, with one $ for $$".into())
+            }
+            Target::Service { .. } => None,
+        }
+    }
+
+    /// Each jail with its labels. The only one of a service is the service's own.
+    fn labelled(&self) -> Vec<(&Ready, Options)> {
+        let alone = match &self.target {
+            Target::Own => false,
+            Target::Service { labelled, .. } => self.jails.len() == 1 && !labelled,
+            Target::Unknown { .. } => self.jails.len() == 1,
+        };
+        let mut keys = BTreeSet::new();
+        let mut all = Vec::new();
+        for ready in &self.jails {
+            let plain = ready.jail.as_str().to_ascii_lowercase().replace('.', "-");
+            let mut key = plain.clone();
+            for number in 2.. {
+                if keys.insert(key.clone()) {
+                    break;
+                }
+                key = format!("{plain}-{number}");
+            }
+            let prefix = if alone { "guard".to_owned() } else { format!("guard.jails.{key}") };
+            let label =
+                |(option, value): &(String, String)| (format!("{prefix}.{option}"), value.clone());
+            all.push((ready, ready.options.iter().map(label).collect()));
+        }
+        all
+    }
+}
+
+/// The labels of a service are read once more, all of them together.
+fn together(
+    service: &str,
+    gathered: &Gathered,
+    added: &Added,
+    (library, remarks): (&mut Library, &mut Remarks),
+) {
+    let labels: LabelSet =
+        added.jails.iter().flat_map(|(_, labels)| labels.iter().cloned()).collect();
+    let container = container(&gathered.target, labels);
+    let reading = labels::read(&container, &Defaults::default(), library);
+    let is_error = |complaint: &&labels::Complaint| complaint.severity == Severity::Error;
+    for complaint in reading.complaints.iter().filter(is_error) {
+        let what = format!("labels of `{service}`: {}", complaint.one_line());
+        remarks.lost(&FilePlace::default(), what, "");
+    }
+}
+
+fn nowhere_words(nowhere: Nowhere) -> (&'static str, &'static str) {
+    match nowhere {
+        Nowhere::Output => (
+            "guard follows a container's output itself, without the engine's JSON around it",
+            "give the container `guard.failregex` as the line is in `docker logs`, and no logpath",
+        ),
+        Nowhere::Wildcard => (
+            "one path for several volumes",
+            "give each service that has one its own labels, with the path as it knows it",
+        ),
+        Nowhere::Layer => (
+            "the file is in a container's own layer",
+            "give that container the labels, with the path as it knows it, better on a volume",
+        ),
+    }
+}
