@@ -59,6 +59,15 @@ fn what_happened_is_counted_by_jail() {
 }
 
 #[test]
+fn bans_of_another_program_are_counted_as_such() {
+    let mut ledger = Ledger::<Duration>::default();
+    ledger.imported(&jail("web"), 7);
+    let text = text(&ledger, Format::Prometheus);
+    let line = "guard_bans_total{jail=\"web\",origin=\"imported\"} 7";
+    assert!(text.lines().any(|found| found == line), "{text}");
+}
+
+#[test]
 fn a_flood_of_jails_makes_no_flood_of_series() {
     let mut ledger = Ledger::<Duration>::default();
     for number in 0..3 * MAX_JAILS {
@@ -72,7 +81,7 @@ fn a_flood_of_jails_makes_no_flood_of_series() {
     assert_eq!(ledger.label(&jail(&format!("jail-{MAX_JAILS}"))), OTHERS);
     let text = text(&ledger, Format::Prometheus);
     let of = |what: &str| text.lines().filter(|line| line.starts_with(what)).count();
-    assert_eq!(of("guard_bans_total{"), 3 * (MAX_JAILS + 1));
+    assert_eq!(of("guard_bans_total{"), 4 * (MAX_JAILS + 1));
     assert_eq!(of("guard_lines_total{"), MAX_JAILS + 1);
     for line in [
         "guard_bans_total{jail=\"jail-0\",origin=\"failures\"} 2".to_owned(),
