@@ -39,12 +39,19 @@ push_image() { # VERSION NAME
         docker push -q "$name:$version-$arch" >&2
         parts+=("$name:$version-$arch")
     done
-    if is_finished "$version"; then tags+=(-t "$name:latest"); fi
+    if is_finished "$version" && is_newest "$version"; then tags+=(-t "$name:latest"); fi
     docker buildx imagetools create "${tags[@]}" "${parts[@]}" >&2
     digest=$(docker buildx imagetools inspect "$name:$version" --format '{{json .Manifest}}' | jq -r .digest)
     [[ $digest == sha256:* ]] || die "no digest of $name:$version is told: $digest"
     echo "name=$name"
     echo "digest=$digest"
+}
+
+# A fix of an older series must not take `latest` from a newer one.
+is_newest() { # VERSION
+    local newest
+    newest=$(git ls-remote --tags --refs origin 'refs/tags/v*' | sed 's,.*/v,,' | grep -v -- - | sort -V | tail -n 1)
+    [ "$newest" = "$1" ]
 }
 
 # The part of CHANGELOG.md below the version's heading.
@@ -55,6 +62,7 @@ changes() { # VERSION
 make_release() { # TAG VERSION
     local options=(--verify-tag --title "guard $2")
     if ! is_finished "$2"; then options+=(--prerelease); fi
+    is_newest "$2" || options+=(--latest=false)
     changes "$2" >notes.md
     gh release create "$1" "${options[@]}" --notes-file notes.md dist/*
 }

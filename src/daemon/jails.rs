@@ -100,6 +100,8 @@ pub(crate) struct Jails {
     complaints: Vec<Complaint>,
     /// What was told of sources that can't be read.
     unreadable: sources::Unreadable,
+    /// Since when the engine has answered, without a break.
+    answers_since: Timestamp,
     /// Woken by followers to whom something happened that is to be told.
     noticed: Arc<Notify>,
     followers: HashMap<FollowerKey, Running>,
@@ -185,6 +187,7 @@ pub(crate) fn prepare(parameters: Parameters, memory: &Memory) -> (Task, AskJail
         before,
         complaints: Vec::new(),
         unreadable: sources::Unreadable::default(),
+        answers_since: Timestamp::now(),
         noticed: Arc::new(Notify::new()),
         followers: HashMap::new(),
         tasks: JoinSet::new(),
@@ -409,6 +412,7 @@ impl Jails {
         }
         self.parameters.firewall.docker_says(docker_firewall(info));
         self.engine = EngineState::Connected(engine);
+        self.answers_since = Timestamp::now();
     }
 
     fn tell(&self, news: News) {

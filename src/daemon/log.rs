@@ -34,8 +34,13 @@ pub fn start(level: &str, format: LogFormat, colours: bool) -> Result<(), String
         Ok(level) => format!("warn,guard={level}"),
         Err(_) => level.to_owned(),
     };
-    let filter = EnvFilter::try_new(&filter)
+    let mut filter = EnvFilter::try_new(&filter)
         .map_err(|error| format!("`{level}` is no level or filter: {error}"))?;
+    // Below that, what sends notices shows the secrets in their addresses and heads.
+    for quiet in ["ureq=info", "ureq_proto=info"] {
+        let quiet = quiet.parse().map_err(|error| format!("`{quiet}`: {error}"))?;
+        filter = filter.add_directive(quiet);
+    }
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {
         LogFormat::Json => log.json().flatten_event(true).init(),

@@ -158,6 +158,11 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Resu
         };
         stopping = true;
     }
+    if let Some(task) = died {
+        let what = format!("the {task} task died, which is a defect of guard's; guard ends");
+        let news = News::Trouble { about: About::Defect, jail: None, what, over: false };
+        pump::announce(&core.events, Event { at: Timestamp::now(), news });
+    }
     tracing::info!("stopping");
     cancel.cancel();
     stop(core, edges).await;

@@ -143,6 +143,8 @@ impl Notices {
     /// The last words, for which guard waits a second at most. Blocks.
     pub(crate) fn stop(&self) {
         let until = Instant::now() + LAST_WORDS;
+        // All at once: one that is dead must not use up the others' time.
+        self.0.posts.iter().for_each(|post| post.begin_close());
         for post in &self.0.posts {
             let left = post.close(until);
             if left > 0 {

@@ -441,7 +441,7 @@ impl Pump {
                 let jail = request.jail.clone();
                 let taken = self.warden.handle_import(now, request);
                 if let Ok(taken) = &taken {
-                    self.meters.imported(&jail, taken.made);
+                    self.meters.imported(&jail, taken.made, taken.banned - taken.made);
                 }
                 self.answer_after_commit(answer, taken);
             }

@@ -465,9 +465,10 @@ impl Reader {
 
     /// What stands in the file that a variable names.
     fn file(&mut self, name: &str, path: Option<String>, files: &Files<'_>) -> Option<String> {
-        let mistakes = self.mistakes.len();
-        let path = self.path(name, Some(path?.trim()), "/");
-        if self.mistakes.len() > mistakes {
+        let path = PathBuf::from(path?.trim());
+        if !path.is_absolute() {
+            // It may be the secret itself, in the wrong variable: it is not shown.
+            self.wrong(name, "it is no absolute path of a file".to_owned());
             return None;
         }
         let shown = shown(&path.to_string_lossy());

@@ -98,8 +98,11 @@ pub fn files(archive: &[u8]) -> Result<BTreeMap<String, Packed<'_>>, String> {
                 match kind {
                     b'0' | 0 => drop(found.insert(name, Packed::File(content))),
                     b'2' => drop(found.insert(name, Packed::Link(link))),
-                    // A hard link names another entry.
-                    b'1' => drop(found.insert(name, Packed::Link(format!("/{}", clean(&link))))),
+                    // A hard link names another entry, from the archive's root on.
+                    b'1' => {
+                        let up = "../".repeat(name.matches('/').count());
+                        drop(found.insert(name, Packed::Link(format!("{up}{}", clean(&link)))));
+                    }
                     _ => {}
                 }
             }

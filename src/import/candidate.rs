@@ -147,13 +147,31 @@ impl Candidate<'_> {
         reading.jails.into_iter().next()
     }
 
+    /// Of ports in DOCKER-USER of which nobody can say here whose they are.
+    fn doubt_ports(&self, remarks: &mut Remarks) {
+        if !self.draft.block.chains.contains(&Chain::DockerUser) {
+            return;
+        }
+        remarks.changed(
+            &self.draft.block.place,
+            "`port` is copied as it is, but in DOCKER-USER fail2ban's is the container's, and \
+             guard's the one that the client used",
+            "write the ports that clients use, or `published`, or `published:PROXY` behind a proxy",
+        );
+    }
+
     /// Of a container guard knows the ports that clients use; in DOCKER-USER iptables
     /// sees the container's own.
     fn client_ports(&self, options: &mut Options, wanted: &PortsWanted, remarks: &mut Remarks) {
-        let Target::Service { host_network: false, published, .. } = &self.part.target else {
-            return;
+        let PortsWanted::Some(wanted) = wanted else { return };
+        let published = match &self.part.target {
+            Target::Service { host_network: false, published, .. } => published,
+            Target::Service { .. } => return,
+            _ => return self.doubt_ports(remarks),
         };
-        let (PortsWanted::Some(wanted), false) = (wanted, published.is_empty()) else { return };
+        if published.is_empty() {
+            return self.doubt_ports(remarks);
+        }
         let meets = |open: &&PublishedPort| {
             wanted.iter().any(|(protocol, range)| {
                 *protocol == open.protocol
@@ -162,6 +180,9 @@ impl Candidate<'_> {
             })
         };
         if published.iter().any(|open| meets(&open)) {
+            if !published.iter().all(|open| meets(&open)) {
+                self.doubt_ports(remarks);
+            }
             return;
         }
         let protocols: BTreeSet<Protocol> = published.iter().map(|open| open.protocol).collect();

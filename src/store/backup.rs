@@ -149,7 +149,11 @@ pub(super) fn receive(path: &Path, at: u64, piece: &[u8]) -> Result<u64, String>
         let _ = fs::remove_file(&incoming);
         return Err(format!("a backup has at most {} GiB", MAX_BYTES >> 30));
     }
-    file.write_all(piece).map_err(failed)?;
+    if let Err(error) = file.write_all(piece) {
+        // The disk may be full, and others need what is left of it.
+        let _ = fs::remove_file(&incoming);
+        return Err(failed(error));
+    }
     Ok(length)
 }
 

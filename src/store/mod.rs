@@ -200,6 +200,11 @@ impl Store {
         backup::examine(&self.path(), bytes)
     }
 
+    /// Removes what [`Store::examine`] has read, when nothing comes of it.
+    pub fn forget(&self, backup: &Candidate) {
+        backup::forget(&backup.path);
+    }
+
     /// Copies the database to a name that tells the time; gives that name. Blocks.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::Warden;
 use super::effect::{Effect, Effects};
-use super::ignore::NeverBan;
+use super::ignore::{NeverBan, is_too_wide};
 use super::jail::{Jail, Presence};
 use super::offenders::Offenders;
 use crate::model::{
@@ -138,7 +138,11 @@ impl Jail {
             restored.over += 1;
             return self.let_in(network, out);
         }
-        if ban.origin != BanOrigin::Hand && self.exempt(never, network).is_some() {
+        let by_hand = ban.origin == BanOrigin::Hand;
+        let is_exempt = !by_hand && (self.exempt(never, network).is_some() || is_too_wide(network));
+        let is_new = self.bans.get(network).is_none();
+        // Who is connected keeps his connection, whatever was true then.
+        if is_exempt || (is_new && never.live_ssh(&self.rules, network).is_some()) {
             restored.never += 1;
             self.let_in(network, out);
             let (jail, by) = (self.name(), LiftedBy::NeverBan);

@@ -81,6 +81,12 @@ pub(super) fn backup(options: &Backup, socket: &Path, json: bool) -> Result<Outc
         tell(&reply, json)?;
         return Ok(print::outcome(&reply));
     }
+    if fs::symlink_metadata(&options.file).is_ok_and(|there| !there.is_file()) {
+        return Err(Failure::Usage(format!(
+            "{} is no regular file: to send the backup elsewhere, write `-`",
+            options.file.display()
+        )));
+    }
     let part = Part::create(&options.file).map_err(|error| cannot(&options.file, &error))?;
     let reply = receive(socket, &mut &part.file)?;
     if let Reply::BackedUp(_) = reply {

@@ -32,7 +32,7 @@ What people come for:
   Do notices reach me?
     guardctl notify test
   My jails are in fail2ban: what are they as labels?
-    tar -C /etc -c fail2ban | docker exec -i guard guardctl import -
+    tar -h -C /etc -c fail2ban | docker exec -i guard guardctl import -
   Are bans in the kernel? (for health checks)
     guardctl ping
 

@@ -30,6 +30,10 @@ impl Jails {
     /// The same, and what can be read again.
     pub(super) fn tell_sources(&mut self) {
         self.tell_unreadable();
+        if !matches!(self.engine, EngineState::Connected(_)) {
+            // Nobody can say now what could be read.
+            return;
+        }
         let now = self.unreadable_now();
         let mut told = std::mem::take(&mut self.unreadable.0);
         told.retain(|trouble, missed| {
@@ -70,9 +74,14 @@ impl Jails {
         let state = running.state.borrow();
         let mut troubles: Vec<String> = Vec::new();
         let connected = matches!(self.engine, EngineState::Connected(_));
-        let lasting = state.output.trouble.as_ref().filter(|(since, _)| {
-            connected && Timestamp::now().duration_since(*since).as_secs() > PATIENCE
-        });
+        let is_told = |why: &str| self.unreadable.0.keys().any(|(_, what)| what.ends_with(why));
+        let lasts = |since: Timestamp| {
+            // While the engine was lost nothing could be read, and readers try again by and by.
+            let since = since.max(self.answers_since);
+            Timestamp::now().duration_since(since).as_secs() > PATIENCE
+        };
+        let lasting = state.output.trouble.as_ref();
+        let lasting = lasting.filter(|(since, why)| connected && (is_told(why) || lasts(*since)));
         for why in state.problem.iter().chain(lasting.map(|(_, why)| why)) {
             troubles.push(format!("output of {container}: {why}"));
         }

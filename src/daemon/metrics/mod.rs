@@ -44,9 +44,9 @@ impl Meters {
     }
 
     /// Counts bans that were taken over from another program.
-    pub(crate) fn imported(&self, jail: &JailName, bans: u64) {
+    pub(crate) fn imported(&self, jail: &JailName, made: u64, prolonged: u64) {
         if self.on {
-            self.lock().imported(jail, bans);
+            self.lock().imported(jail, made, prolonged);
         }
     }
 

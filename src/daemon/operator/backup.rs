@@ -61,6 +61,10 @@ impl Operator {
         let Ok(_only) = self.backups.try_acquire() else {
             return Ok(busy("another backup or restore is under way: try again when it is done"));
         };
+        // An earlier restore may still wait for the disk, with its file where this one's goes.
+        if let Err(why) = self.store.committed().await {
+            return Ok(not_kept(&why));
+        }
         let store = self.store.clone();
         let examined = spawn_blocking(move || store.examine(bytes)).await.map_err(|_| Stopping)?;
         let backup = match examined {
@@ -69,12 +73,14 @@ impl Operator {
         };
         // What is there now must be on disk, to be kept, and the disk well, to hold the rest.
         if let Err(why) = self.store.committed().await {
-            return Ok(refused(&format!("what is remembered now can't be kept: {why}")));
+            self.store.forget(&backup);
+            return Ok(not_kept(&why));
         }
         let kept = match spawn_blocking(kept_aside(&self.store)).await.map_err(|_| Stopping)? {
             Ok(kept) => kept,
             Err(why) => {
-                return Ok(refused(&format!("what is remembered now can't be kept: {why}")));
+                self.store.forget(&backup);
+                return Ok(not_kept(&why));
             }
         };
         let Candidate { schema, history, .. } = backup;
@@ -134,6 +140,10 @@ fn send(snapshot: &Snapshot, progress: Option<&mpsc::Sender<Reply>>) -> Result<(
 
 fn busy(message: &str) -> Reply {
     Reply::refused(RefusedKind::Busy, message)
+}
+
+fn not_kept(why: &str) -> Reply {
+    refused(&format!("what is remembered now can't be kept: {why}"))
 }
 
 fn refused(why: &str) -> Reply {

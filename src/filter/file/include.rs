@@ -4,7 +4,7 @@ use super::ini::{self, Sections};
 use super::{FilePlace, FilterFileError, FilterFiles};
 
 /// Files that make one filter, at most.
-const MAX_FILES: usize = 100;
+const MAX_FILES: usize = 1000;
 
 /// A file of a filter is at most this long, in bytes.
 const MAX_FILE: usize = 1 << 20;
@@ -99,7 +99,7 @@ impl Reader<'_> {
             return Err(wrong(0, format!("the file is longer than {MAX_FILE} bytes"), None));
         }
         if self.names.len() >= MAX_FILES || open.len() >= MAX_DEPTH {
-            let what = "too many files include each other".to_owned();
+            let what = "too many files, or they include each other".to_owned();
             return Err(wrong(0, what, None));
         }
         let number = self.names.len();

@@ -191,11 +191,11 @@ fn body(names: &Names, block: &BlockRules, lengths: &[(Family, u8)]) -> Vec<Rule
 /// What the packets are that a rule of a jail's chain counts, by the rule's text.
 pub(super) fn counts(text: &str) -> Option<(Family, Counted)> {
     let text = text.strip_prefix("ct state established ").unwrap_or(text);
-    let family = match text.contains("ip6 ") || text.contains(V6) || text.starts_with("icmpv6 ") {
-        true => Family::V6,
-        false => Family::V4,
-    };
-    let (what, verdict) = text.split_once("counter ")?;
+    // Names of sets are in it, too: they have no blanks.
+    let of_v6 = ["ip6 saddr ", "ip6 daddr ", "nfproto ipv6 "];
+    let is_v6 = text.starts_with("icmpv6 ") || of_v6.iter().any(|word| text.contains(word));
+    let family = if is_v6 { Family::V6 } else { Family::V4 };
+    let (what, verdict) = text.rsplit_once(" counter ")?;
     let counted = match verdict {
         "return" => Counted::Passed,
         "drop" if what.starts_with("ct direction reply ") => Counted::ReplyDropped,
@@ -281,6 +281,23 @@ fn port_matches(ports: &Ports, write: impl Fn(Protocol, String) -> String) -> Ve
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_jails_name_does_not_say_what_its_rules_count() {
+        for name in ["web-ipv6", "counter", "ip6", "icmpv6", "drop"] {
+            let names = Names::new(&name.parse().unwrap(), 0);
+            let block = BlockRules {
+                chains: [Chain::DockerUser].into(),
+                ports: Ports::All,
+                block_type: BlockType::Drop,
+            };
+            let body = jail(&names, &block, &[(Family::V4, 32)]).body;
+            let counted: Vec<_> = body.iter().map(|rule| counts(&rule.text).unwrap()).collect();
+            let wanted =
+                [Counted::ReplyDropped, Counted::Passed, Counted::Refused, Counted::Passed];
+            assert_eq!(counted, wanted.map(|what| (Family::V4, what)), "{name}");
+        }
+    }
 
     fn texts(block_type: BlockType, chains: &[Chain], ports: Ports) -> (Vec<String>, Vec<String>) {
         let names = Names::new(&"web".parse().unwrap(), 0);

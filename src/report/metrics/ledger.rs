@@ -135,6 +135,14 @@ impl<T: Copy> Ledger<T> {
                 _ => None,
             })
             .collect();
+        // Of some that go nobody is told.
+        if !self.pending.is_empty() {
+            for record in records {
+                if let Record::BanGone(jail, network) = record {
+                    self.pending.remove(&(jail.clone(), *network));
+                }
+            }
+        }
         for news in news {
             match news {
                 News::Found { jail, .. } => self.of(jail).failures += 1,
@@ -195,8 +203,10 @@ impl<T: Copy> Ledger<T> {
     }
 
     /// Counts bans that were taken over from another program, of which no news tells.
-    pub fn imported(&mut self, jail: &JailName, bans: u64) {
-        self.of(jail).bans[IMPORTED] += bans;
+    pub fn imported(&mut self, jail: &JailName, made: u64, prolonged: u64) {
+        let of = self.of(jail);
+        of.bans[IMPORTED] += made;
+        of.prolonged += prolonged;
     }
 
     /// Takes in what the warden counted of a jail so far.

@@ -61,7 +61,7 @@ fn what_happened_is_counted_by_jail() {
 #[test]
 fn bans_of_another_program_are_counted_as_such() {
     let mut ledger = Ledger::<Duration>::default();
-    ledger.imported(&jail("web"), 7);
+    ledger.imported(&jail("web"), 7, 2);
     let text = text(&ledger, Format::Prometheus);
     let line = "guard_bans_total{jail=\"web\",origin=\"imported\"} 7";
     assert!(text.lines().any(|found| found == line), "{text}");

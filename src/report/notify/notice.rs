@@ -143,7 +143,7 @@ impl Message {
 
     /// The worst of it.
     pub fn level(&self) -> Level {
-        let lines = self.lines.iter().map(|notice| notice.level);
+        let lines = self.lines.iter().filter(|notice| !notice.over).map(|notice| notice.level);
         lines.chain(self.more.keys().map(|(kind, _)| kind.level())).max().unwrap_or(Level::Note)
     }
 

@@ -56,13 +56,20 @@ impl Post {
             return;
         }
         self.lock().offer(self.now(), kind, jail, || Notice::of(event));
-        self.changed.notify_one();
+        // Who closes it waits for the same.
+        self.changed.notify_all();
     }
 
     /// Where it is.
     pub fn view(&self) -> View {
         let outbox = self.lock();
         View { totals: outbox.totals().clone(), waiting: outbox.waiting() }
+    }
+
+    /// What waits goes now; see [`Post::close`].
+    pub fn begin_close(&self) {
+        self.lock().close();
+        self.changed.notify_all();
     }
 
     /// What waits goes now. Returns when it went, or at `until`: how much did not.

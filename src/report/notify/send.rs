@@ -3,6 +3,7 @@
 //! No server is trusted with more than a status: redirects are not followed (the secret
 //! would go along), a few kilobytes of an answer are read, and every try has its time.
 
+use std::hash::{BuildHasher, RandomState};
 use std::io::{ErrorKind, Read};
 use std::sync::Arc;
 use std::time::Duration;
@@ -103,10 +104,7 @@ impl Sender {
                 let said = format!("{} {}", response.code(), said.join(" "));
                 Outcome::Sent(shortened(service, &said))
             }
-            // What is wrong is the mail itself, not who sends it.
-            Ok(Err(error))
-                if error.status().is_some_and(|code| matches!(u16::from(code), 552 | 554)) =>
-            {
+            Ok(Err(error)) if is_wrong_itself(&error) => {
                 Outcome::Refused(shortened(service, &chain(&error)))
             }
             Ok(Err(error)) => failed(service, &mail_words(&error)),
@@ -160,6 +158,10 @@ fn post(agent: &ureq::Agent, request: &Request) -> Result<Answer, ureq::Error> {
     if let Some((name, value)) = &request.header {
         post = post.header(*name, value.tell());
     }
+    if request.url.tell().starts_with("http://") {
+        // A proxy of the environment would read the secret.
+        post = post.config().proxy(None).build();
+    }
     let mut response = post.send(request.body.to_string())?;
     let retry_after = response.headers().get("Retry-After");
     let retry_after = retry_after.and_then(|value| value.to_str().ok()).map(str::to_owned);
@@ -167,6 +169,16 @@ fn post(agent: &ureq::Agent, request: &Request) -> Result<Answer, ureq::Error> {
     // The status is there; a body that never ends, or breaks off, changes nothing.
     let _ = response.body_mut().as_reader().take(MOST_BODY).read_to_end(&mut body);
     Ok(Answer { status, retry_after, body })
+}
+
+/// Is something wrong with the mail itself, rather than with who sends it, or to whom?
+fn is_wrong_itself(error: &lettre::transport::smtp::Error) -> bool {
+    error.status().is_some_and(|code| match u16::from(code) {
+        552 => true,
+        // Relays that refuse a sender say 554 as well (RFC 3463: 5.7.1).
+        554 => !chain(error).contains("5.7.1"),
+        _ => false,
+    })
 }
 
 fn is_tls(error: &ureq::Error) -> bool {
@@ -223,12 +235,21 @@ fn envelope(
     let mut message = lettre::Message::builder()
         .from(mail.from.parse()?)
         .subject(letter.subject.clone())
+        .message_id(Some(message_id(mail, letter)))
         .header(AutoSubmitted)
         .header(ContentType::TEXT_PLAIN);
     for to in &mail.to {
         message = message.to(to.parse()?);
     }
     Ok(message.body(letter.text.clone())?)
+}
+
+/// Mail without one is taken for spam (RFC 5322, 3.6.4: it should have one).
+fn message_id(mail: &Mail, letter: &Letter) -> String {
+    let from = mail.from.trim_end_matches('>');
+    let domain = from.rsplit_once('@').map_or("localhost", |(_, domain)| domain);
+    let unique = RandomState::new().hash_one(&letter.text);
+    format!("<{:x}.{unique:x}@{domain}>", Timestamp::now().as_nanosecond())
 }
 
 /// Nobody's absence is to be answered to guard (RFC 3834).
@@ -273,6 +294,8 @@ mod tests {
             assert!(head.contains(line), "{head}");
         }
         assert!(head.contains("Date: "), "{head}");
+        let id = head.lines().find(|line| line.starts_with("Message-ID: <"));
+        assert!(id.is_some_and(|id| id.ends_with("@x.example>")), "{head}");
     }
 
     #[test]

@@ -29,7 +29,7 @@ enum Entry {
 }
 
 impl Archive {
-    /// Reads the archive that `tar -C /etc -c fail2ban` makes.
+    /// Reads the archive that `tar -h -C /etc -c fail2ban` makes.
     ///
     /// # Errors
     /// It is no archive, or there is no configuration of fail2ban in it.
@@ -42,7 +42,7 @@ impl Archive {
         let first = packed.keys().filter(is_root).min_by_key(|path| path.matches('/').count());
         let Some(first) = first else {
             return Err("the archive has neither jail.conf nor jail.local: make it with \
-                        `tar -C /etc -c fail2ban`"
+                        `tar -h -C /etc -c fail2ban`"
                 .to_owned());
         };
         let folder = first.rsplit_once('/').map_or("", |(folder, _)| folder);
@@ -65,17 +65,34 @@ impl Archive {
         };
         let files = packed.into_iter();
         let files = files.map(|(path, packed)| (format!("{base}/{path}"), entry(packed)));
-        Ok(Archive { files: files.collect(), root })
+        let files: BTreeMap<String, Entry> = files.collect();
+        for folder in ["jail.d", "filter.d", "action.d"] {
+            if let Some(Entry::Link(to)) = files.get(&format!("{root}/{folder}")) {
+                return Err(format!(
+                    "{folder} is a link to {to}, and what is behind it is not in the archive: make \
+                     it with `tar -h`"
+                ));
+            }
+        }
+        Ok(Archive { files, root })
     }
 
     fn text(&self, path: &str) -> Result<Option<String>, String> {
-        let mut path = plain(path);
+        let (mut path, mut is_linked) = (plain(path), false);
         for _ in 0..MAX_LINKS {
             match self.files.get(&path) {
+                None if is_linked => {
+                    return Err(format!(
+                        "it is a link to {path}, which is not in the archive: make it with `tar -h`"
+                    ));
+                }
                 None => return Ok(None),
                 Some(Entry::Text(text)) => return Ok(Some(text.clone())),
                 Some(Entry::Unreadable(why)) => return Err(format!("it can't be read: {why}")),
-                Some(Entry::Link(to)) => path = plain(&beside(&path, to)),
+                Some(Entry::Link(to)) => {
+                    path = plain(&beside(&path, to));
+                    is_linked = true;
+                }
             }
         }
         Err("it can't be read: too many links".to_owned())

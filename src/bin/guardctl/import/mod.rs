@@ -24,7 +24,7 @@ use bans::Renamed;
 const EXAMPLES: &str = "\
 Examples:
   From the host's files, where guard runs in its container:
-    tar -C /etc -c fail2ban | docker exec -i guard guardctl import - > labels.yml
+    tar -h -C /etc -c fail2ban | docker exec -i guard guardctl import - > labels.yml
 
   Where guardctl sees them itself:
     guardctl import /etc/fail2ban > labels.yml
