@@ -14,6 +14,12 @@
 FROM rust:1-slim-bookworm AS build
 WORKDIR /build
 
+# For a quicker build of larger and slower programs, as the tests have it:
+#     --build-arg CARGO_PROFILE_RELEASE_LTO=off --build-arg CARGO_PROFILE_RELEASE_OPT_LEVEL=0 …
+ARG CARGO_PROFILE_RELEASE_LTO
+ARG CARGO_PROFILE_RELEASE_OPT_LEVEL
+ARG CARGO_PROFILE_RELEASE_CODEGEN_UNITS
+
 # The dependencies in a layer of their own, which stays until Cargo.toml or Cargo.lock change:
 # they are built with an empty program. Benches and tests are cut from the manifest here, because
 # their files are not there yet; and guard's own traces are removed, because the real sources may
