@@ -116,8 +116,17 @@ async fn remove_stale(path: &Path, variable: &'static str) -> Result<(), BindErr
         return Err(BindError::NotASocket { path: path.to_owned(), variable });
     }
     match timeout(Duration::from_secs(1), UnixStream::connect(path)).await {
-        Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            fs::remove_file(path).map_err(failed)
+        // Reset: it died with this connection in its queue.
+        Ok(Err(error))
+            if matches!(
+                error.kind(),
+                io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset
+            ) =>
+        {
+            match fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
+                _ => Ok(()),
+            }
         }
         Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Ok(Err(error)) if error.kind() != io::ErrorKind::WouldBlock => Err(failed(error)),

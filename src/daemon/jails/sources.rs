@@ -67,10 +67,8 @@ impl Jails {
     }
 
     fn troubles_of(&self, running: &Running) -> Vec<String> {
-        let container = match self.containers.get(&running.spec.container) {
-            Some(known) => known.container.name.to_string(),
-            None => return Vec::new(),
-        };
+        let Some(known) = self.containers.get(&running.spec.container) else { return Vec::new() };
+        let (container, runs) = (known.container.name.to_string(), known.container.running);
         let state = running.state.borrow();
         let mut troubles: Vec<String> = Vec::new();
         let connected = matches!(self.engine, EngineState::Connected(_));
@@ -87,7 +85,12 @@ impl Jails {
         }
         for file in &state.files {
             if let FileStatus::Refused(why) | FileStatus::Unreachable(why) = &file.status {
-                troubles.push(format!("{} in {container}: {why}", file.shown));
+                let what = format!("{} in {container}: {why}", file.shown);
+                // Of a container that is started again at this moment there is no process to
+                // ask; that is no news.
+                if runs || is_told(&what) {
+                    troubles.push(what);
+                }
             }
         }
         troubles.extend(state.journal.iter().flat_map(JournalState::warnings));
