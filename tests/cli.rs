@@ -706,6 +706,38 @@ fn jails_of_fail2ban_become_labels() {
     }
 }
 
+/// What a link in an archive leads to may not be in it: that is no "no such file".
+#[test]
+fn links_in_an_archive_lose_no_jail_in_silence() {
+    let directory = tempfile::tempdir().unwrap();
+    let etc = directory.path().join("etc");
+    let at = |name: &str| etc.join("fail2ban").join(name);
+    std::fs::create_dir_all(at("jail.d")).unwrap();
+    let jail = "[web]\nenabled = true\nfilter =\nfailregex = no\\s<HOST>$\nlogpath = /var/log/web.log\n\
+                action = iptables[type=allports]\n";
+    std::fs::write(directory.path().join("elsewhere"), jail).unwrap();
+    std::fs::write(at("jail.conf"), "[DEFAULT]\nmaxretry = 4\n").unwrap();
+    std::os::unix::fs::symlink("../../elsewhere", at("jail.local")).unwrap();
+    let import = |follow: &[&str]| {
+        let archive = directory.path().join("archive");
+        let mut tar = Command::new("tar");
+        tar.args(follow).arg("-C").arg(&etc).arg("-cf").arg(&archive).arg("fail2ban");
+        assert!(tar.status().unwrap().success());
+        let mut command = guardctl(Path::new("/nowhere"), &["import", "-", "--no-docker"]);
+        command.stdin(std::fs::File::open(&archive).unwrap()).output().unwrap()
+    };
+    holds(&import(&[]), 1, "", "make it with `tar -h`");
+    holds(&import(&["-h"]), 0, "guard.jails.web.failregex: 'no\\s<HOST>$$'", "came over, whole");
+    // Two names of one file: tar has the second as a link to the first.
+    std::fs::remove_file(at("jail.local")).unwrap();
+    std::fs::write(at("a"), jail).unwrap();
+    std::fs::hard_link(at("a"), at("jail.local")).unwrap();
+    holds(&import(&[]), 0, "guard.jails.web.failregex: 'no\\s<HOST>$$'", "came over, whole");
+    std::fs::rename(at("jail.d"), at("d")).unwrap();
+    std::os::unix::fs::symlink("d", at("jail.d")).unwrap();
+    holds(&import(&[]), 1, "", "jail.d is a link to d");
+}
+
 #[test]
 fn bans_of_fail2ban_are_handed_over() {
     let world = World::new();

@@ -699,6 +699,10 @@ mod tests {
         let names: Vec<_> = settings.notify.targets.iter().map(|target| &target.name).collect();
         assert_eq!(names, ["ntfy", "gotify"]);
         assert!(!format!("{settings:?}").contains("SECRET"));
+        // A target where a file's name belongs.
+        let wrong = [("GUARD_NOTIFY_FILE".to_owned(), "ntfy://SECRET@ntfy.sh/t".to_owned())];
+        let mistakes = Settings::read_with(wrong, &|_| Ok(String::new())).unwrap_err();
+        assert!(!mistakes[0].to_string().contains("SECRET"), "{}", mistakes[0]);
         let mistakes = read("gotify://g/SECRET\nx://SECRET").unwrap_err();
         assert_eq!(
             mistakes[0].to_string(),

@@ -222,12 +222,13 @@ mod tests {
             ban("203.0.113.3", BanOrigin::Failures, 901),
             ban("203.0.113.4", BanOrigin::Failures, 200),
             ban("10.0.0.1", BanOrigin::Failures, 900),
+            ban("128.0.0.0/1", BanOrigin::Failures, 900),
             ban("10.0.0.2", BanOrigin::Hand, 900),
             Ban { jail: JailName::from_lossy("gone"), ..ban("203.0.113.5", BanOrigin::Hand, 900) },
         ];
         let restored =
             warden.handle_restored(at(200), Memory { bans: bans_then, ..Memory::default() });
-        assert_eq!(restored, Restored { standing: 3, over: 2, never: 1, lifted: 1 });
+        assert_eq!(restored, Restored { standing: 3, over: 2, never: 2, lifted: 1 });
         assert_eq!(
             bans(&warden),
             [
@@ -242,6 +243,7 @@ mod tests {
             "lifted 10.0.0.1",
             "block 10.0.0.2",
             "ban 10.0.0.2",
+            "lifted 128.0.0.0/1",
             "block 203.0.113.2",
             "ban 203.0.113.2",
             "block 203.0.113.3",
