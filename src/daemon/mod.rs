@@ -58,6 +58,7 @@ use crate::control::server::{BindError, Server};
 use crate::docker::{self, Discovery};
 use crate::filters::Catalog;
 use crate::firewall;
+pub use crate::model::chain;
 use crate::model::{About, Event, Memory, News, Timestamp};
 use crate::store::{self, Opened, Store};
 use crate::warden::{self, JailView, Meanwhile, Warden};
@@ -98,22 +99,6 @@ impl Fatal {
             Fatal::Store(..) | Fatal::Socket(_) | Fatal::Another(_) | Fatal::Died(_) => 70,
         }
     }
-}
-
-/// An error with all its causes, in one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        // Some libraries repeat the cause in their own words.
-        if !words.contains(&more) {
-            words.push_str(": ");
-            words.push_str(&more);
-        }
-        cause = error.source();
-    }
-    words
 }
 
 /// Runs guard until `shutdown` is ready, then ends within five seconds with

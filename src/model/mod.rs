@@ -19,6 +19,7 @@
 
 mod address;
 mod ban;
+mod causes;
 mod checkup;
 mod container;
 mod encoding;
@@ -39,6 +40,7 @@ mod written;
 
 pub use address::{Address, InvalidAddress, Network};
 pub use ban::{Ban, BanOrigin, BanTime, Failure, ForeignBan, Login, Until};
+pub use causes::chain;
 pub use checkup::{ContainerCheckup, EngineCheckup};
 pub use container::{Container, DockerNetwork, LabelSet, Mount, MountKind, PublishedPort};
 pub use encoding::{LogEncoding, Unit, UnknownEncoding, unit};

@@ -1,8 +1,8 @@
 //! Bytes in JSON: Base64 with the usual alphabet and `=` (RFC 4648).
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD as STANDARD;
 use serde::{Deserialize, Deserializer, Serializer};
-
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 pub(super) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(&encode(bytes))
@@ -14,50 +14,11 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>,
 }
 
 fn encode(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for group in bytes.chunks(3) {
-        let byte = |at: usize| u32::from(group.get(at).copied().unwrap_or(0));
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for place in 0..4 {
-            let index = (bits >> (18 - 6 * place)) & 63;
-            // Of one byte two letters tell something, of two bytes three.
-            let letter = if place > group.len() { b'=' } else { ALPHABET[index as usize] };
-            text.push(char::from(letter));
-        }
-    }
-    text
+    STANDARD.encode(bytes)
 }
 
 fn decode(text: &str) -> Option<Vec<u8>> {
-    let letters = text.as_bytes();
-    if !letters.len().is_multiple_of(4) {
-        return None;
-    }
-    let padding = letters.iter().rev().take_while(|letter| **letter == b'=').count();
-    let told = letters.len().checked_sub(padding).filter(|_| padding <= 2)?;
-    let mut bytes = Vec::with_capacity(letters.len() / 4 * 3);
-    for group in letters[..told].chunks(4) {
-        let mut bits = 0;
-        for place in 0..4 {
-            let value = group.get(place).map_or(Some(0), |letter| value(*letter))?;
-            bits = bits << 6 | value;
-        }
-        let [_, first, second, third] = bits.to_be_bytes();
-        bytes.extend(&[first, second, third][..group.len() - 1]);
-    }
-    Some(bytes)
-}
-
-fn value(letter: u8) -> Option<u32> {
-    let value = match letter {
-        b'A'..=b'Z' => letter - b'A',
-        b'a'..=b'z' => letter - b'a' + 26,
-        b'0'..=b'9' => letter - b'0' + 52,
-        b'+' => 62,
-        b'/' => 63,
-        _ => return None,
-    };
-    Some(value.into())
+    STANDARD.decode(text).ok()
 }
 
 #[cfg(test)]

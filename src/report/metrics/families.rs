@@ -31,7 +31,7 @@ type Series<'a> = Box<dyn Iterator<Item = (Vec<&'a str>, Number)> + 'a>;
 /// Where a family's values are in a snapshot.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Values {
-    Series(for<'a> fn(&'a Snapshot) -> Series<'a>),
+    Series(Give),
     Histogram(for<'a> fn(&'a Snapshot) -> &'a Latency),
 }
 
@@ -64,34 +64,44 @@ impl Family {
     }
 }
 
+/// Where the numbers of a family come from.
+type Give = for<'a> fn(&'a Snapshot) -> Series<'a>;
+
+const fn family(
+    kind: Kind,
+    name: &'static str,
+    labels: &'static [&'static str],
+    help: &'static str,
+    give: Give,
+) -> Family {
+    Family { name, kind, unit: None, labels, help, values: Values::Series(give) }
+}
+
 const fn counter(
     name: &'static str,
     labels: &'static [&'static str],
     help: &'static str,
-    values: for<'a> fn(&'a Snapshot) -> Series<'a>,
+    give: Give,
 ) -> Family {
-    let values = Values::Series(values);
-    Family { name, kind: Kind::Counter, unit: None, labels, help, values }
+    family(Kind::Counter, name, labels, help, give)
 }
 
 const fn gauge(
     name: &'static str,
     labels: &'static [&'static str],
     help: &'static str,
-    values: for<'a> fn(&'a Snapshot) -> Series<'a>,
+    give: Give,
 ) -> Family {
-    let values = Values::Series(values);
-    Family { name, kind: Kind::Gauge, unit: None, labels, help, values }
+    family(Kind::Gauge, name, labels, help, give)
 }
 
 const fn info(
     name: &'static str,
     labels: &'static [&'static str],
     help: &'static str,
-    values: for<'a> fn(&'a Snapshot) -> Series<'a>,
+    give: Give,
 ) -> Family {
-    let values = Values::Series(values);
-    Family { name, kind: Kind::Info, unit: None, labels, help, values }
+    family(Kind::Info, name, labels, help, give)
 }
 
 impl Family {

@@ -1,23 +1,12 @@
 //! (pure) Base64, for `Authorization`; percent-encoding, for URLs.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 
 /// Base64 with padding (RFC 4648).
 pub(super) fn base64(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let byte = |at: usize| u32::from(chunk.get(at).copied().unwrap_or(0));
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for place in 0..4 {
-            if place > chunk.len() {
-                text.push('=');
-            } else {
-                text.push(char::from(ALPHABET[(bits >> (18 - 6 * place) & 63) as usize]));
-            }
-        }
-    }
-    text
+    BASE64_STANDARD.encode(bytes)
 }
 
 /// What `%41` stands for; `None`: a bad escape, or no text.

@@ -20,6 +20,7 @@ use super::mail::Encryption;
 use super::notice::Message;
 use super::service::{self, Letter, Request};
 use super::target::{Mail, Service, Target};
+use crate::model::chain;
 
 /// A try takes so long at most.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -208,20 +209,6 @@ fn mail_words(error: &lettre::transport::smtp::Error) -> String {
         }
         _ => chain(error),
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !words.contains(&more) {
-            words.push_str(": ");
-            words.push_str(&more);
-        }
-        cause = error.source();
-    }
-    words
 }
 
 fn failed(service: &Service, why: &str) -> Outcome {
