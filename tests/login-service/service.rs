@@ -22,7 +22,8 @@
 //! passes the request on; the format `forwarded` logs that header.
 //!
 //! Connections are kept alive. An answer is written before the line is logged, so
-//! that a ban never swallows the answer to the request that caused it.
+//! that a ban never swallows the answer to the request that caused it. Lines stand in
+//! the order of the answers all the same, whichever thread writes them.
 
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
@@ -57,6 +58,9 @@ struct Service {
     utc_offset: i64,
     /// Where requests are passed on to.
     proxy: Option<String>,
+    /// Held from before an answer until its line is logged: whoever has an answer and asks
+    /// again is logged after it.
+    turn: Mutex<()>,
     outgoing: Mutex<Vec<TcpStream>>,
 }
 
@@ -84,6 +88,7 @@ fn read_arguments() -> Service {
         log: Log::Stdout,
         utc_offset: 0,
         proxy: None,
+        turn: Mutex::new(()),
         outgoing: Mutex::new(Vec::new()),
     };
     let mut arguments = std::env::args().skip(1);
@@ -156,6 +161,7 @@ fn talk(service: &Service, client: TcpStream) -> Option<()> {
             None => answer(service, &request),
         };
         let head = format!("HTTP/1.1 {status} -\r\nContent-Length: {}\r\n\r\n", body.len());
+        let _turn = service.turn.lock().expect("no holder panics");
         writer.write_all((head + &body).as_bytes()).ok()?;
         let line = line_for(service, &request, &peer).filter(|_| service.proxy.is_none());
         if let Some(line) = line {
