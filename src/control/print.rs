@@ -15,7 +15,7 @@ use jiff::tz::TimeZone;
 
 use super::fail2ban::Exception;
 use super::protocol::{BanRefused, BanView, Health, InForce, RefusedKind, Reply, encode_reply};
-use crate::model::{BanOrigin, Event, JailName, Level, Network, News, Timestamp, Until};
+use crate::model::{Event, JailName, Level, Network, News, Timestamp, Until};
 
 mod backup;
 mod doctor;
@@ -307,7 +307,7 @@ fn banned(text: &mut Text, asked: Option<Network>, bans: &[BanView], zone: &Time
             InForce::Pending => ", not in the kernel yet",
             InForce::DryRun => ", dry run",
         };
-        let why = cause(ban.origin, ban.failures);
+        let why = ban.origin.cause(ban.failures);
         line(
             &mut text.out,
             format_args!(
@@ -318,16 +318,6 @@ fn banned(text: &mut Text, asked: Option<Network>, bans: &[BanView], zone: &Time
                 until(ban.until, zone),
             ),
         );
-    }
-}
-
-/// What led to a ban.
-fn cause(origin: BanOrigin, failures: u32) -> String {
-    match origin {
-        BanOrigin::Failures => format!("{failures} failures"),
-        BanOrigin::Hand => "by hand".into(),
-        BanOrigin::Adopted => "found in the kernel".into(),
-        BanOrigin::Imported => "taken over from fail2ban".into(),
     }
 }
 

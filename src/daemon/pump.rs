@@ -478,16 +478,17 @@ impl Pump {
 }
 
 fn banned(ban: &Ban, dry_run: bool) {
-    let Ban { jail, network, until, failures, .. } = ban;
+    let Ban { jail, network, until, origin, failures, .. } = ban;
+    let (end, cause) = (until.phrase(), origin.cause(*failures));
     if dry_run {
         tracing::warn!(
             event = "would_ban", %jail, ip = %network, %until, failures,
-            "[{jail}] Would ban {network} until {until} (dry run, {failures} failures)"
+            "[{jail}] Would ban {network} {end} (dry run, {cause})"
         );
     } else {
         tracing::warn!(
             event = "banned", %jail, ip = %network, %until, failures,
-            "[{jail}] Ban {network} until {until} ({failures} failures)"
+            "[{jail}] Ban {network} {end} ({cause})"
         );
     }
 }
@@ -525,7 +526,7 @@ pub(crate) fn announce(listeners: &Listeners, event: Event) {
             tracing::warn!(
                 event = if *dry_run { "would_prolong" } else { "prolonged" },
                 %jail, ip = %network, %until,
-                "[{jail}] {network} {stays} banned until {until}{dry}"
+                "[{jail}] {network} {stays} banned {}{dry}", until.phrase()
             );
         }
         News::Unbanned { jail, network, by_hand, dry_run } => {

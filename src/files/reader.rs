@@ -19,8 +19,8 @@ use crate::wake::{Moved, Wake};
 /// Most files of one reader.
 const MAX_FILES: usize = 1000;
 
-/// How soon after a hint a look is worth it: what is written in many small pieces
-/// is read in a few larger ones.
+/// How long whatever comes right after something else is gathered: what is written in
+/// many small pieces is read in a few larger ones.
 const GATHER: Duration = Duration::from_millis(5);
 
 /// How often the date of an old line is looked at.
@@ -132,7 +132,7 @@ impl FileReader {
                 return batch;
             }
             if !self.followers.iter().any(|follower| follower.has_more) {
-                self.wait(now).await;
+                self.wait().await;
             }
         }
     }
@@ -160,18 +160,21 @@ impl FileReader {
         }
     }
 
-    async fn wait(&mut self, now: Instant) {
+    /// What comes after a silence is read at once; what comes right after that is gathered.
+    async fn wait(&mut self) {
+        let pause = self.last_moved + GATHER;
+        let moved = async {
+            sleep_until(pause).await;
+            self.wake.moved().await
+        };
         tokio::select! {
             () = sleep_until(self.next_look) => {}
-            moved = self.wake.moved() => {
-                self.last_moved = now;
-                let soon = Instant::now() + GATHER;
+            moved = moved => {
+                self.last_moved = Instant::now();
                 if moved == Moved::Names {
-                    self.next_look = self.next_look.min(soon.max(self.earliest_look));
+                    self.next_look = self.next_look.min(self.earliest_look);
                     self.next_expand = self.next_expand.min(self.earliest_expand);
                 }
-                // Dropped here: the hint is lost, the tick comes all the same.
-                sleep_until(soon).await;
             }
         }
     }

@@ -78,6 +78,14 @@ impl Until {
             Until::Forever => false,
         }
     }
+
+    /// The end of a sentence, to the second: `until 2026-03-01T12:00:00Z`, `for ever`.
+    pub fn phrase(self) -> String {
+        match self {
+            Until::Time(end) => format!("until {end:.0}"),
+            Until::Forever => "for ever".to_owned(),
+        }
+    }
 }
 
 impl From<Option<Timestamp>> for Until {
@@ -116,6 +124,19 @@ pub enum BanOrigin {
     Adopted,
     /// Taken over from fail2ban.
     Imported,
+}
+
+impl BanOrigin {
+    /// What led to a ban of so many failures, in words.
+    pub fn cause(self, failures: u32) -> String {
+        match self {
+            BanOrigin::Failures if failures == 1 => "1 failure".to_owned(),
+            BanOrigin::Failures => format!("{failures} failures"),
+            BanOrigin::Hand => "by hand".to_owned(),
+            BanOrigin::Adopted => "found in the kernel".to_owned(),
+            BanOrigin::Imported => "taken over from fail2ban".to_owned(),
+        }
+    }
 }
 
 /// A ban of another program's, to be taken over.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
 
-use super::{Text, cause, escape, line, span, time};
+use super::{Text, escape, line, span, time};
 use crate::control::protocol::Times;
 use crate::model::{HistoryEntry, LiftedBy, Network, Timestamp, Until};
 
@@ -34,7 +34,7 @@ pub(super) fn history(
                 entry.ban.jail.to_string(),
                 entry.ban.network.to_string(),
                 length(entry.ban.since, entry.ban.until),
-                cause(entry.ban.origin, entry.ban.failures),
+                entry.ban.origin.cause(entry.ban.failures),
                 ending(entry, now, zone) + &again,
             ]
         })

@@ -5,7 +5,7 @@ use crate::control::protocol::{
     Counter, EngineView, FirewallView, JailState, JailStatus, JailSummary, MetricsView, Options,
     Overview, Refusal, SourceKind, SourceState, SourceStatus, StoreView, decode_reply,
 };
-use crate::model::{About, BanTime};
+use crate::model::{About, BanOrigin, BanTime};
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()

@@ -2,7 +2,7 @@
 
 use jiff::tz::TimeZone;
 
-use super::{Text, cause, escape, line, push, span, time, until, warn};
+use super::{Text, escape, line, push, span, time, until, warn};
 use crate::model::{Timestamp, Tried, TriedBan, TriedJail, Until};
 
 /// Prints it; times in the zone.
@@ -91,7 +91,7 @@ fn bans(text: &mut Text, bans: &[TriedBan], zone: &TimeZone) {
                 ban.network,
                 length(ban.since, ban.until),
                 until(ban.until, zone),
-                cause(ban.origin, ban.failures),
+                ban.origin.cause(ban.failures),
             ),
         );
         for shown in &tried.lines {

@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 
 use super::super::protocol::{BanView, FailingView, InForce, Known, KnownIn, ban_time};
 use super::history::{Lines, history};
-use super::{BAD, Text, cause, escape, line, span, time, until, warn};
+use super::{BAD, Text, escape, line, span, time, until, warn};
 use crate::model::BanTime;
 
 /// Is there nothing to tell?
@@ -144,7 +144,7 @@ fn ban(out: &mut String, ban: &BanView, zone: &TimeZone) {
         InForce::DryRun => "; a dry run: the firewall is left alone",
     };
     let (since, end) = (time(ban.since, zone), until(ban.until, zone));
-    let cause = cause(ban.origin, ban.failures);
+    let cause = ban.origin.cause(ban.failures);
     line(out, format_args!("  {} banned since {since} {end} ({cause}{state})", ban.network));
     hint(out, &format!("guardctl unban {} --jail {} lifts it", ban.network, ban.jail));
 }

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{BanOrigin, Event, JailName, Level, News, NoticeKind, Timestamp, Until};
+use crate::model::{Event, JailName, Level, News, NoticeKind, Timestamp};
 
 /// Longest line, in bytes.
 const LONGEST_LINE: usize = 400;
@@ -54,18 +54,9 @@ impl Notice {
 fn line(news: &News) -> String {
     match news {
         News::Banned { ban, dry_run } => {
-            let (jail, network, until) = (&ban.jail, ban.network, ban.until);
+            let (jail, network, end) = (&ban.jail, ban.network, ban.until.phrase());
             let ban_ = if *dry_run { "Would ban (dry run)" } else { "Ban" };
-            let why = match ban.origin {
-                BanOrigin::Hand => "by hand".to_owned(),
-                BanOrigin::Adopted => "found in the kernel".to_owned(),
-                BanOrigin::Imported => "taken over from fail2ban".to_owned(),
-                BanOrigin::Failures => format!("{} failures", ban.failures),
-            };
-            let end = match until {
-                Until::Time(end) => format!("until {end:.0}"),
-                Until::Forever => "for ever".to_owned(),
-            };
+            let why = ban.origin.cause(ban.failures);
             format!("[{jail}] {ban_} {network} {end} ({why})")
         }
         News::Unbanned { jail, network, dry_run, .. } => {
@@ -262,7 +253,7 @@ fn counts(more: &Counts) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{About, Ban, Until};
+    use crate::model::{About, Ban, BanOrigin, Until};
 
     fn banned(jail: &str) -> Event {
         let at = Timestamp::UNIX_EPOCH;

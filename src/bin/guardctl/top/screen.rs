@@ -2,7 +2,7 @@
 
 use guard::control::print::escape;
 use guard::control::protocol::{BanView, InForce, JailState, JailSummary, Overview};
-use guard::model::{BanOrigin, Timestamp, Until};
+use guard::model::{Timestamp, Until};
 use jiff::tz::TimeZone;
 
 use super::terminal::Size;
@@ -141,12 +141,7 @@ fn ban_line(ban: &BanView, name: usize, (now, zone): (Timestamp, &TimeZone)) -> 
             }
         }
     };
-    let why = match ban.origin {
-        BanOrigin::Failures => format!("{} failures", ban.failures),
-        BanOrigin::Hand => "by hand".to_owned(),
-        BanOrigin::Adopted => "found in the kernel".to_owned(),
-        BanOrigin::Imported => "taken over from fail2ban".to_owned(),
-    };
+    let why = ban.origin.cause(ban.failures);
     let state = match ban.in_force {
         InForce::Yes => "",
         InForce::Pending => ", not in the kernel yet",

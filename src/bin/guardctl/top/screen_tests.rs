@@ -1,5 +1,5 @@
 use guard::control::protocol::{EngineView, FirewallView, Reply, StoreView};
-use guard::model::{Ban, Event, News};
+use guard::model::{Ban, BanOrigin, Event, News};
 
 use super::super::keys::Key;
 use super::super::view::Wish;
