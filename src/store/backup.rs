@@ -30,6 +30,12 @@ const INCOMING: &str = ".incoming";
 /// …and one that is whole, examined and read.
 const RESTORING: &str = ".restoring";
 
+/// How an SQLite database begins, and how long its head is, in bytes.
+const MAGIC: &[u8] = b"SQLite format 3\0";
+const HEAD: usize = 100;
+
+const NO_DATABASE: &str = "it is no backup of guard's: no SQLite database at all";
+
 /// Longest backup that is taken back.
 const MAX_BYTES: u64 = 4 << 30;
 
@@ -138,16 +144,16 @@ pub(super) fn receive(path: &Path, at: u64, piece: &[u8]) -> Result<u64, String>
     let failed = |error: std::io::Error| cannot(&incoming, &error);
     let mut file = match at {
         0 => fresh(&incoming).map_err(failed)?,
-        _ => OpenOptions::new().append(true).open(&incoming).map_err(failed)?,
+        _ => OpenOptions::new().read(true).append(true).open(&incoming).map_err(failed)?,
     };
     let length = file.metadata().map_err(failed)?.len();
     if length != at {
         return Err("another backup is being given back at the same time: try again".to_owned());
     }
     let length = length.saturating_add(piece.len() as u64);
-    if length > MAX_BYTES {
+    if let Err(why) = bound(&file, at, piece, length) {
         let _ = fs::remove_file(&incoming);
-        return Err(format!("a backup has at most {} GiB", MAX_BYTES >> 30));
+        return Err(why);
     }
     if let Err(error) = file.write_all(piece) {
         // The disk may be full, and others need what is left of it.
@@ -155,6 +161,27 @@ pub(super) fn receive(path: &Path, at: u64, piece: &[u8]) -> Result<u64, String>
         return Err(failed(error));
     }
     Ok(length)
+}
+
+/// Refuses what can be no backup before it has filled the disk.
+fn bound(file: &File, at: u64, piece: &[u8], length: u64) -> Result<(), String> {
+    if at == 0 && !piece.starts_with(MAGIC) {
+        return Err(NO_DATABASE.to_owned());
+    }
+    let mut first = [0; HEAD];
+    let head = match at {
+        0 => piece.first_chunk(),
+        _ => file.read_exact_at(&mut first, 0).is_ok().then_some(&first),
+    };
+    if let Some(whole) = head.and_then(whole)
+        && length > whole
+    {
+        return Err(format!("it goes on after its {whole} bytes"));
+    }
+    match length {
+        0..=MAX_BYTES => Ok(()),
+        _ => Err(format!("a backup has at most {} GiB", MAX_BYTES >> 30)),
+    }
 }
 
 /// Looks whether what was given back, `bytes` of it, is a backup of guard's, and reads
@@ -230,24 +257,30 @@ fn known(connection: &Connection) -> rusqlite::Result<Result<i64, String>> {
 
 /// What can be said before SQLite is asked: is it a database, and all of it?
 fn head(path: &Path) -> Result<(), String> {
-    let mut head = [0; 100];
+    let mut head = [0; HEAD];
     let mut file = File::open(path).map_err(|error| cannot(path, &error))?;
-    if file.read_exact(&mut head).is_err() || !head.starts_with(b"SQLite format 3\0") {
-        return Err("it is no backup of guard's: no SQLite database at all".to_owned());
+    if file.read_exact(&mut head).is_err() || !head.starts_with(MAGIC) {
+        return Err(NO_DATABASE.to_owned());
     }
+    let length = file.metadata().map_err(|error| cannot(path, &error))?.len();
+    match whole(&head) {
+        Some(whole) if length < whole => {
+            Err(format!("it is cut off: {length} bytes are there of {whole}"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// How many bytes a database has, if its head tells (SQLite's file format, 1.3).
+fn whole(head: &[u8; HEAD]) -> Option<u64> {
     let number =
         |at: usize| u32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
     let page = match u16::from_be_bytes([head[16], head[17]]) {
         1 => 65_536,
         size => u64::from(size),
     };
-    let length = file.metadata().map_err(|error| cannot(path, &error))?.len();
     // The count of pages is told as valid by the number of the change that wrote it.
-    let whole = page * u64::from(number(28));
-    if number(24) == number(92) && length < whole {
-        return Err(format!("it is cut off: {length} bytes are there of {whole}"));
-    }
-    Ok(())
+    (number(24) == number(92)).then(|| page * u64::from(number(28)))
 }
 
 /// Removes what an earlier run left on its way.
@@ -334,13 +367,31 @@ mod tests {
     fn pieces_come_in_order_and_whole() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(database::FILE);
-        assert_eq!(receive(&path, 0, b"one"), Ok(3));
-        assert!(receive(&path, 2, b"two").is_err());
-        assert_eq!(receive(&path, 0, b"o"), Ok(1));
-        assert!(receive(&path, 3, b"two").is_err());
-        assert!(examine(&path, 2).unwrap_err().contains("only 1 of its 2 bytes"));
-        assert!(examine(&path, 1).unwrap_err().contains("only 0 of its 1 bytes"));
+        assert_eq!(receive(&path, 0, MAGIC), Ok(16));
+        assert!(receive(&path, 15, b"two").is_err());
+        assert_eq!(receive(&path, 0, MAGIC), Ok(16));
+        assert!(receive(&path, 18, b"two").is_err());
+        assert!(examine(&path, 17).unwrap_err().contains("only 16 of its 17 bytes"));
+        assert!(examine(&path, 16).unwrap_err().contains("only 0 of its 16 bytes"));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left");
+    }
+
+    #[test]
+    fn what_is_no_backup_fills_no_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(database::FILE);
+        let refused = |at: u64, piece: &[u8], why: &str| {
+            let said = receive(&path, at, piece).unwrap_err();
+            assert!(said.contains(why), "{said}");
+            assert!(!beside(&path, INCOMING).exists(), "nothing is left");
+        };
+        refused(0, &[0; 1000], "no SQLite database");
+        let old = folder.path().join("old.db");
+        schema::make(&Connection::open(&old).unwrap(), schema::CURRENT).unwrap();
+        let old = fs::read(&old).unwrap();
+        let end = receive(&path, 0, &old).unwrap();
+        refused(end, b"\0", "goes on after its");
+        refused(0, &[&old[..], b"\0"].concat(), "goes on after its");
     }
 
     #[tokio::test]

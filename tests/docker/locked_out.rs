@@ -81,6 +81,9 @@ impl Page<'_> {
     }
 }
 
+/// As a release is named, so that no command of the page may guess it.
+const IMAGE: &str = "registry.example/owner/guard:0.0.1";
+
 /// Starts guard in a container, as the example does.
 fn start_guard(host: &Host, variables: &[&str]) {
     let socket = format!("{}:/var/run/docker.sock:ro", host.socket().display());
@@ -93,7 +96,7 @@ fn start_guard(host: &Host, variables: &[&str]) {
     );
     docker.args(["--volume", &socket, "--volume", "guard-data:/var/lib/guard"]);
     docker.args(variables.iter().flat_map(|variable| ["--env", variable]));
-    run(docker.arg("guard"));
+    run(docker.arg(IMAGE));
     is_ready(host);
 }
 
@@ -152,6 +155,8 @@ fn every_way_back_in_is_one() {
     let host = Host::start(&engine);
     let (mallory, eve) = (host.attacker(), host.attacker());
     guard_image::import(&host);
+    host.docker(&["tag", "guard", IMAGE]);
+    host.docker(&["rmi", "guard"]);
     Service::new("web").dual().publish("8080:80").guarded(&LABELS).run(&host);
     let node = Service::new("node").option("--network", "host").arguments(&["--port", "8090"]);
     node.guarded(&LABELS).run(&host);
@@ -182,7 +187,7 @@ fn lifting(page: &Page<'_>, mallory: &Attacker) {
     is_in(mallory, BOTH);
 }
 
-const CLEANUP: &str = "docker run --rm --network host --cap-drop ALL --cap-add NET_ADMIN --cap-add NET_RAW guard cleanup";
+const CLEANUP: &str = r#"docker run --rm --network host --cap-drop ALL --cap-add NET_ADMIN --cap-add NET_RAW "$(docker inspect -f '{{.Config.Image}}' guard)" cleanup"#;
 
 fn stopping(page: &Page<'_>, mallory: &Attacker) {
     let host = page.host;
