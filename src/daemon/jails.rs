@@ -425,7 +425,7 @@ impl Jails {
 
     /// What guard can't do with this engine, a sentence each.
     pub(crate) fn limits(&self) -> Vec<String> {
-        self.engine.engine().map(limits).unwrap_or_default()
+        limits(self.engine.engine())
     }
 
     fn lost(&mut self, why: String) {
@@ -755,17 +755,14 @@ fn owner(source: &SourceId) -> Option<ContainerId> {
     }
 }
 
-/// What an engine's set-up keeps guard from doing, and what to do about it.
-fn limits(engine: &Engine) -> Vec<String> {
-    let info = engine.info();
-    let mut limits = Vec::new();
-    let found = crate::doctor::platform(Some(&info.platform), &super::doctor::own_platform());
+/// What this system's and the engine's set-up keep guard from doing, and what to do about it.
+fn limits(engine: Option<&Engine>) -> Vec<String> {
+    let info = engine.map(Engine::info);
+    let own = super::doctor::own_platform();
+    let found = crate::doctor::platform(info.map(|info| &info.platform), &own);
     let bad = found.iter().filter(|finding| crate::doctor::is_bad(finding.level));
-    limits.extend(bad.map(Finding::one_line));
-    if let Some(why) = &info.info_refused {
-        limits.push(no_info(why));
-    }
-    limits
+    let refused = info.and_then(|info| info.info_refused.as_deref()).map(no_info);
+    bad.map(Finding::one_line).chain(refused).collect()
 }
 
 fn no_info(why: &str) -> String {

@@ -92,6 +92,7 @@ fn a_daemon_that_maps_users_is_guarded_from_the_hosts_own() {
             USUAL.iter().copied().filter(|o| *o != "--network=host").collect();
         start_guard(&host, &[&elsewhere, &[&socket]]).expect("a container like any other");
         logs(&host, &["ERROR", "another user on the host", "userns_mode: host"]);
+        says(&host, &["status"], &["another user on the host", "userns_mode: host"]);
 
         let named = "docker info".split(' ').skip(1).chain(["--format", "{{.DockerRootDir}}"]);
         let named = host.docker(&named.collect::<Vec<_>>());
