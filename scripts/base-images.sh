@@ -8,9 +8,10 @@
 # under the same tags, so that the Dockerfile needs no change. The tars stay in $GUARD_CACHE
 # (default ~/.cache/guard) and the next run only imports them.
 #
-#     scripts/base-images.sh [--tars] [debian] [rust]
+#     scripts/base-images.sh [--tars | --newest] [debian] [rust]
 #
-# --tars  makes the tars $GUARD_CACHE/images/{debian,rust}.tar and touches no engine
+# --newest  pulls also what is there, so that nothing old is built upon
+# --tars    makes the tars $GUARD_CACHE/images/{debian,rust}.tar and touches no engine
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -133,10 +134,11 @@ import() {
 }
 
 main() {
-    local tars=no wanted=() missing=() image
+    local tars=no newest=no wanted=() missing=() image
     for image in "$@"; do
         case $image in
             --tars) tars=yes ;;
+            --newest) newest=yes ;;
             *) tag_of "$image" >/dev/null; wanted+=("$image") ;;
         esac
     done
@@ -149,7 +151,11 @@ main() {
     docker version >/dev/null 2>&1 || die "no answer from the Docker engine${DOCKER_HOST:+ at $DOCKER_HOST}"
     for image in "${wanted[@]}"; do
         if docker image inspect "$(tag_of "$image")" >/dev/null 2>&1; then
-            note "$(tag_of "$image") is there"
+            if [ $newest = yes ] && ! pull "$image"; then
+                say "$(tag_of "$image") of $(docker image inspect -f '{{.Created}}' "$(tag_of "$image")") is used: no registry answers"
+            else
+                note "$(tag_of "$image") is there"
+            fi
         else
             missing+=("$image")
         fi

@@ -4,16 +4,18 @@
 #     guard-VERSION-ARCH-linux.tar.gz    guard and guardctl, licences, documentation, completions
 #     guard-VERSION-ARCH-image.tar.gz    the image, for `docker load`: guard:VERSION
 #     guard-VERSION-ARCH.cdx.json        what the programs are made of (CycloneDX)
+#     guard-VERSION-ARCH-image.cdx.json  the same with Debian's packages in the image
 #     SHA256SUMS                         of all of them
 #
 #     scripts/release.sh [--tag vVERSION]
+#     scripts/release.sh --documents     lists what goes along with the programs
 #
 # The programs are those of the image: built once, by the Dockerfile, against Debian bookworm's
 # glibc. For this machine's architecture, and for the other one of amd64 and arm64 where the engine
 # can build it (buildx and qemu); otherwise it is said that it was not, and how to have it.
 #
-# The same commit gives the same tar: sorted, without owners, and dated as the commit is
-# (SOURCE_DATE_EPOCH). --tag refuses unless tag, Cargo.toml and CHANGELOG.md name one version.
+# The same commit, built from the same base images, gives the same tar: sorted, without owners, and
+# dated as the commit is (SOURCE_DATE_EPOCH). --tag refuses unless tag, Cargo.toml and CHANGELOG.md name one version.
 #
 #     GUARD_SOURCE_URL    where the sources are, for the image's label; else the remote `origin`
 #     GUARD_BUILD_OPTIONS further options of `docker build` (--network host)
@@ -21,8 +23,15 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 cd "$ROOT"
 
+# What goes along with the programs: all that README.md and docs/ link to.
+DOCUMENTS=(
+    README.md CHANGELOG.md ARCHITECTURE.md LICENSE LICENSE-APACHE LICENSE-MIT docker-compose.example.yml
+    docs/*.md benches/README.md examples/grafana/*
+)
+
 TAG=()
 case ${1:-} in
+    --documents) printf '%s\n' "${DOCUMENTS[@]}" && exit ;;
     --tag) TAG=("${2:?--tag needs the tag}") ;;
     "") ;;
     *) die "unknown: $1 (see the head of $0)" ;;
@@ -126,15 +135,15 @@ check_programs() { # FOLDER
 
 unpack_image() { # ARCH FOLDER
     local folder=$2
-    mkdir -p "$folder/completions" "$folder/docs"
+    mkdir -p "$folder/completions"
     container --platform "linux/$1" "guard:$VERSION"
     docker cp "$MADE:/usr/local/bin/guard" "$folder/guard" >/dev/null
     docker cp "$MADE:/usr/local/bin/guardctl" "$folder/guardctl" >/dev/null
     docker cp "$MADE:/usr/share/bash-completion/completions/guardctl" "$folder/completions/guardctl.bash" >/dev/null
     docker cp "$MADE:/usr/share/zsh/vendor-completions/_guardctl" "$folder/completions/_guardctl" >/dev/null
     docker cp "$MADE:/usr/share/fish/vendor_completions.d/guardctl.fish" "$folder/completions/guardctl.fish" >/dev/null
-    cp README.md CHANGELOG.md LICENSE LICENSE-APACHE LICENSE-MIT packaging/guard.service docker-compose.example.yml "$folder/"
-    cp docs/*.md "$folder/docs/"
+    cp --parents "${DOCUMENTS[@]}" "$folder/"
+    cp packaging/guard.service "$folder/"
     "$ROOT/scripts/sbom.py" "$(target_of "$1")" --licences >"$folder/LICENSES-OF-CRATES"
     find "$folder" -type d -exec chmod 0755 {} + -o -type f -exec chmod 0644 {} +
     chmod 0755 "$folder/guard" "$folder/guardctl"
@@ -158,13 +167,29 @@ make_one() { # ARCH
     say "writing the image, and what it is made of"
     docker save "guard:$VERSION" | gzip -n >"$DIST/$name-image.tar.gz"
     "$ROOT/scripts/sbom.py" "$(target_of "$1")" >"$DIST/$name.cdx.json"
+    packages "$1" >"$STAGE/packages-$1"
+    "$ROOT/scripts/sbom.py" "$(target_of "$1")" --image "$STAGE/packages-$1" >"$DIST/$name-image.cdx.json"
+}
+
+# Debian's packages in the image: name, version, architecture.
+packages() { # ARCH
+    local out
+    container --platform "linux/$1" --network none --entrypoint dpkg-query "guard:$VERSION" \
+        -W -f '${Package}\t${Version}\t${Architecture}\n'
+    out=$(docker start -a "$MADE") || die "the image does not tell its packages: $out"
+    echo "$out"
 }
 
 # As somebody gets it: out of the tar, on a bare Debian; and the image, as it is loaded.
 check_one() { # ARCH
-    local name=guard-$VERSION-$1 said
+    local name=guard-$VERSION-$1 said package
     say "checking what was made for $1"
     "$ROOT/scripts/sbom.py" "$(target_of "$1")" --check "$DIST/$name.cdx.json" >&2
+    "$ROOT/scripts/sbom.py" "$(target_of "$1")" --check "$DIST/$name-image.cdx.json" >&2
+    for package in iptables ipset nftables libc6; do
+        grep -q "\"pkg:deb/debian/$package@" "$DIST/$name-image.cdx.json" ||
+            die "the image's bill of materials lacks $package"
+    done
     mkdir -p "$STAGE/check-$1"
     tar -C "$STAGE/check-$1" -xzf "$DIST/$name-linux.tar.gz"
     container --platform "linux/$1" --network none debian:bookworm-slim \
@@ -183,7 +208,7 @@ check_one() { # ARCH
 NATIVE=$(native)
 rm -rf "$DIST"
 mkdir -p "$DIST"
-"$ROOT/scripts/base-images.sh"
+"$ROOT/scripts/base-images.sh" --newest
 BUILT=() LEFT_OUT=()
 # The native one last: guard:VERSION is that one afterwards.
 for arch in $([ "$NATIVE" = amd64 ] && echo arm64 amd64 || echo amd64 arm64); do

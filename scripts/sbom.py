@@ -2,6 +2,8 @@
 """The bill of materials of guard's binaries: CycloneDX 1.5, JSON.
 
     scripts/sbom.py TARGET > guard.cdx.json       what cargo metadata and Cargo.lock say
+    scripts/sbom.py TARGET --image PACKAGES       the same of the image: with Debian's packages, a line
+                                                  `name<TAB>version<TAB>architecture` each (dpkg-query)
     scripts/sbom.py TARGET --check guard.cdx.json whether it names exactly the crates of `cargo tree`
     scripts/sbom.py TARGET --licences             the licences of those crates, in their own words
 
@@ -22,6 +24,7 @@ import tomllib
 import uuid
 from datetime import datetime, timezone
 from pathlib import Path
+from urllib.parse import quote
 
 ROOT = Path(__file__).resolve().parent.parent
 REGISTRY = "registry+https://github.com/rust-lang/crates.io-index"
@@ -118,7 +121,14 @@ def sqlite(package):
     }
 
 
-def bill(target):
+def debian(line):
+    """One of Debian's packages, by its line."""
+    name, version, architecture = line.split("\t")
+    ref = f"pkg:deb/debian/{name}@{quote(version, safe='')}?arch={architecture}&distro=bookworm"
+    return {"type": "library", "bom-ref": ref, "name": name, "version": version, "purl": ref}
+
+
+def bill(target, packages_of_image=()):
     told = metadata(target)
     packages = {(package["name"], package["version"]): package for package in told["packages"]}
     edges, sums = normal_edges(target), checksums()
@@ -133,6 +143,9 @@ def bill(target):
             components.append(sqlite(packages[key]))
             needs[purl(packages[key])].add(components[-1]["bom-ref"])
             needs[components[-1]["bom-ref"]] = set()
+    for line in packages_of_image:
+        components.append(debian(line))
+        needs[components[-1]["bom-ref"]] = set()
     body = {
         "components": sorted(components, key=lambda entry: entry["bom-ref"]),
         "dependencies": [{"ref": ref, "dependsOn": sorted(on)} for ref, on in sorted(needs.items())],
@@ -195,6 +208,9 @@ if __name__ == "__main__":
     match sys.argv[1:]:
         case [target]:
             json.dump(bill(target), sys.stdout, indent=1, ensure_ascii=False)
+            print()
+        case [target, "--image", path]:
+            json.dump(bill(target, Path(path).read_text().splitlines()), sys.stdout, indent=1, ensure_ascii=False)
             print()
         case [target, "--licences"]:
             print(licences(target))

@@ -87,3 +87,46 @@ fn the_bill_of_materials_is_that_of_the_tree() {
     let said = String::from_utf8_lossy(&other.stderr).into_owned();
     assert!(!other.status.success() && said.contains("memchr"), "{said}");
 }
+
+/// Of the image's bill Debian's packages are a part.
+#[test]
+fn the_image_is_billed_with_debians_packages() {
+    let sbom = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/sbom.py");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("packages");
+    fs::write(&file, "iptables\t1.8.9-2\tamd64\nlogin\t1:4.13+dfsg1-1\tamd64\n").unwrap();
+    let mut python = Command::new("python3");
+    python.arg(&sbom).args(["x86_64-unknown-linux-gnu", "--image"]).arg(&file);
+    let output = python.output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    for package in [
+        "pkg:deb/debian/iptables@1.8.9-2?arch=amd64&distro=bookworm",
+        "pkg:deb/debian/login@1%3A4.13%2Bdfsg1-1?arch=amd64&distro=bookworm",
+        "pkg:generic/sqlite@",
+    ] {
+        assert!(text.contains(&format!("\"purl\": \"{package}")), "{package}");
+    }
+}
+
+/// Whoever unpacks a release finds what its pages link to.
+#[test]
+fn no_link_of_a_release_leads_out_of_it() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let list = Command::new("bash").arg(root.join("scripts/release.sh")).arg("--documents").output();
+    let list = String::from_utf8(list.unwrap().stdout).unwrap();
+    let shipped: Vec<&str> = list.lines().collect();
+    assert!(shipped.contains(&"README.md") && shipped.contains(&"docs/notices.md"), "{shipped:?}");
+    for page in shipped.iter().filter(|name| name.ends_with(".md")) {
+        let text = ours(page);
+        let folder = Path::new(page).parent().unwrap();
+        let links = text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
+        for link in links.filter(|link| !link.is_empty() && !link.contains(':')) {
+            let target = match link.strip_prefix("../") {
+                Some(above) => folder.parent().unwrap().join(above),
+                None => folder.join(link),
+            };
+            let is_there = shipped.iter().any(|name| Path::new(name) == target);
+            assert!(is_there, "{page} links to {link}, which is not in the release");
+        }
+    }
+}
