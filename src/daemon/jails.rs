@@ -494,9 +494,13 @@ impl Jails {
         let mut wanted = wanted(&self.containers, &self.before, |container, path| {
             located(container, own.as_ref(), path)
         });
-        let rootless = self.engine.engine().is_some_and(|engine| engine.info().platform.rootless);
-        let inside = super::doctor::own_platform().mapped;
-        let paths = Paths { rootless, inside, networks: &self.surroundings.networks };
+        let platform = self.engine.engine().map(|engine| &engine.info().platform);
+        let paths = Paths {
+            rootless: platform.is_some_and(|platform| platform.rootless),
+            inside: super::doctor::own_platform().mapped,
+            desktop: platform.is_some_and(|platform| platform.desktop),
+            networks: &self.surroundings.networks,
+        };
         reach::refuse(&mut wanted, &self.containers, paths);
         self.tell_complaints(&wanted.complaints);
         self.tell_jails(&wanted).await;

@@ -13,6 +13,8 @@ pub(crate) struct Paths<'a> {
     pub(crate) rootless: bool,
     /// Is guard inside of it, where the host's INPUT is out of reach?
     pub(crate) inside: bool,
+    /// Is all of it in Docker Desktop's virtual machine?
+    pub(crate) desktop: bool,
     pub(crate) networks: &'a [DockerNetwork],
 }
 
@@ -25,6 +27,11 @@ impl Paths<'_> {
     ) -> Option<(String, &'static str)> {
         if container.own {
             return None;
+        }
+        if self.desktop {
+            let what = "this is Docker Desktop: all clients enter its virtual machine with one address, so a \
+                        ban would keep out all of them or nobody";
+            return Some((what.to_owned(), "run the service on Docker Engine, on Linux itself"));
         }
         if self.rootless && self.inside {
             let what = "the engine is rootless, and guard inside of it: this host's firewall is out of \

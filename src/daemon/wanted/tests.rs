@@ -253,20 +253,18 @@ fn what_passes_no_firewall_of_this_host_is_refused() {
         gateways: vec![],
     };
     let networks = [lan, bridge];
-    let refused_by = |container: Container, labels: &[(&str, &str)], (rootless, inside)| {
+    let networks = networks.as_slice();
+    let refused_by = |container: Container, labels: &[(&str, &str)], paths: reach::Paths<'_>| {
         let world = World::default().with(container, labels);
         let mut wanted = world.wanted();
-        reach::refuse(
-            &mut wanted,
-            &world.containers,
-            reach::Paths { rootless, inside, networks: &networks },
-        );
+        reach::refuse(&mut wanted, &world.containers, paths);
         assert_eq!(wanted.jails.is_empty(), wanted.followers.is_empty());
         assert_eq!(wanted.jails.is_empty(), !wanted.complaints.is_empty());
         wanted.complaints.first().map(Complaint::one_line).unwrap_or_default()
     };
+    let usual = reach::Paths { rootless: false, inside: false, desktop: false, networks };
     let refused = |container, labels: &[(&str, &str)], rootless: bool| {
-        refused_by(container, labels, (rootless, false))
+        refused_by(container, labels, reach::Paths { rootless, ..usual })
     };
     let on_lan = || Container { network_mode: "lan".into(), ..container("a", "web") };
     assert_eq!(refused(container("a", "web"), &[REGEX], false), "");
@@ -277,8 +275,11 @@ fn what_passes_no_firewall_of_this_host_is_refused() {
     assert!(told.contains("rootless") && told.contains("GUARD_CHAIN=INPUT"), "{told}");
     let input = [REGEX, ("guard.chain", "INPUT")];
     assert_eq!(refused(container("a", "web"), &input, true), "", "that does keep out");
-    let told = refused_by(container("a", "web"), &input, (true, true));
+    let inside = reach::Paths { rootless: true, inside: true, ..usual };
+    let told = refused_by(container("a", "web"), &input, inside);
     assert!(told.contains("out of its reach"), "{told}");
+    let told = refused_by(container("a", "web"), &input, reach::Paths { desktop: true, ..usual });
+    assert!(told.contains("Docker Desktop") && told.contains("Docker Engine"), "{told}");
     let own = Container { own: true, ..container("a", "web") };
     assert_eq!(refused(own, &[REGEX, ("guard.logpath", "/data/auth.log")], true), "");
 }
