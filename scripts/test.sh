@@ -140,6 +140,9 @@ have cargo || die "cargo is missing: https://rustup.rs"
 prepare
 check "format" cargo fmt --all --check
 check "lints" cargo clippy --locked --all-targets -- -D warnings
+# The fuzz targets are a workspace of their own. A check links nothing, so the fuzzer's C++ need not be built.
+check "fuzz targets" env CUSTOM_LIBFUZZER_PATH=/none/libfuzzer.a CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$ROOT/target}" \
+    cargo check --locked --manifest-path fuzz/Cargo.toml
 check "build" cargo test --locked --no-run
 await_preparation
 check "tests" run_tests "$@"

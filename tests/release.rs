@@ -112,7 +112,8 @@ fn the_image_is_billed_with_debians_packages() {
 #[test]
 fn no_link_of_a_release_leads_out_of_it() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let list = Command::new("bash").arg(root.join("scripts/release.sh")).arg("--documents").output();
+    let list =
+        Command::new("bash").arg(root.join("scripts/release.sh")).arg("--documents").output();
     let list = String::from_utf8(list.unwrap().stdout).unwrap();
     let shipped: Vec<&str> = list.lines().collect();
     assert!(shipped.contains(&"README.md") && shipped.contains(&"docs/notices.md"), "{shipped:?}");

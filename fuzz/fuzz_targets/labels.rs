@@ -6,7 +6,7 @@
 use guard::filter::Library;
 use guard::filters::Catalog;
 use guard::labels::{Complaint, Defaults, read};
-use guard::model::{Container, ContainerId, ServiceId, Timestamp};
+use guard::model::{Container, ContainerId, ServiceId};
 use guard_fuzz::{SEPARATOR, assert_within};
 use libfuzzer_sys::fuzz_target;
 
@@ -28,20 +28,10 @@ fn container(input: &str) -> Container {
     };
     Container {
         id: ContainerId("0123456789abcdef".into()),
-        name: "shop-web-1".into(),
         service: ServiceId::Compose { project: "shop".into(), service: "web".into() },
         labels: input.split(SEPARATOR).map(label).collect(),
-        created: Timestamp::UNIX_EPOCH,
-        started: None,
-        running: true,
-        tty: false,
-        log_driver: "json-file".to_owned(),
         network_mode: "shop_default".to_owned(),
-        ports: Vec::new(),
-        mounts: Vec::new(),
-        timezone: None,
-        one_off: false,
-        own: false,
+        ..Container::named("shop-web-1")
     }
 }
 

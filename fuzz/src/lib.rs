@@ -60,6 +60,7 @@ fn assert_placed(error: &RegexError, spec: &FilterSpec) {
     let text = match error.place {
         RegexPlace::Fail(index) => spec.failregex.get(index),
         RegexPlace::Ignore(index) => spec.ignoreregex.get(index),
+        RegexPlace::Success(index) => spec.successregex.get(index),
         RegexPlace::Pref => spec.prefregex.as_ref(),
         RegexPlace::Date => spec.datepattern.as_ref(),
     };

@@ -7,7 +7,7 @@ use super::services::{Label, Service, Volume, services};
 use super::yaml;
 use crate::filter::Library;
 use crate::labels::{self, Complaint, Defaults, Severity};
-use crate::model::{Container, ContainerId, LabelSet, ServiceId, Timestamp};
+use crate::model::{Container, ContainerId, LabelSet, ServiceId};
 
 /// Something wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -319,19 +319,11 @@ fn container(service: &Service, own: bool) -> Container {
             service: Arc::from(service.name.as_str()),
         },
         labels,
-        created: Timestamp::UNIX_EPOCH,
-        started: None,
-        running: true,
-        pid: None,
         tty: service.tty,
         log_driver: service.log_driver.as_ref().map_or("json-file", |(name, _)| name).to_owned(),
         network_mode: service.network_mode.clone(),
-        ports: Vec::new(),
-        addresses: Vec::new(),
-        mounts: Vec::new(),
-        timezone: None,
-        one_off: false,
         own,
+        ..Container::named(&service.name)
     }
 }
 

@@ -177,24 +177,10 @@ fn clean(path: &str) -> String {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::model::{ContainerId, LabelSet, ServiceId, Timestamp};
     use proptest::prelude::*;
 
     pub(crate) fn container(mounts: &[(MountKind, &str, &str)]) -> Container {
         Container {
-            id: ContainerId("x".into()),
-            name: "x".into(),
-            service: ServiceId::Container("x".into()),
-            labels: LabelSet::new(),
-            created: Timestamp::UNIX_EPOCH,
-            started: None,
-            running: true,
-            pid: None,
-            tty: false,
-            log_driver: String::new(),
-            network_mode: String::new(),
-            addresses: Vec::new(),
-            ports: Vec::new(),
             mounts: mounts
                 .iter()
                 .map(|(kind, source, destination)| Mount {
@@ -203,9 +189,7 @@ pub(super) mod tests {
                     destination: (*destination).into(),
                 })
                 .collect(),
-            timezone: None,
-            one_off: false,
-            own: false,
+            ..Container::named("x")
         }
     }
 

@@ -82,18 +82,23 @@ fn explain(code: i32) -> String {
     }
 }
 
+/// Opens a socket to the kernel's netfilter, on which an answer is waited for a while.
+pub(crate) fn netfilter() -> Result<OwnedFd, SocketError> {
+    let fd = socket_with(
+        AddressFamily::NETLINK,
+        SocketType::RAW,
+        SocketFlags::CLOEXEC,
+        Some(netlink::NETFILTER),
+    )?;
+    set_socket_timeout(&fd, Timeout::Recv, Some(PATIENCE))?;
+    bind(&fd, &netlink::SocketAddrNetlink::new(0, 0))?;
+    Ok(fd)
+}
+
 impl Socket {
     /// Opens the socket.
     pub(crate) fn open() -> Result<Socket, SocketError> {
-        let fd = socket_with(
-            AddressFamily::NETLINK,
-            SocketType::RAW,
-            SocketFlags::CLOEXEC,
-            Some(netlink::NETFILTER),
-        )?;
-        set_socket_timeout(&fd, Timeout::Recv, Some(PATIENCE))?;
-        bind(&fd, &netlink::SocketAddrNetlink::new(0, 0))?;
-        Ok(Socket { fd, buffer: vec![0; BUFFER], sequence: 0 })
+        Ok(Socket { fd: netfilter()?, buffer: vec![0; BUFFER], sequence: 0 })
     }
 
     /// Sends a request whose answer is a yes or a no.

@@ -14,7 +14,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::model::{
     BanTime, BlockType, Chain, ContainerId, IgnoreEntry, LabelSet, Limits, LogEncoding, PortRange,
-    Ports, Protocol, ServiceId, Timestamp,
+    Ports, Protocol, ServiceId,
 };
 
 fn container(labels: &[(&str, &str)]) -> Container {
@@ -23,19 +23,8 @@ fn container(labels: &[(&str, &str)]) -> Container {
         name: "shop-web-1".into(),
         service: ServiceId::Compose { project: "shop".into(), service: "web".into() },
         labels: labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
-        created: Timestamp::UNIX_EPOCH,
-        started: None,
-        running: true,
-        pid: None,
-        tty: false,
-        log_driver: "json-file".to_owned(),
         network_mode: "shop_default".to_owned(),
-        addresses: Vec::new(),
-        ports: Vec::new(),
-        mounts: Vec::new(),
-        timezone: None,
-        one_off: false,
-        own: false,
+        ..Container::named("shop-web-1")
     }
 }
 

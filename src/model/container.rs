@@ -48,6 +48,32 @@ pub struct Container {
     pub own: bool,
 }
 
+impl Container {
+    /// A container of this name that runs in Docker's default network, with its output in
+    /// a file of JSON; no more is known of it.
+    pub fn named(name: &str) -> Container {
+        Container {
+            id: ContainerId(name.into()),
+            name: name.into(),
+            service: ServiceId::Container(name.into()),
+            labels: LabelSet::new(),
+            created: Timestamp::UNIX_EPOCH,
+            started: None,
+            running: true,
+            pid: None,
+            tty: false,
+            log_driver: "json-file".to_owned(),
+            network_mode: "bridge".to_owned(),
+            addresses: Vec::new(),
+            ports: Vec::new(),
+            mounts: Vec::new(),
+            timezone: None,
+            one_off: false,
+            own: false,
+        }
+    }
+}
+
 /// A port of the host that leads to a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PublishedPort {

@@ -2,8 +2,7 @@ use super::*;
 use crate::filter::FilterReference;
 use crate::filters::Catalog;
 use crate::model::{
-    Container, ContainerId, LabelSet, Mount, MountKind, PortRange, Protocol, PublishedPort,
-    ServiceId, Timestamp,
+    Container, ContainerId, Mount, MountKind, PortRange, Protocol, PublishedPort, ServiceId,
 };
 
 pub(crate) fn checked(image: &str, mounts: &[&str], ports: &[u16]) -> ContainerCheckup {
@@ -20,20 +19,10 @@ pub(crate) fn checked(image: &str, mounts: &[&str], ports: &[u16]) -> ContainerC
             id: ContainerId("x".into()),
             name: "shop-web-1".into(),
             service: ServiceId::Compose { project: "shop".into(), service: "web".into() },
-            labels: LabelSet::new(),
-            created: Timestamp::UNIX_EPOCH,
-            started: None,
-            running: true,
-            tty: false,
-            log_driver: "json-file".into(),
             network_mode: "shop_default".into(),
-            addresses: Vec::new(),
-            pid: None,
             ports: ports.collect(),
             mounts: mounts.collect(),
-            timezone: None,
-            one_off: false,
-            own: false,
+            ..Container::named("shop-web-1")
         },
         image: image.into(),
         restart: "no".into(),

@@ -1,7 +1,7 @@
 use super::*;
 use crate::filter::Library;
 use crate::labels::{self, Defaults};
-use crate::model::{DockerNetwork, LabelSet, Ports, PublishedPort, Timestamp};
+use crate::model::{DockerNetwork, Ports, PublishedPort, Timestamp};
 
 const REGEX: (&str, &str) = ("guard.failregex", "failed <HOST>$");
 
@@ -18,20 +18,8 @@ fn container(id: &str, service: &str) -> Container {
         id: ContainerId(id.into()),
         name: format!("shop-{service}-{id}").into(),
         service: ServiceId::Compose { project: "shop".into(), service: service.into() },
-        labels: LabelSet::new(),
-        created: Timestamp::UNIX_EPOCH,
         started: Some(Timestamp::UNIX_EPOCH),
-        running: true,
-        pid: None,
-        tty: false,
-        log_driver: "json-file".to_owned(),
-        network_mode: "bridge".to_owned(),
-        addresses: Vec::new(),
-        ports: Vec::new(),
-        mounts: Vec::new(),
-        timezone: None,
-        one_off: false,
-        own: false,
+        ..Container::named(service)
     }
 }
 

@@ -1,23 +1,15 @@
 //! The netlink socket to nf_tables, in the network namespace of the thread that
 //! opens it.
 
-use std::time::Duration;
-
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
-use rustix::net::sockopt::{
-    Timeout, set_socket_recv_buffer_size_force, set_socket_send_buffer_size_force,
-    set_socket_timeout,
-};
-use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, netlink, recv, send,
-    socket_with,
-};
+use rustix::net::sockopt::{set_socket_recv_buffer_size_force, set_socket_send_buffer_size_force};
+use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 use super::decode::{Answer, What, read};
 use super::encode::{Batch, Question, question};
 use crate::firewall::netlink::Garbled;
-use crate::firewall::socket::SocketError;
+use crate::firewall::socket::{SocketError, netfilter};
 
 /// A page of a dump, or a refusal with the message that it repeats.
 const BUFFER: usize = 128 * 1024;
@@ -25,9 +17,6 @@ const BUFFER: usize = 128 * 1024;
 /// Room for a refusal of each message in a batch.
 const RECEIVE_BUFFER: usize = 4 << 20;
 const SEND_BUFFER: usize = 1 << 20;
-
-/// The kernel answers at once, or is in deep trouble.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A dump that something else keeps changing is begun anew so often.
 const DUMPS: usize = 5;
@@ -54,17 +43,10 @@ pub(super) enum Outcome {
 impl Socket {
     /// Opens the socket.
     pub(super) fn open() -> Result<Socket, SocketError> {
-        let fd = socket_with(
-            AddressFamily::NETLINK,
-            SocketType::RAW,
-            SocketFlags::CLOEXEC,
-            Some(netlink::NETFILTER),
-        )?;
-        set_socket_timeout(&fd, Timeout::Recv, Some(PATIENCE))?;
+        let fd = netfilter()?;
         // With the usual sizes it goes, too, only in more steps.
         let _ = set_socket_recv_buffer_size_force(&fd, RECEIVE_BUFFER);
         let _ = set_socket_send_buffer_size_force(&fd, SEND_BUFFER);
-        bind(&fd, &netlink::SocketAddrNetlink::new(0, 0))?;
         Ok(Socket { fd, buffer: vec![0; BUFFER], sequence: 0 })
     }
 

@@ -9,9 +9,7 @@ use std::time::Duration;
 use guard::daemon::settings::Settings;
 use guard::filter::{Carrier, Judge, Library, Who};
 use guard::labels::{self, Severity};
-use guard::model::{
-    Address, Container, ContainerId, IgnoreEntry, LabelSet, ServiceId, Timestamp, Tried,
-};
+use guard::model::{Address, Container, IgnoreEntry, LabelSet, Timestamp, Tried};
 use guard::replay::{Replay, overlay};
 use guard::warden::Surroundings;
 use jiff::tz::TimeZone;
@@ -58,25 +56,7 @@ fn settings() -> Result<Settings, Failure> {
 /// The jail that the options describe, read as labels are.
 fn jail(options: &Options, settings: &Settings) -> Result<labels::Jail, Failure> {
     let labels = overlay(&LabelSet::new(), settings.defaults.prefix(), &options.given());
-    let container = Container {
-        id: ContainerId(NAME.into()),
-        name: NAME.into(),
-        service: ServiceId::Container(NAME.into()),
-        labels,
-        created: Timestamp::UNIX_EPOCH,
-        started: None,
-        running: true,
-        pid: None,
-        tty: false,
-        log_driver: String::new(),
-        network_mode: "bridge".to_owned(),
-        addresses: Vec::new(),
-        ports: Vec::new(),
-        mounts: Vec::new(),
-        timezone: None,
-        one_off: false,
-        own: false,
-    };
+    let container = Container { labels, ..Container::named(NAME) };
     let mut library = Library::of(catalog::catalog(&options.filter_path)?);
     let mut reading = labels::read(&container, &settings.defaults, &mut library);
     let wrong = reading.complaints.iter().any(|told| told.severity == Severity::Error);
