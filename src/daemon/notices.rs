@@ -123,7 +123,9 @@ impl Notices {
         for (target, task) in tries {
             let outcomes = match tokio::time::timeout_at(end, task).await {
                 Ok(Ok(outcomes)) => outcomes,
-                Ok(Err(_)) => vec![Outcome::Refused("sending died, a defect of guard's".to_owned())],
+                Ok(Err(_)) => {
+                    vec![Outcome::Refused("sending died, a defect of guard's".to_owned())]
+                }
                 Err(_) => {
                     let why = format!("no answer within {} s", PATIENCE.as_secs());
                     vec![Outcome::Refused(why)]

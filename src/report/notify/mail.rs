@@ -42,13 +42,13 @@ impl Mail {
     }
 
     /// The login as it goes over the line, which a server may repeat: as `AUTH PLAIN` has
-    /// it, and its parts as `AUTH LOGIN` has them. Without the padding.
+    /// it, and its parts as `AUTH LOGIN` has them; with and without the padding.
     pub(super) fn coded(&self) -> Vec<String> {
         let Some((user, password)) = &self.login else { return Vec::new() };
         let (user, password) = (user.tell(), password.tell());
         let plain = format!("\0{user}\0{password}");
         let coded = [&plain, user, password].map(|text| base64(text.as_bytes()));
-        coded.map(|text| text.trim_end_matches('=').to_owned()).into()
+        coded.into_iter().flat_map(|text| [text.trim_end_matches('=').to_owned(), text]).collect()
     }
 }
 

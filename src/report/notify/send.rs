@@ -70,7 +70,11 @@ impl Sender {
                 to: mail.to.get(due.recipient).map_or("", String::as_str),
                 letter: service::letter(&due.message, &self.host),
             };
-            return self.postman.deliver(service, mail, &due.iter().map(parcel).collect::<Vec<_>>());
+            return self.postman.deliver(
+                service,
+                mail,
+                &due.iter().map(parcel).collect::<Vec<_>>(),
+            );
         }
         let one = |due: &Due| match service::request(service, &due.message, &self.host) {
             Some(request) => self.http(service, &request),

@@ -84,7 +84,10 @@ impl Postman {
                 let ended = runtime.block_on(async { timeout(self.patience, all).await });
                 // A name that is still looked up is not waited for.
                 runtime.shutdown_background();
-                ended.unwrap_or_else(|_| Err(self.too_slow())).err().unwrap_or(Broken(String::new()))
+                ended
+                    .unwrap_or_else(|_| Err(self.too_slow()))
+                    .err()
+                    .unwrap_or(Broken(String::new()))
             }
         };
         done.resize_with(parcels.len(), || failed(service, &broken.0));

@@ -149,7 +149,8 @@ fn a_login_is_not_shown_in_the_clear() {
 fn the_login_of_mail_is_not_shown_as_it_went_over_the_line() {
     let target = "smtps://me%40x.example:hunter2pw@m.x/?from=a@b.c&to=d@e.f";
     let plain = "AG1lQHguZXhhbXBsZQBodW50ZXIycHc=";
-    shows(target, &format!("unrecognized: \"AUTH PLAIN {plain}\""), "unrecognized: \"AUTH PLAIN …=\"");
+    shows(target, &format!("unrecognized: AUTH PLAIN {plain}"), "unrecognized: AUTH PLAIN …");
+    shows(target, plain.trim_end_matches('='), "…");
     // `AUTH LOGIN` sends them one by one.
     shows(target, "bWVAeC5leGFtcGxl and aHVudGVyMnB3", "… and …");
     shows(target, "me@x.example and hunter2pw", "… and …");
