@@ -134,6 +134,7 @@ fn hostile_mail_servers_harm_nobody() {
         ("dribbles-late", plain, at(".", dribble)),
         ("endless-line", plain, at("banner", |stream| again(stream, &[b'a'; 4096]))),
         ("endless-line-late", plain, at("EHLO", |stream| again(stream, &[b'a'; 4096]))),
+        ("endless-short-lines", plain, at("EHLO", |stream| again(stream, b"250-\r\n"))),
         ("endless-lines", plain, at("EHLO", move |stream| again(stream, &lines))),
         ("no-tls", "", Box::new(offers)),
         ("repeats", plain, Box::new(repeat)),

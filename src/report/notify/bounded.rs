@@ -1,7 +1,8 @@
-//! A connection that gives no more than so many bytes.
+//! A connection that gives no more than so many bytes, and so many lines.
 //!
-//! What reads lines keeps a line until it ends, and a server need not end one: so the
-//! bound is where the bytes come in, below TLS.
+//! lettre keeps a line until it ends, and a server need not end one: so the bound is where
+//! the bytes come in, below TLS. And it reads an answer from its beginning with each line
+//! that comes, so that many short ones cost seconds.
 
 use std::io;
 use std::net::SocketAddr;
@@ -15,19 +16,32 @@ use lettre::transport::smtp::client::{AsyncTokioStream, TlsParameters};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// A connection with a bound.
+/// So much a server may say in a try. A certificate takes a few kilobytes, a mail some
+/// hundred bytes.
+const MOST_BYTES: usize = 32 * 1024;
+/// So many line ends may be in it. In TLS one byte in 256 looks like one, so that these
+/// are never too many there.
+const MOST_LINES: usize = 500;
+
+/// A connection with a bound. It gives a line at a time: what somebody put behind the
+/// answer to STARTTLS must not be taken for something said in TLS.
 #[derive(Debug)]
 pub(super) struct Bounded {
     stream: TcpStream,
-    most: usize,
-    left: usize,
+    bytes_left: usize,
+    lines_left: usize,
 }
 
 impl Bounded {
-    /// One that gives `most` bytes, and then an error.
-    pub(super) fn new(stream: TcpStream, most: usize) -> Bounded {
-        Bounded { stream, most, left: most }
+    /// One that has given nothing yet.
+    pub(super) fn new(stream: TcpStream) -> Bounded {
+        Bounded { stream, bytes_left: MOST_BYTES, lines_left: MOST_LINES }
     }
+}
+
+fn too_much() -> io::Error {
+    let (kibibytes, lines) = (MOST_BYTES / 1024, MOST_LINES);
+    io::Error::other(format!("the server said more than {kibibytes} KiB, or {lines} lines"))
 }
 
 impl AsyncRead for Bounded {
@@ -36,16 +50,20 @@ impl AsyncRead for Bounded {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.left == 0 {
-            let why = format!("the server said more than {} KiB", self.most / 1024);
-            return Poll::Ready(Err(io::Error::other(why)));
+        if self.bytes_left == 0 || self.lines_left == 0 {
+            return Poll::Ready(Err(too_much()));
         }
-        let most = self.left.min(buffer.remaining());
+        let most = self.bytes_left.min(buffer.remaining());
+        let mut ahead = ReadBuf::new(buffer.initialize_unfilled_to(most));
+        let there = ready!(self.stream.poll_peek(context, &mut ahead))?;
+        let line = memchr::memchr(b'\n', ahead.filled());
+        let most = line.map_or(there, |end| end + 1);
         let mut part = ReadBuf::new(buffer.initialize_unfilled_to(most));
         ready!(Pin::new(&mut self.stream).poll_read(context, &mut part))?;
         let read = part.filled().len();
+        self.bytes_left -= read;
+        self.lines_left -= usize::from(line.is_some());
         buffer.advance(read);
-        self.left -= read;
         Poll::Ready(Ok(()))
     }
 }

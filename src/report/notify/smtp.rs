@@ -28,9 +28,6 @@ use crate::model::chain;
 
 /// A try takes so long at most, whomever it is for.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// So much a server may say in a try. A certificate takes a few kilobytes, a mail some
-/// hundred bytes.
-const MOST: usize = 64 * 1024;
 
 /// Hands over mail; shared by all threads.
 #[derive(Debug)]
@@ -133,7 +130,7 @@ impl Postman {
     async fn greet(&self, mail: &Mail) -> Result<AsyncSmtpConnection, Broken> {
         let stream = self.connect(mail.host.trim_matches(['[', ']']), mail.port).await?;
         let hello = hello(&self.host, stream.local_addr()?.ip());
-        let stream = Bounded::new(stream, MOST);
+        let stream = Bounded::new(stream);
         let mut server = match mail.encryption {
             Encryption::Tls => {
                 let stream = Encrypted::new(stream, self.tls(mail)?).await?;

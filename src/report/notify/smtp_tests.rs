@@ -8,19 +8,20 @@ mod server;
 
 use server::{Script, Server, dribble, forever, hang_up, refuse};
 
+const PLAIN: &str = "&encryption=none";
+const LOGIN: &str = "&encryption=none&name=login";
+const STARTTLS: &str = "";
 const ALL: [&str; 3] = ["me@x.example", "gone@x.example", "she@x.example"];
 
 fn letter(text: &str) -> Letter {
     Letter { subject: "guard on h: ban".into(), text: text.into() }
 }
 
-/// What comes of a mail to all three, and of `more` in the target's URL.
+/// What comes of a mail to all three, by a target with `more` in its URL.
 fn deliver(patience: Duration, more: &str, server: &Server) -> Vec<Outcome> {
-    let (user, to) = (if more.is_empty() { "" } else { "guard:SECRETmail@" }, ALL.join(","));
-    let target = format!(
-        "smtp://{user}127.0.0.1:{}/?from=guard@x.example&to={to}&encryption=none{more}",
-        server.port
-    );
+    let (user, to) = (if more == LOGIN { "guard:SECRETmail@" } else { "" }, ALL.join(","));
+    let target =
+        format!("smtp://{user}127.0.0.1:{}/?from=guard@x.example&to={to}{more}", server.port);
     let target = targets(&[&target]).unwrap().remove(0);
     let Service::Mail(mail) = &target.service else { panic!() };
     let parcels = ALL.map(|to| Parcel { to, letter: letter("it happened") });
@@ -71,7 +72,7 @@ fn one_recipient_who_is_refused_does_not_keep_it_from_the_others() {
         ("530 5.7.0 log in first", false),
     ] {
         let server = server(refuse("gone@", answer));
-        let outcomes = deliver(PATIENCE, "", &server);
+        let outcomes = deliver(PATIENCE, PLAIN, &server);
         assert_eq!((&outcomes[0], &outcomes[2]), (&sent(), &sent()), "{answer}");
         match &outcomes[1] {
             Outcome::Refused(why) if for_ever => assert!(why.contains(&answer[4..]), "{why}"),
@@ -93,7 +94,7 @@ fn who_had_it_when_the_server_hung_up_had_it() {
     let second = move |step: &str| {
         step == "." && mails.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 1
     };
-    let outcomes = deliver(PATIENCE, "", &server(hang_up(second)));
+    let outcomes = deliver(PATIENCE, PLAIN, &server(hang_up(second)));
     assert_eq!(outcomes[0], sent());
     for outcome in &outcomes[1..] {
         assert!(matches!(outcome, Outcome::Failed { .. }), "{outcome:?}");
@@ -102,19 +103,21 @@ fn who_had_it_when_the_server_hung_up_had_it() {
 
 #[test]
 fn what_a_server_says_has_a_bound() {
-    let line = |step: &'static str, what: &'static [u8]| -> Script {
-        Box::new(move |at, stream| match at.starts_with(step) {
-            true => forever(stream, what),
+    let long = [b"250-".as_slice(), &[b'x'; 900], b"\r\n"].concat();
+    for (step, what) in [
+        ("banner", b"aaaaaaaaaaaaaaaa".to_vec()),
+        ("EHLO", b"250-".to_vec()),
+        ("RCPT", b"250-\r\n".to_vec()),
+        (".", long),
+    ] {
+        let script: Script = Box::new(move |at, stream| match at.starts_with(step) {
+            true => forever(stream, &what),
             false => Ok(None),
-        })
-    };
-    let more = "network error: the server said more than 64 KiB";
-    assert_eq!(deliver(PATIENCE, "", &server(line("banner", b"aaaaaaaaaaaaaaaa"))), all_fail(more));
-    // No answer can be so long, but a server may give many.
-    let long: &'static [u8] =
-        &[[b"220-".as_slice(), &[b'x'; 900], b"\r\n"].concat()].concat().leak()[..];
-    let outcomes = deliver(PATIENCE, "", &server(line("EHLO", long)));
-    assert!(matches!(&outcomes[0], Outcome::Failed { .. }), "{outcomes:?}");
+        });
+        let outcomes = deliver(PATIENCE, PLAIN, &server(script));
+        let why = "network error: the server said more than 32 KiB, or 500 lines";
+        assert_eq!(outcomes, all_fail(why), "{step}");
+    }
 }
 
 #[test]
@@ -125,7 +128,28 @@ fn a_try_ends_however_slowly_the_server_speaks() {
             true => dribble(stream),
             false => Ok(None),
         });
-        assert_eq!(deliver(slow, "", &server(script)), all_fail("not done within 0.3 s"), "{step}");
+        assert_eq!(
+            deliver(slow, PLAIN, &server(script)),
+            all_fail("not done within 0.3 s"),
+            "{step}"
+        );
+    }
+}
+
+#[test]
+fn what_is_put_behind_the_answer_to_starttls_is_not_said_in_tls() {
+    let script: Script = Box::new(|step, stream| match step {
+        "STARTTLS" => {
+            use std::io::{Read, Write};
+            stream.write_all(b"220 go on\r\n250-here\r\n250 AUTH PLAIN\r\n")?;
+            stream.read_to_end(&mut Vec::new()).map(|_| None)
+        }
+        step => Ok(step.starts_with("EHLO").then(|| "250-here\r\n250 STARTTLS".to_owned())),
+    });
+    // It is no TLS, which is noticed at once.
+    for outcome in deliver(PATIENCE, STARTTLS, &server(script)) {
+        let Outcome::Failed { why, .. } = outcome else { panic!("{outcome:?}") };
+        assert!(why.contains("corrupt message"), "{why}");
     }
 }
 
@@ -136,14 +160,14 @@ fn a_server_that_repeats_the_login_does_not_show_it() {
     });
     let server = server(repeat);
     let why = "permanent error (500): 5.5.2 unrecognized: \"AUTH PLAIN …\"";
-    assert_eq!(deliver(PATIENCE, "&name=login", &server), all_fail(why));
+    assert_eq!(deliver(PATIENCE, LOGIN, &server), all_fail(why));
     assert!(server.seen().lines.iter().any(|line| line == "AUTH PLAIN AGd1YXJkAFNFQ1JFVG1haWw="));
 }
 
 #[test]
 fn guard_greets_by_a_name_that_others_can_know() {
     let server = server(Box::new(|_, _| Ok(None)));
-    assert_eq!(deliver(PATIENCE, "", &server), vec![sent(); 3]);
+    assert_eq!(deliver(PATIENCE, PLAIN, &server), vec![sent(); 3]);
     assert_eq!(server.seen().lines[0], "EHLO host.example.org");
     let check = |host: &str, from: &str, greeting: &str| {
         assert_eq!(hello(host, from.parse().unwrap()).to_string(), greeting, "{host}");
