@@ -39,9 +39,8 @@ impl Bounded {
     }
 }
 
-fn too_much() -> io::Error {
-    let (kibibytes, lines) = (MOST_BYTES / 1024, MOST_LINES);
-    io::Error::other(format!("the server said more than {kibibytes} KiB, or {lines} lines"))
+fn too_much(what: &str) -> Poll<io::Result<()>> {
+    Poll::Ready(Err(io::Error::other(format!("the server said more than {what}"))))
 }
 
 impl AsyncRead for Bounded {
@@ -50,8 +49,11 @@ impl AsyncRead for Bounded {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.bytes_left == 0 || self.lines_left == 0 {
-            return Poll::Ready(Err(too_much()));
+        if self.bytes_left == 0 {
+            return too_much(&format!("{} KiB", MOST_BYTES / 1024));
+        }
+        if self.lines_left == 0 {
+            return too_much(&format!("{MOST_LINES} lines"));
         }
         let most = self.bytes_left.min(buffer.remaining());
         let mut ahead = ReadBuf::new(buffer.initialize_unfilled_to(most));
