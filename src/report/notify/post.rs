@@ -138,7 +138,8 @@ impl Post {
         };
         let all_alike =
             told.len() >= recipients.len() && told.windows(2).all(|two| alike(&two[0], &two[1]));
-        for (recipient, was_well, outcome) in &told[..if all_alike { 1 } else { told.len() }] {
+        let lines = if all_alike { 1 } else { told.len() };
+        for (recipient, was_well, outcome) in told.iter().take(lines) {
             let word = service.word();
             let whom = match recipients.get(*recipient).filter(|_| !all_alike) {
                 Some(recipient) => format!("{name} ({word} at {place}, for {recipient})"),
