@@ -15,7 +15,7 @@ use crate::control::protocol::{NotifyTried, TargetView};
 use crate::model::{Event, JailName, JailRules, NoticeKind, Timestamp};
 use crate::report::notify::post::Post;
 use crate::report::notify::send::Sender;
-use crate::report::notify::{Message, Outcome, Settings, Target};
+use crate::report::notify::{Due, Message, Outcome, Settings, Target, sum_up};
 
 /// A test that hangs is given up; a little longer than any try takes.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -117,27 +117,31 @@ impl Notices {
         let targets = self.0.posts.iter().map(|post| post.target());
         let meant = targets.filter(|target| name.is_none_or(|name| target.name == name));
         let tries: Vec<_> = meant.map(|target| (target.clone(), self.spawn_test(target))).collect();
+        // One end for all of them: several that hang take no longer than one.
+        let end = tokio::time::Instant::now() + PATIENCE;
         let mut tried = Vec::new();
         for (target, task) in tries {
-            let outcome = match tokio::time::timeout(PATIENCE, task).await {
-                Ok(Ok(outcome)) => outcome,
-                Ok(Err(_)) => Outcome::Refused("sending died, a defect of guard's".to_owned()),
-                Err(_) => Outcome::Refused(format!("no answer within {} s", PATIENCE.as_secs())),
+            let outcomes = match tokio::time::timeout_at(end, task).await {
+                Ok(Ok(outcomes)) => outcomes,
+                Ok(Err(_)) => {
+                    vec![Outcome::Refused("sending died, a defect of guard's".to_owned())]
+                }
+                Err(_) => {
+                    let why = format!("no answer within {} s", PATIENCE.as_secs());
+                    vec![Outcome::Refused(why)]
+                }
             };
-            let (ok, answer) = match outcome {
-                Outcome::Sent(answer) => (true, answer),
-                Outcome::Failed { why, .. } | Outcome::Refused(why) => (false, why),
-            };
-            let Target { name, place, service, .. } = target;
-            tried.push(NotifyTried { name, service: service.word().to_owned(), place, ok, answer });
+            tried.push(judged(target, &outcomes));
         }
         tried
     }
 
-    fn spawn_test(&self, target: &Target) -> tokio::task::JoinHandle<Outcome> {
+    fn spawn_test(&self, target: &Target) -> tokio::task::JoinHandle<Vec<Outcome>> {
         let (sender, target) = (Arc::clone(&self.0.sender), target.clone());
-        let message = Message::test(Timestamp::now());
-        tokio::task::spawn_blocking(move || sender.send(&target, &message))
+        let message = Arc::new(Message::test(Timestamp::now()));
+        let due = |recipient| Due { recipient, message: Arc::clone(&message) };
+        let due: Vec<_> = (0..target.recipients().len().max(1)).map(due).collect();
+        tokio::task::spawn_blocking(move || sender.send(&target, &due))
     }
 
     /// The last words, for which guard waits a second at most. Blocks.
@@ -153,6 +157,22 @@ impl Notices {
             }
         }
     }
+}
+
+/// What came of a test: well only if it came to every recipient.
+fn judged(target: Target, outcomes: &[Outcome]) -> NotifyTried {
+    let ok = outcomes.iter().all(|outcome| matches!(outcome, Outcome::Sent(_)));
+    let words = outcomes.iter().map(|outcome| match outcome {
+        Outcome::Sent(answer) => answer.as_str(),
+        Outcome::Failed { why, .. } | Outcome::Refused(why) => why.as_str(),
+    });
+    let names = match outcomes.len() {
+        1 => &[],
+        _ => target.recipients(),
+    };
+    let answer = sum_up(names, words.enumerate());
+    let Target { name, place, service, .. } = target;
+    NotifyTried { name, service: service.word().to_owned(), place, ok, answer }
 }
 
 /// What this machine calls itself.

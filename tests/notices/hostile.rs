@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 
+use crate::smtp::{Script, Server, dribble, forever as again, hang_up, refuse};
 use crate::support::*;
 use crate::world::{World, target};
 
@@ -103,6 +104,108 @@ fn hostile_servers_harm_nobody() {
     eprintln!("peak memory: {peak} KiB");
     assert!(peak < 150_000, "{peak} KiB");
     guard.sigterm();
+}
+
+/// Does this at this step.
+fn at(
+    step: &'static str,
+    harm: impl Fn(&mut TcpStream) -> std::io::Result<Option<String>> + Send + Sync + 'static,
+) -> Script {
+    Box::new(move |at, stream| if at.starts_with(step) { harm(stream) } else { Ok(None) })
+}
+
+#[test]
+fn hostile_mail_servers_harm_nobody() {
+    let Some(world) = World::new("hostile_mail_servers_harm_nobody") else { return };
+    let well = Server::on(world.listener(), Box::new(|_, _| Ok(None)));
+    let picky = Server::on(world.listener(), refuse("gone@", "550 5.1.1 no such user"));
+    let lines = [b"250-".as_slice(), &[b'x'; 900], b"\r\n"].concat();
+    let repeat = |step: &str, _: &mut TcpStream| {
+        Ok(step.starts_with("AUTH").then(|| format!("500 unrecognized: \"{step}\"")))
+    };
+    let offers = |step: &str, stream: &mut TcpStream| match step {
+        "STARTTLS" => again(stream, b"\r\n220 go on: \0\xff"),
+        step => Ok(step.starts_with("EHLO").then(|| "250-here\r\n250 STARTTLS".to_owned())),
+    };
+    let (plain, to) = ("&encryption=none", "from=guard@x.example&to=me@x.example");
+    let harms: Vec<(&str, &str, Script)> = vec![
+        ("mute", plain, at("banner", |stream| stream.read_to_end(&mut Vec::new()).map(|_| None))),
+        ("dribbles", plain, at("banner", dribble)),
+        ("dribbles-late", plain, at(".", dribble)),
+        ("endless-line", plain, at("banner", |stream| again(stream, &[b'a'; 4096]))),
+        ("endless-line-late", plain, at("EHLO", |stream| again(stream, &[b'a'; 4096]))),
+        ("endless-short-lines", plain, at("EHLO", |stream| again(stream, b"250-\r\n"))),
+        ("endless-lines", plain, at("EHLO", move |stream| again(stream, &lines))),
+        ("no-tls", "", Box::new(offers)),
+        ("repeats", plain, Box::new(repeat)),
+        ("hangs-up", plain, hang_up(|step| step == "banner")),
+        ("hangs-up-late", plain, hang_up(|step| step == ".")),
+        ("terminal", plain, at("MAIL", |_| Ok(Some("451 \u{1b}[2J\u{7}".to_owned())))),
+    ];
+    let names: Vec<_> = harms.iter().map(|(name, _, _)| *name).chain(["dead"]).collect();
+    let mut targets = format!(
+        "smtp://127.0.0.1:{}/?{to}{plain}&name=well
+         smtp://127.0.0.1:{}/?{to},gone@x.example{plain}&name=picky
+         smtp://127.0.0.1:{}/?{to}{plain}&name=dead\n",
+        well.port,
+        picky.port,
+        world.free_port(),
+    );
+    for (name, more, script) in harms {
+        let login = if name == "repeats" { "guard:SECRETmail@" } else { "" };
+        let port = Server::on(world.listener(), script).port;
+        targets.push_str(&format!("smtp://{login}127.0.0.1:{port}/?{to}{more}&name={name}\n"));
+    }
+    let mut guard = world.guard(&targets, &[]);
+    gets(&well, "nowhere", 1);
+    for name in names {
+        // The slow ones have their time.
+        within(2 * PATIENCE, name, || {
+            let target = target(&guard, name);
+            ensure(target["failed"].as_u64() > Some(0) && target["sent"] == 0, target)
+        });
+    }
+    // One recipient is refused for ever: he is named, and holds the other up in nothing.
+    gets(&picky, "nowhere", 1);
+    guard.ctl_ok(&["ban", "203.0.113.9"]);
+    gets(&well, "203.0.113.9", 1);
+    gets(&picky, "203.0.113.9", 1);
+    let seen = target(&guard, "picky");
+    assert!(seen["dropped"].as_u64() > Some(0), "{seen:#}");
+    let why = seen["last_error"].as_str().unwrap();
+    assert!(why.starts_with("gone@x.example: ") && why.contains("no such user"), "{why}");
+    assert!(guard.whole_log().contains("for gone@x.example) is given up"), "{}", guard.whole_log());
+
+    let tested = guard.json_whatever(&["notify", "test", "picky"])["targets"][0].clone();
+    let answer = tested["answer"].as_str().unwrap();
+    assert_eq!(tested["ok"], false);
+    assert!(answer.starts_with("me@x.example: 250 queued; gone@x.example: "), "{answer}");
+    let tested = guard.json_whatever(&["notify", "test", "repeats"]).to_string();
+    assert!(tested.contains("AUTH PLAIN …"), "{tested}");
+
+    // Nobody gets it twice because another one does not get it.
+    for server in [&well, &picky] {
+        let mails = server.seen().mails;
+        assert_eq!(mails.iter().filter(|(_, mail)| mail.contains("nowhere")).count(), 1);
+        assert!(mails.iter().all(|(to, _)| to == &["<me@x.example>"]), "{mails:#?}");
+    }
+    let shown = guard.ctl_ok(&["status"]) + &guard.whole_log() + &tested;
+    for secret in ["SECRET", "AGd1YXJk", "U0VDUkVU", "\u{1b}[2J", "\u{7}"] {
+        assert!(!shown.contains(secret), "{secret:?} in {shown}");
+    }
+    let peak = peak_memory(guard.pid());
+    eprintln!("peak memory: {peak} KiB");
+    assert!(peak < 150_000, "{peak} KiB");
+    guard.sigterm();
+}
+
+/// Waits until the server has so many mails with this word.
+fn gets(server: &Server, word: &str, many: usize) {
+    eventually(&format!("a mail has {word}"), || {
+        let mails = server.seen().mails;
+        let got = mails.iter().filter(|(_, mail)| mail.contains(word)).count();
+        ensure(got == many, mails)
+    });
 }
 
 /// A server that does this to everybody, once he has sent something.

@@ -12,4 +12,5 @@ mod hostile;
 mod mail;
 mod receiver;
 mod services;
+mod smtp;
 mod world;

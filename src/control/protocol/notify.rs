@@ -17,7 +17,7 @@ pub struct TargetView {
     pub events: Vec<NoticeKind>,
     /// It is told of nothing that is less bad.
     pub level: Level,
-    /// Notices that it has taken.
+    /// Notices that it has taken; of mail to several, each one's are counted.
     pub sent: u64,
     /// Tries that came to nothing.
     pub failed: u64,

@@ -9,8 +9,23 @@ pub(super) fn base64(bytes: &[u8]) -> String {
     BASE64_STANDARD.encode(bytes)
 }
 
+/// What is in Base64; `None`: that is none, or no text.
+pub(super) fn unbase64(text: &str) -> Option<String> {
+    String::from_utf8(BASE64_STANDARD.decode(text).ok()?).ok()
+}
+
 /// What `%41` stands for; `None`: a bad escape, or no text.
 pub(super) fn decode(text: &str) -> Option<String> {
+    let text = String::from_utf8(unescape(text)?).ok()?;
+    (!text.contains(char::is_control)).then_some(text)
+}
+
+/// What `%41` stands for, as it would be shown; `None`: a bad escape.
+pub(super) fn decode_anything(text: &str) -> Option<String> {
+    unescape(text).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn unescape(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, after)) = rest.split_first() {
@@ -26,8 +41,7 @@ pub(super) fn decode(text: &str) -> Option<String> {
         bytes.push(u8::from_str_radix(digits, 16).ok()?);
         rest = &rest[2..];
     }
-    let text = String::from_utf8(bytes).ok()?;
-    (!text.contains(char::is_control)).then_some(text)
+    Some(bytes)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! (pure) Where mail goes: `smtp://user:password@host:587/?from=…&to=…`.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+use super::encode::base64;
 use super::target::Secret;
 use super::url::Url;
 
@@ -39,6 +40,16 @@ impl Mail {
     pub(super) fn secrets(&self) -> Vec<Option<&Secret>> {
         self.login.iter().flat_map(|(user, password)| [Some(user), Some(password)]).collect()
     }
+
+    /// The login as it goes over the line, which a server may repeat: as `AUTH PLAIN` has
+    /// it, and its parts as `AUTH LOGIN` has them; with and without the padding.
+    pub(super) fn coded(&self) -> Vec<String> {
+        let Some((user, password)) = &self.login else { return Vec::new() };
+        let (user, password) = (user.tell(), password.tell());
+        let plain = format!("\0{user}\0{password}");
+        let coded = [&plain, user, password].map(|text| base64(text.as_bytes()));
+        coded.into_iter().flat_map(|text| [text.trim_end_matches('=').to_owned(), text]).collect()
+    }
 }
 
 /// Reads a target that is mail.
@@ -50,7 +61,13 @@ pub(super) fn read(url: &Url<'_>) -> Result<(Mail, String), String> {
             "from" if from.is_none() => from = Some(address(&pair.value)?),
             "to" => {
                 let all = pair.value.split(',').map(str::trim).filter(|one| !one.is_empty());
-                to.extend(all.map(address).collect::<Result<Vec<_>, _>>()?);
+                for one in all.map(address) {
+                    let one = one?;
+                    // Each gets a mail of his own.
+                    if !to.contains(&one) {
+                        to.push(one);
+                    }
+                }
             }
             "encryption" => match pair.value.to_ascii_lowercase().as_str() {
                 "none" => plain = true,

@@ -7,7 +7,7 @@
 //!                      backoff) ◀───────────── Outcome ◀── judge
 //! ```
 //!
-//! Everything but [`send`] is pure. A target has its own outbox and its own thread, so a
+//! Everything but [`send`] (with [`smtp`] for mail) and [`post`] is pure. A target has its own outbox and its own thread, so a
 //! dead one delays no other. Nobody who has news waits: an outbox takes them in constant
 //! time and room, what does not fit as a line is counted by kind and jail, and a target
 //! that comes back is told the counts. So nothing is lost silently however much happens.
@@ -17,15 +17,18 @@
 //! service is escaped for that service ([`service`]).
 
 mod answer;
+mod bounded;
 mod encode;
 mod flaw;
 mod forms;
 mod mail;
 pub mod notice;
 pub mod outbox;
+pub mod outboxes;
 pub mod post;
 pub mod send;
 pub mod service;
+mod smtp;
 mod target;
 mod url;
 
@@ -33,6 +36,7 @@ pub use answer::{Outcome, shortened};
 pub use flaw::Flaw;
 pub use notice::{Message, Notice};
 pub use outbox::{Next, Outbox};
+pub use outboxes::{Due, Outboxes, Step, sum_up};
 pub use target::{MOST_TARGETS, Mail, Secret, Service, Target, targets};
 
 /// Where notices go.

@@ -1,31 +1,25 @@
 //! Brings a message to its target: the only place that talks to the net.
 //!
 //! No server is trusted with more than a status: redirects are not followed (the secret
-//! would go along), a few kilobytes of an answer are read, and every try has its time.
+//! would go along), some kilobytes of an answer are read, and every try has its time as a
+//! whole.
 
-use std::hash::{BuildHasher, RandomState};
-use std::io::{ErrorKind, Read};
+use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use lettre::message::header::{ContentType, Header, HeaderName, HeaderValue};
-use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
-use lettre::{SmtpTransport, Transport};
 use ureq::tls::{PemItem, RootCerts, TlsConfig};
 
 use super::answer::{Answer, Outcome, shortened};
-use super::mail::Encryption;
-use super::notice::Message;
-use super::service::{self, Letter, Request};
-use super::target::{Mail, Service, Target};
+use super::outboxes::Due;
+use super::service::{self, Request};
+use super::smtp::{Parcel, Postman};
+use super::target::{Service, Target};
 use crate::model::chain;
 
 /// A try takes so long at most.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// Each step of handing over mail does.
-const MAIL_PATIENCE: Duration = Duration::from_secs(10);
 /// So much of an answer's head is read, and of its body.
 const MOST_HEAD: usize = 32 * 1024;
 const MOST_BODY: u64 = 4096;
@@ -36,7 +30,7 @@ pub struct Sender {
     host: String,
     /// By the CAs that everybody trusts, and by the private one, if there is any.
     agents: Vec<ureq::Agent>,
-    ca: Option<Certificate>,
+    postman: Postman,
 }
 
 /// The certificates in a PEM file.
@@ -64,20 +58,29 @@ impl Sender {
         let private = ca.and_then(|pem| certificates(pem).ok());
         let private = private.map(|certificates| RootCerts::Specific(Arc::new(certificates)));
         let agents = [RootCerts::WebPki].into_iter().chain(private).map(agent).collect();
-        let ca = ca.and_then(|pem| Certificate::from_pem(pem.as_bytes()).ok());
-        Sender { host, agents, ca }
+        let postman = Postman::new(host.clone(), ca);
+        Sender { host, agents, postman }
     }
 
-    /// Tries once, and says what came of it.
-    pub fn send(&self, target: &Target, message: &Message) -> Outcome {
+    /// Tries once, and says what came of each.
+    pub fn send(&self, target: &Target, due: &[Due]) -> Vec<Outcome> {
         let service = &target.service;
-        match (service, service::request(service, message, &self.host)) {
-            (_, Some(request)) => self.http(service, &request),
-            (Service::Mail(mail), None) => {
-                self.mail(service, mail, &service::letter(message, &self.host))
-            }
-            (_, None) => Outcome::Refused("guard knows no way to send this".to_owned()),
+        if let Service::Mail(mail) = service {
+            let parcel = |due: &Due| Parcel {
+                to: mail.to.get(due.recipient).map_or("", String::as_str),
+                letter: service::letter(&due.message, &self.host),
+            };
+            return self.postman.deliver(
+                service,
+                mail,
+                &due.iter().map(parcel).collect::<Vec<_>>(),
+            );
         }
+        let one = |due: &Due| match service::request(service, &due.message, &self.host) {
+            Some(request) => self.http(service, &request),
+            None => Outcome::Refused("guard knows no way to send this".to_owned()),
+        };
+        due.iter().map(one).collect()
     }
 
     fn http(&self, service: &Service, request: &Request) -> Outcome {
@@ -91,51 +94,6 @@ impl Sender {
             }
         }
         failed(service, &last.map(|error| words(&error)).unwrap_or_default())
-    }
-
-    fn mail(&self, service: &Service, mail: &Mail, letter: &Letter) -> Outcome {
-        let handed_over =
-            self.transport(mail).map_err(|error| error.to_string()).and_then(|smtp| {
-                let mail = envelope(mail, letter).map_err(|error| error.to_string())?;
-                Ok(smtp.send(&mail))
-            });
-        match handed_over {
-            Ok(Ok(response)) => {
-                let said: Vec<&str> = response.message().collect();
-                let said = format!("{} {}", response.code(), said.join(" "));
-                Outcome::Sent(shortened(service, &said))
-            }
-            Ok(Err(error)) if is_wrong_itself(&error) => {
-                Outcome::Refused(shortened(service, &chain(&error)))
-            }
-            Ok(Err(error)) => failed(service, &mail_words(&error)),
-            Err(why) => failed(service, &why),
-        }
-    }
-
-    fn transport(&self, mail: &Mail) -> Result<SmtpTransport, lettre::transport::smtp::Error> {
-        let host = mail.host.trim_matches(['[', ']']);
-        let parameters = || {
-            let mut parameters = TlsParameters::builder(host.to_owned());
-            if let Some(ca) = &self.ca {
-                parameters = parameters.add_root_certificate(ca.clone());
-            }
-            parameters.build()
-        };
-        let tls = match mail.encryption {
-            Encryption::Tls => Tls::Wrapper(parameters()?),
-            Encryption::StartTls => Tls::Required(parameters()?),
-            Encryption::None => Tls::None,
-        };
-        let mut smtp = SmtpTransport::builder_dangerous(host)
-            .port(mail.port)
-            .timeout(Some(MAIL_PATIENCE))
-            .tls(tls);
-        if let Some((user, password)) = &mail.login {
-            let login = Credentials::new(user.tell().to_owned(), password.tell().to_owned());
-            smtp = smtp.credentials(login);
-        }
-        Ok(smtp.build())
     }
 }
 
@@ -172,16 +130,6 @@ fn post(agent: &ureq::Agent, request: &Request) -> Result<Answer, ureq::Error> {
     Ok(Answer { status, retry_after, body })
 }
 
-/// Is something wrong with the mail itself, rather than with who sends it, or to whom?
-fn is_wrong_itself(error: &lettre::transport::smtp::Error) -> bool {
-    error.status().is_some_and(|code| match u16::from(code) {
-        552 => true,
-        // Relays that refuse a sender say 554 as well (RFC 3463: 5.7.1).
-        554 => !chain(error).contains("5.7.1"),
-        _ => false,
-    })
-}
-
 fn is_tls(error: &ureq::Error) -> bool {
     match error {
         ureq::Error::Rustls(_) | ureq::Error::Tls(_) => true,
@@ -200,90 +148,14 @@ fn words(error: &ureq::Error) -> String {
     }
 }
 
-/// Why handing over mail failed, for people.
-fn mail_words(error: &lettre::transport::smtp::Error) -> String {
-    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref());
-    match cause.map(std::io::Error::kind) {
-        Some(ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-            format!("no answer within {} s", MAIL_PATIENCE.as_secs())
-        }
-        _ => chain(error),
-    }
-}
-
 fn failed(service: &Service, why: &str) -> Outcome {
     Outcome::Failed { why: shortened(service, why), after: None }
-}
-
-fn envelope(
-    mail: &Mail,
-    letter: &Letter,
-) -> Result<lettre::Message, Box<dyn std::error::Error + Send + Sync>> {
-    let mut message = lettre::Message::builder()
-        .from(mail.from.parse()?)
-        .subject(letter.subject.clone())
-        .message_id(Some(message_id(mail, letter)))
-        .header(AutoSubmitted)
-        .header(ContentType::TEXT_PLAIN);
-    for to in &mail.to {
-        message = message.to(to.parse()?);
-    }
-    Ok(message.body(letter.text.clone())?)
-}
-
-/// Mail without one is taken for spam (RFC 5322, 3.6.4: it should have one).
-fn message_id(mail: &Mail, letter: &Letter) -> String {
-    let from = mail.from.trim_end_matches('>');
-    let domain = from.rsplit_once('@').map_or("localhost", |(_, domain)| domain);
-    let unique = RandomState::new().hash_one(&letter.text);
-    format!("<{:x}.{unique:x}@{domain}>", Timestamp::now().as_nanosecond())
-}
-
-/// Nobody's absence is to be answered to guard (RFC 3834).
-#[derive(Clone)]
-struct AutoSubmitted;
-
-impl Header for AutoSubmitted {
-    fn name() -> HeaderName {
-        HeaderName::new_from_ascii_str("Auto-Submitted")
-    }
-
-    fn parse(_: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
-        Ok(AutoSubmitted)
-    }
-
-    fn display(&self) -> HeaderValue {
-        HeaderValue::new(Self::name(), "auto-generated".to_owned())
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::notify::targets;
-
-    #[test]
-    fn a_mail_has_its_headers_and_nobody_elses() {
-        let target = "smtp://m.x/?from=guard@x.example&to=a@y.example,b@y.example";
-        let target = targets(&[target]).unwrap().remove(0);
-        let Service::Mail(mail) = &target.service else { panic!() };
-        let text = ".\r\nQUIT\r\nBcc: evil@example.org\n".to_owned();
-        let letter = Letter { subject: "guard on h: ban\r\nBcc: evil@example.org".into(), text };
-        let formatted = envelope(mail, &letter).unwrap().formatted();
-        let text = String::from_utf8(formatted).unwrap();
-        let (head, _) = text.split_once("\r\n\r\n").unwrap();
-        assert!(!head.lines().any(|line| line.starts_with("Bcc")), "{head}");
-        for line in [
-            "From: guard@x.example",
-            "To: a@y.example, b@y.example",
-            "Auto-Submitted: auto-generated",
-        ] {
-            assert!(head.contains(line), "{head}");
-        }
-        assert!(head.contains("Date: "), "{head}");
-        let id = head.lines().find(|line| line.starts_with("Message-ID: <"));
-        assert!(id.is_some_and(|id| id.ends_with("@x.example>")), "{head}");
-    }
+    use crate::report::notify::{Message, targets};
 
     #[test]
     fn what_is_no_ca() {
@@ -296,9 +168,10 @@ mod tests {
     #[test]
     fn nobody_there() {
         let target = targets(&["http://SECRETS@127.0.0.1:1/SECRETS"]).unwrap().remove(0);
-        let message = Message::test(Timestamp::UNIX_EPOCH);
-        match Sender::new("h".into(), None).send(&target, &message) {
-            Outcome::Failed { why, after: None } => {
+        let message = Arc::new(Message::test(Timestamp::UNIX_EPOCH));
+        let due = Due { recipient: 0, message };
+        match Sender::new("h".into(), None).send(&target, &[due]).as_slice() {
+            [Outcome::Failed { why, after: None }] => {
                 assert!(why.contains("refused") && !why.contains("SECRET"), "{why}");
             }
             other => panic!("{other:?}"),

@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use super::encode::{decode_anything, unbase64};
 use super::flaw::Flaw;
 use super::forms::service;
 use super::url::{Url, scheme};
@@ -50,6 +51,21 @@ pub struct Target {
     pub kinds: BTreeSet<NoticeKind>,
     /// It is told of nothing that is less bad.
     pub level: Level,
+}
+
+impl Target {
+    /// Who gets what the target is told, each by himself; none: it is one.
+    pub fn recipients(&self) -> &[String] {
+        match &self.service {
+            Service::Mail(mail) => &mail.to,
+            Service::Webhook { .. }
+            | Service::Ntfy { .. }
+            | Service::Gotify { .. }
+            | Service::Discord { .. }
+            | Service::Slack { .. }
+            | Service::Telegram { .. } => &[],
+        }
+    }
 }
 
 /// What a target is, with everything that its service needs.
@@ -126,24 +142,52 @@ impl Service {
         all.into_iter().flatten().map(Secret::tell).collect()
     }
 
-    /// `text` without this service's secrets, and without the pieces of its URL.
+    /// `text` without this service's secrets, in all the forms in which a server may send
+    /// them back.
     pub fn scrub(&self, text: &str) -> String {
-        let mut text = text.to_owned();
-        for secret in self.secrets() {
-            // A chat called `1` would take every 1 out of the text.
-            if secret.len() >= 4 {
-                text = text.replace(secret, "…");
-            }
-            // Of a URL a server may repeat the path, or a part of it; of
+        let mut forms = self.forms();
+        // A short one within a long one would leave the rest of that.
+        forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
+        forms.iter().fold(text.to_owned(), |text, form| text.replace(form, "…"))
+    }
+
+    fn forms(&self) -> Vec<String> {
+        let mut whole: Vec<String> = self.secrets().into_iter().map(str::to_owned).collect();
+        whole.extend(self.login());
+        if let Service::Mail(mail) = self {
+            whole.extend(mail.coded());
+        }
+        // A chat called `1` would take every 1 out of the text.
+        let mut forms: Vec<String> = whole.iter().filter(|it| it.len() >= 4).cloned().collect();
+        for secret in &whole {
+            // Of a URL a server may repeat the path, or a part of it, also decoded; of
             // `Authorization` the credentials alone.
             let (_, rest) = secret.split_once("://").unwrap_or(("", secret));
-            let pieces = rest.split(['/', ' ', '?', '&', '=', ':']).skip(1);
+            let pieces = rest.split(['/', ' ', '?', '&', '=', ':']).skip(1).map(str::to_owned);
+            let pieces = pieces.flat_map(|piece| {
+                let decoded = decode_anything(&piece);
+                let blanks = decode_anything(&piece.replace('+', "%20"));
+                [Some(piece), decoded, blanks].into_iter().flatten()
+            });
             let known = ["webhooks", "services", "message", "sendMessage"];
-            for piece in pieces.filter(|piece| piece.len() >= 6 && !known.contains(piece)) {
-                text = text.replace(piece, "…");
-            }
+            forms.extend(pieces.filter(|it| it.len() >= 6 && !known.contains(&it.as_str())));
         }
-        text
+        forms
+    }
+
+    /// User and password, if they are in `Authorization`: a server tells them as it got
+    /// them, without Base64.
+    fn login(&self) -> Vec<String> {
+        let (Service::Webhook { auth: Some(auth), .. } | Service::Ntfy { auth: Some(auth), .. }) =
+            self
+        else {
+            return Vec::new();
+        };
+        let login = auth.tell().strip_prefix("Basic ").and_then(unbase64);
+        let Some(login) = login else { return Vec::new() };
+        // As servers do (RFC 7617): a user has no colon.
+        let (user, password) = login.split_once(':').unwrap_or((&login, ""));
+        vec![user.to_owned(), password.to_owned(), login.clone()]
     }
 }
 

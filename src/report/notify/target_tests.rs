@@ -130,6 +130,41 @@ fn nothing_shows_a_secret() {
     }
 }
 
+/// A server says `said` of this target: how it is shown.
+fn shows(target: &str, said: &str, shown: &str) {
+    assert_eq!(read(target).service.scrub(said), shown, "{target}");
+}
+
+#[test]
+fn a_login_is_not_shown_in_the_clear() {
+    for target in ["http://admin:hunter2pw@x/", "ntfy://admin:hunter2pw@x/t"] {
+        shows(target, "wrong login admin:hunter2pw", "wrong login …");
+        shows(target, "admin, not hunter2pw", "…, not …");
+    }
+    // What is within another one does not save the rest of it.
+    shows("http://hunter:hunter2pw@x/", "hunter2pw", "…");
+}
+
+#[test]
+fn the_login_of_mail_is_not_shown_as_it_went_over_the_line() {
+    let target = "smtps://me%40x.example:hunter2pw@m.x/?from=a@b.c&to=d@e.f";
+    let plain = "AG1lQHguZXhhbXBsZQBodW50ZXIycHc=";
+    shows(target, &format!("unrecognized: AUTH PLAIN {plain}"), "unrecognized: AUTH PLAIN …");
+    shows(target, plain.trim_end_matches('='), "…");
+    // `AUTH LOGIN` sends them one by one.
+    shows(target, "bWVAeC5leGFtcGxl and aHVudGVyMnB3", "… and …");
+    shows(target, "me@x.example and hunter2pw", "… and …");
+}
+
+#[test]
+fn pieces_of_the_url_are_not_shown_decoded() {
+    let target = "https://x/hook/my%2Fsecretpath99?key=so+se%63ret";
+    shows(target, "/hook/my/secretpath99", "/hook/…");
+    shows(target, "/hook/my%2Fsecretpath99", "/hook/…");
+    shows(target, "no key so+secret nor so secret", "no key … nor …");
+    shows("https://x/secret%0a99", "no secret\n99", "no …");
+}
+
 proptest! {
     /// Whatever stands there, it is a target or a mistake that shows none of it.
     #[test]
