@@ -10,6 +10,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
+/// So long that nobody is ever hung up on for it.
+const NEVER: Duration = Duration::from_secs(100_000);
+
 /// Long enough for everything that comes at all.
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -110,7 +113,11 @@ async fn pages_are_given_out_and_nothing_else() {
 
 #[tokio::test]
 async fn who_is_slow_holds_nobody_up() {
-    let patience = Patience { head: Duration::from_millis(300), all: Duration::from_millis(1500) };
+    let patience = Patience {
+        head: Duration::from_millis(300),
+        all: Duration::from_millis(1500),
+        ..Patience::default()
+    };
     let server = Server::start(patience).await;
     // More than there is room for: silent ones, slow ones, those that do not read.
     let mut slow = Vec::new();
@@ -142,4 +149,49 @@ async fn who_is_slow_holds_nobody_up() {
         }
     };
     tokio::time::timeout(DEADLINE, refused).await.expect("it ends when it is told to");
+}
+
+/// Half a head, and no more for ever, from more clients than are kept.
+#[tokio::test]
+async fn who_never_asks_keeps_nobody_from_asking() {
+    let server = Server::start(Patience { head: NEVER, all: NEVER, ..Patience::default() }).await;
+    let mut silent = Vec::new();
+    for number in 0..300 {
+        let mut stream = server.connect().await;
+        if number % 2 == 0 {
+            stream.write_all(b"GET /metrics HTTP/1.1\r\nHost:").await.unwrap();
+        }
+        silent.push(stream);
+        if number == 64 {
+            let answer = server.ask(&get("/healthz", "")).await;
+            assert!(answer.ends_with("not well\n"), "{answer}");
+        }
+    }
+    let answer = server.ask(&get("/healthz", "")).await;
+    assert!(answer.ends_with("not well\n"), "{answer}");
+    // The oldest make way for the newest.
+    for stream in &mut silent[..40] {
+        rest(stream).await;
+    }
+    let last = silent.last_mut().unwrap();
+    last.write_all(get("/healthz", "").as_bytes()).await.unwrap();
+    let answer = rest(last).await;
+    assert!(answer.ends_with("not well\n"), "{answer}");
+    server.cancel.cancel();
+}
+
+/// The page is more than the kernel keeps for a connection.
+#[tokio::test]
+async fn who_does_not_fetch_his_page_keeps_nobody_from_his() {
+    let fetch = Duration::from_millis(200);
+    let server = Server::start(Patience { head: NEVER, all: NEVER, fetch }).await;
+    let mut slow = Vec::new();
+    for _ in 0..80 {
+        let mut stream = server.connect().await;
+        stream.write_all(get("/metrics", "").as_bytes()).await.unwrap();
+        slow.push(stream);
+    }
+    let answer = server.ask(&get("/metrics", "")).await;
+    assert!(answer.ends_with("classic\n"));
+    server.cancel.cancel();
 }

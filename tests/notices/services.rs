@@ -160,8 +160,12 @@ fn each_service_gets_what_it_wants_and_nothing_shows_a_secret() {
     );
     let file = world.folder().join("targets");
     std::fs::write(&file, in_file).unwrap();
-    let mut guard =
-        world.guard(&in_variable, &[("GUARD_NOTIFY_FILE", &file.display().to_string())]);
+    // Where nothing can listen, by a name that means harm.
+    let hostile = format!("unix:{}/@all <!channel> ``` ![](http://e)", file.display());
+    let mut guard = world.guard(
+        &in_variable,
+        &[("GUARD_NOTIFY_FILE", &file.display().to_string()), ("GUARD_METRICS", &hostile)],
+    );
 
     // There is no engine: that is the first that they hear.
     for (name, receiver) in &receivers {
@@ -171,6 +175,10 @@ fn each_service_gets_what_it_wants_and_nothing_shows_a_secret() {
             ("POST", "application/json"),
             "{name}"
         );
+    }
+    for (name, receiver) in receivers.iter().filter(|(name, _)| *name != "webhook") {
+        let seen = receiver.gets(&["metrics can't be served at unix:"]);
+        assert!(seen.body.to_string().contains("http://e"), "{name}: {seen:?}");
     }
     let tested = guard.ctl(&["notify", "test"]);
     assert_eq!((tested.code, tested.out.lines().count()), (Some(0), 8), "{tested:?}");
@@ -192,6 +200,11 @@ fn each_service_gets_what_it_wants_and_nothing_shows_a_secret() {
         (told(&hook.bodies(), "unbanned"), target(&guard, "ntfy")["failed"].as_u64()),
         (1, Some(0))
     );
+
+    for name in ["discord", "mattermost", "rocketchat"] {
+        let target = target(&guard, name);
+        assert_eq!((target["failed"].as_u64(), target["dropped"].as_u64()), (Some(0), Some(0)));
+    }
 
     // One that is not taken is said so, by the exit code too.
     let one = guard.ctl(&["notify", "test", "gotifi"]);
