@@ -7,7 +7,7 @@ use std::time::Duration;
 use guard::report::http::{Answer, Listener, Page, Patience, serve};
 use guard::report::metrics::Format;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 /// So long that nobody is ever hung up on for it.
@@ -24,21 +24,25 @@ struct Server {
 
 impl Server {
     async fn start(patience: Patience) -> Server {
+        Server::with_pages_of(200_000, patience).await
+    }
+
+    async fn with_pages_of(lines: usize, patience: Patience) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let asked = Arc::new(AtomicUsize::new(0));
         let cancel = CancellationToken::new();
         let count = Arc::clone(&asked);
+        let classic: Arc<str> = "classic\n".repeat(lines).into();
         let page = move |page| {
             count.fetch_add(1, Ordering::Relaxed);
+            let classic = Arc::clone(&classic);
             async move {
                 Some(match page {
                     Page::Metrics(Format::OpenMetrics) => {
                         Answer { well: true, text: "open\n# EOF\n".into() }
                     }
-                    Page::Metrics(Format::Prometheus) => {
-                        Answer { well: true, text: "classic\n".repeat(200_000).into() }
-                    }
+                    Page::Metrics(Format::Prometheus) => Answer { well: true, text: classic },
                     Page::Health => Answer { well: false, text: "not well\n".into() },
                 })
             }
@@ -184,10 +188,13 @@ async fn who_never_asks_keeps_nobody_from_asking() {
 #[tokio::test]
 async fn who_does_not_fetch_his_page_keeps_nobody_from_his() {
     let fetch = Duration::from_millis(200);
-    let server = Server::start(Patience { head: NEVER, all: NEVER, fetch }).await;
+    let patience = Patience { head: NEVER, all: NEVER, fetch };
+    let server = Server::with_pages_of(4_000_000, patience).await;
     let mut slow = Vec::new();
     for _ in 0..80 {
-        let mut stream = server.connect().await;
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        let mut stream = socket.connect(server.address).await.unwrap();
         stream.write_all(get("/metrics", "").as_bytes()).await.unwrap();
         slow.push(stream);
     }
