@@ -13,8 +13,10 @@ use tokio::time::timeout;
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// Someone answers there.
-    #[error("another guard runs here: it answers at {}; stop it, or set {variable}", path.display())]
+    #[error("{who} listens at {}; stop it, or set {variable}", path.display())]
     Taken {
+        /// Who it is, as far as the kernel tells.
+        who: String,
         /// Where.
         path: PathBuf,
         /// The variable that names another place.
@@ -90,7 +92,7 @@ impl Socket {
         remove_stale(path, variable).await?;
         let listener = UnixListener::bind(path).map_err(|error| match error.kind() {
             // Made since we looked: two guards start at once.
-            io::ErrorKind::AddrInUse => BindError::Taken { path: path.to_owned(), variable },
+            io::ErrorKind::AddrInUse => taken(path, variable, None),
             _ => failed(error),
         })?;
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(failed)?;
@@ -116,6 +118,9 @@ async fn remove_stale(path: &Path, variable: &'static str) -> Result<(), BindErr
         return Err(BindError::NotASocket { path: path.to_owned(), variable });
     }
     match timeout(Duration::from_secs(1), UnixStream::connect(path)).await {
+        Ok(Ok(stream)) => {
+            Err(taken(path, variable, stream.peer_cred().ok().and_then(|peer| peer.pid())))
+        }
         // Reset: it died with this connection in its queue.
         Ok(Err(error))
             if matches!(
@@ -130,9 +135,34 @@ async fn remove_stale(path: &Path, variable: &'static str) -> Result<(), BindErr
         }
         Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Ok(Err(error)) if error.kind() != io::ErrorKind::WouldBlock => Err(failed(error)),
-        // It answers, or is too busy to.
-        _ => Err(BindError::Taken { path: path.to_owned(), variable }),
+        // It is too busy to answer.
+        _ => Err(taken(path, variable, None)),
     }
+}
+
+/// The process `listener` listens there.
+fn taken(path: &Path, variable: &'static str, listener: Option<i32>) -> BindError {
+    let who = listener.and_then(program);
+    let who = who.unwrap_or_else(|| {
+        // One in another container has no number here. At guard's own socket it is a guard.
+        let own = variable == "GUARD_SOCKET";
+        if own { "another guard" } else { "another program" }.to_owned()
+    });
+    BindError::Taken { who, path: path.to_owned(), variable }
+}
+
+/// What a process is called.
+fn program(pid: i32) -> Option<String> {
+    if u32::try_from(pid) == Ok(std::process::id()) {
+        return Some("guard itself, with another of its sockets,".to_owned());
+    }
+    // 0: in a namespace that can't be seen from here.
+    let name = (pid > 0).then(|| fs::read_to_string(format!("/proc/{pid}/comm")).ok())??;
+    let name: String = name.trim().chars().filter(|c| !c.is_control()).collect();
+    Some(match name.as_str() {
+        "guard" => format!("another guard (process {pid})"),
+        name => format!("`{name}` (process {pid})"),
+    })
 }
 
 /// Is it guard's own user or root?
@@ -144,4 +174,33 @@ pub(super) fn is_allowed(stream: &UnixStream) -> bool {
         }
         allowed
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_listens_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.sock");
+        let _listener = UnixListener::bind(&path).unwrap();
+        let error = Socket::bind_open(&path, "GUARD_METRICS", 0o666).await.unwrap_err();
+        let words = "guard itself, with another of its sockets, listens at ";
+        assert!(error.to_string().starts_with(words), "{error}");
+
+        let mut other = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        // Until it has become `sleep`, it has this program's name.
+        let named = || std::fs::read_to_string(format!("/proc/{}/comm", other.id()));
+        while named().unwrap().trim() != "sleep" {
+            tokio::task::yield_now().await;
+        }
+        let told = |pid, variable| taken(&path, variable, pid).to_string();
+        let pid = i32::try_from(other.id()).unwrap();
+        assert!(told(Some(pid), "GUARD_METRICS").starts_with("`sleep` (process "));
+        assert!(told(Some(0), "GUARD_METRICS").starts_with("another program listens at /"));
+        assert!(told(None, "GUARD_SOCKET").starts_with("another guard listens at /"));
+        other.kill().unwrap();
+        other.wait().unwrap();
+    }
 }

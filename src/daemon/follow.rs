@@ -2,6 +2,8 @@
 //! its own task, judged by the jail's filter, and reported.
 
 mod counted;
+#[cfg(test)]
+mod files_tests;
 mod journal;
 mod reached;
 
@@ -279,6 +281,7 @@ impl Follower {
     /// Follows files until the follower is cancelled.
     pub(crate) async fn files(self, mut reader: FileReader, known: &Came) -> Came {
         let mut tracks: HashMap<SourceId, Track> = HashMap::new();
+        let mut looked = Instant::now();
         loop {
             let dirty = tracks.values().any(|track| track.dirty);
             let batch = tokio::select! {
@@ -315,6 +318,11 @@ impl Follower {
                 tracks.remove(&batch.source);
                 let gone = Report::SourceGone { jail: self.jail.clone(), source: batch.source };
                 self.report(gone).await;
+            }
+            // Who reads without a pause is behind, and that is when people want to know.
+            if looked.elapsed() >= PROGRESS_EVERY {
+                self.file_states(&reader);
+                looked = Instant::now();
             }
         }
         self.file_states(&reader);

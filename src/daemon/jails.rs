@@ -290,6 +290,11 @@ impl Jails {
         views
     }
 
+    /// All followers, with the jail of each, in no order.
+    pub(crate) fn all_followers(&self) -> impl Iterator<Item = (&JailName, FollowerView)> {
+        self.followers.iter().map(|(key, running)| (&key.jail, self.follower(running)))
+    }
+
     fn follower(&self, running: &Running) -> FollowerView {
         FollowerView {
             container: self.containers.get(&running.spec.container).map_or_else(
@@ -519,22 +524,25 @@ impl Jails {
     /// Each complaint is told once, when it comes up, and what keeps a jail away also when
     /// that is over.
     fn tell_complaints(&self, complaints: &[Complaint]) {
-        let refused = |complaint: &Complaint, over| News::Trouble {
-            about: About::Refused,
-            jail: complaint.jail.clone(),
-            what: complaint.one_line(),
-            over,
+        let tell = |complaint: &Complaint, over| {
+            let (about, jail) = (About::Refused, complaint.jail.clone());
+            let news = News::Trouble { about, jail, what: complaint.one_line(), over };
+            let event = Event { at: Timestamp::now(), news };
+            match complaint.is_noticed() {
+                true => pump::announce(&self.parameters.events, event),
+                false => pump::announce_unnoticed(&self.parameters.events, event),
+            }
         };
         for complaint in complaints.iter().filter(|complaint| !self.complaints.contains(complaint))
         {
             match complaint.severity {
-                Severity::Error => self.tell(refused(complaint, false)),
+                Severity::Error => tell(complaint, false),
                 Severity::Warning => tracing::warn!("{}", complaint.one_line()),
             }
         }
         let over = self.complaints.iter().filter(|complaint| !complaints.contains(complaint));
         for complaint in over.filter(|complaint| complaint.severity == Severity::Error) {
-            self.tell(refused(complaint, true));
+            tell(complaint, true);
         }
     }
 

@@ -33,6 +33,11 @@ impl Listeners {
     /// Tells all of them; waits for none.
     pub(crate) fn tell(&self, event: Event) {
         self.notices.offer(&event);
+        self.tell_watchers(event);
+    }
+
+    /// Tells those who watch.
+    pub(crate) fn tell_watchers(&self, event: Event) {
         // Nobody may be watching.
         let _ = self.watchers.send(event);
     }
@@ -75,8 +80,10 @@ impl Notices {
         }
         let Some((kind, jail)) = NoticeKind::of(&event.news) else { return };
         let wishes = self.0.wishes.lock().unwrap_or_else(PoisonError::into_inner);
-        let unwanted =
-            jail.and_then(|jail| wishes.get(jail)).is_some_and(|kinds| !kinds.contains(&kind));
+        // A jail that is refused is not there: its labels were asked already, and what an
+        // earlier jail of that name said is nothing to them.
+        let unwanted = kind != NoticeKind::Refused
+            && jail.and_then(|jail| wishes.get(jail)).is_some_and(|kinds| !kinds.contains(&kind));
         drop(wishes);
         if !unwanted {
             self.0.posts.iter().for_each(|post| post.offer(kind, jail, event));

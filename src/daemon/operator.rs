@@ -3,13 +3,13 @@
 
 mod fail2ban;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use tokio::sync::{Semaphore, mpsc, watch};
 
 use super::follow::gap_words;
-use super::jails::{AskJails, EngineState, FollowerView};
+use super::jails::{AskJails, EngineState, FollowerView, Jails};
 use super::metrics::Served;
 use super::proof::{self, Evidence};
 use super::pump::Ask;
@@ -66,6 +66,7 @@ pub(crate) struct Operator {
 }
 
 /// What the jails' task knows of one jail.
+#[derive(Default)]
 struct Watched {
     followers: Vec<FollowerView>,
     complaints: Vec<Complaint>,
@@ -175,8 +176,10 @@ impl Operator {
         let judged = self.warden.look(|warden| warden.jails().map(judged).collect::<Vec<_>>());
         let packets = self.firewall.packets().await;
         let mut summaries = Vec::new();
+        // All in one go: asked for jail by jail, each would go over all followers.
+        let mut all = self.jails.look(all_watched).await.ok_or(Stopping)?;
         for jail in judged.await.ok_or(Stopping)? {
-            let watched = self.watched(&jail.name).await?;
+            let watched = all.remove(&jail.name).unwrap_or_default();
             let packets = packets.as_ref().and_then(|all| all.get(&jail.name)).copied();
             summaries.push(self.summary(jail, &watched, packets));
         }
@@ -476,6 +479,22 @@ impl Operator {
             }
         })
     }
+}
+
+fn all_watched(jails: &Jails) -> HashMap<JailName, Watched> {
+    let mut all: HashMap<JailName, Watched> = HashMap::new();
+    for (jail, follower) in jails.all_followers() {
+        all.entry(jail.clone()).or_default().followers.push(follower);
+    }
+    for watched in all.values_mut() {
+        watched.followers.sort_by(|a, b| a.container.cmp(&b.container));
+    }
+    for complaint in jails.complaints() {
+        if let Some(jail) = &complaint.jail {
+            all.entry(jail.clone()).or_default().complaints.push(complaint.clone());
+        }
+    }
+    all
 }
 
 fn not_found(jail: &str) -> Reply {

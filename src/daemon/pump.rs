@@ -503,6 +503,17 @@ async fn late(late: &mut Option<(oneshot::Receiver<Memory>, Meanwhile)>) -> Opti
 
 /// Writes an event to the log and tells it to those who want to know.
 pub(crate) fn announce(listeners: &Listeners, event: Event) {
+    log(&event);
+    listeners.tell(event);
+}
+
+/// The same without notices.
+pub(crate) fn announce_unnoticed(listeners: &Listeners, event: Event) {
+    log(&event);
+    listeners.tell_watchers(event);
+}
+
+fn log(event: &Event) {
     match &event.news {
         News::Found { jail, network, count, line_time } => tracing::info!(
             event = "found", %jail, ip = %network, %line_time, count,
@@ -565,5 +576,4 @@ pub(crate) fn announce(listeners: &Listeners, event: Event) {
             );
         }
     }
-    listeners.tell(event);
 }

@@ -706,7 +706,7 @@ mod tests {
         let mistakes = read("gotify://g/SECRET\nx://SECRET").unwrap_err();
         assert_eq!(
             mistakes[0].to_string(),
-            "GUARD_NOTIFY_FILE: target 2 (x://…): guard knows no such scheme; it knows https, http, ntfy, gotify, discord, slack, telegram, smtp, smtps"
+            "GUARD_NOTIFY_FILE: target 2 (x://…): guard knows no such scheme; it knows https, http, ntfy, gotify, discord, slack, mattermost, rocketchat, telegram, smtp, smtps"
         );
     }
 }

@@ -204,6 +204,12 @@ fn conflict(name: &JailName, claims: &[Claim<'_>]) -> Option<Complaint> {
         in_key: false,
         what,
         remedy: Some("give each its own `guard.name`".to_owned()),
+        // Whoever wants to be told is.
+        notify: claims
+            .iter()
+            .map(|claim| claim.jail.policy.notify.clone())
+            .reduce(|all, one| Some(&all? | &one?))
+            .flatten(),
     })
 }
 

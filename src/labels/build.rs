@@ -13,7 +13,8 @@ use super::values::{MAX_PATHS, MAX_VALUE};
 use super::{Flaw, Severity};
 use crate::filter::{Filter, FilterSpec, Library};
 use crate::model::{
-    BanTime, BlockType, Chain, Container, IgnoreEntry, JailName, Limits, MANUAL_JAIL, Protocol,
+    BanTime, BlockType, Chain, Container, IgnoreEntry, JailName, Limits, MANUAL_JAIL, NoticeKind,
+    Protocol,
 };
 
 /// Labels that are about a log.
@@ -127,6 +128,15 @@ impl<'a> Draft<'a> {
         if let Some(given) = self.first {
             self.findings.push(Finding::in_key(given, flaw(0..given.key.len())));
         }
+    }
+
+    /// Which notices are wanted of the jail, also if it can't be; a label that is wrong
+    /// itself wants all.
+    pub(super) fn notify(&self, inherited: &Options) -> Option<BTreeSet<NoticeKind>> {
+        let is_notify = |key: &str| key.to_ascii_lowercase().ends_with(".notify");
+        let twice = self.findings.iter().any(|found| found.in_key && is_notify(found.given.key));
+        let spoilt = twice || self.spoilt.contains("notify");
+        if spoilt { None } else { self.options.or(inherited).notify }
     }
 
     /// The jail; `None` if anything is wrong with it, and then there is a finding.

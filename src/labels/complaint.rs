@@ -4,12 +4,13 @@
 //! holds no control characters, no more of a value than fits a screen, and
 //! points to a place inside the text.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
-use crate::model::JailName;
+use crate::model::{JailName, NoticeKind};
 
 /// What is wrong with a piece of text, and where in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,9 +110,16 @@ pub struct Complaint {
     pub what: String,
     /// How to mend it.
     pub remedy: Option<String>,
+    /// Which notices are sent of the jail, by its labels, though it is not there; `None`: all.
+    pub notify: Option<BTreeSet<NoticeKind>>,
 }
 
 impl Complaint {
+    /// Is it to be told by notices? Labels that are wrong may still say that they are not.
+    pub fn is_noticed(&self) -> bool {
+        self.notify.as_ref().is_none_or(|kinds| kinds.contains(&NoticeKind::Refused))
+    }
+
     /// The complaint as rustc would show it, with carets under the place; several lines, no colour.
     pub fn render(&self) -> String {
         self.render_of(&self.whose())
@@ -302,6 +310,7 @@ mod tests {
             in_key: false,
             what: "wrong".to_owned(),
             remedy: Some("mend it".to_owned()),
+            notify: None,
         }
     }
 

@@ -150,6 +150,7 @@ fn of_variable(name: &str, value: &str, flaw: Flaw) -> Complaint {
         in_key: false,
         what: flaw.what,
         remedy: flaw.remedy,
+        notify: None,
     }
 }
 

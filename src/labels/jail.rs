@@ -162,6 +162,7 @@ impl Jail {
             in_key: false,
             what: format!("{who} publishes no {wanted} port, so a ban would close nothing"),
             remedy: Some(remedy),
+            notify: self.policy.notify.clone(),
         }
     }
 }

@@ -30,7 +30,7 @@ mod values;
 mod written;
 mod zone;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use complaint::{Complaint, Flaw, Severity};
 pub(crate) use complaint::{line_and_column, render};
@@ -41,7 +41,7 @@ pub use jail::{Jail, PortsWanted, Sources, StreamChoice};
 pub use table::{Kind, LABELS, Label, Reach, markdown_table};
 
 use crate::filter::Library;
-use crate::model::{Container, JailName};
+use crate::model::{Container, JailName, NoticeKind};
 use build::{Draft, Setting};
 use keys::{Finding, Sheets};
 use options::Given;
@@ -101,15 +101,18 @@ pub fn read(container: &Container, defaults: &Defaults, library: &mut Library) -
     refuse_twins(&mut plans);
 
     let mut reading = Reading::default();
-    let loose = findings.into_iter().map(|finding| complaint(container, None, finding));
+    let notify = plans.first().and_then(|own| own.draft.notify(own.setting.inherited));
+    let loose = findings.into_iter();
+    let loose = loose.map(|finding| complaint(container, None, notify.as_ref(), finding));
     reading.complaints.extend(loose);
     for Plan { name, mut draft, wanted, setting, service } in plans {
         if wanted && let Some(jail) = draft.build(&name, setting, library) {
             let written = written::written(&draft, &jail, service, defaults);
             reading.jails.push(Jail { written, ..jail });
         }
-        let jail = wanted.then_some(&name);
-        let found = draft.findings.into_iter().map(|finding| complaint(container, jail, finding));
+        let (jail, notify) = (wanted.then_some(&name), draft.notify(setting.inherited));
+        let found = draft.findings.into_iter();
+        let found = found.map(|finding| complaint(container, jail, notify.as_ref(), finding));
         reading.complaints.extend(found);
     }
     bound(&mut reading.complaints);
@@ -153,7 +156,12 @@ fn refuse_twins(plans: &mut [Plan<'_>]) {
     }
 }
 
-fn complaint(container: &Container, jail: Option<&JailName>, finding: Finding<'_>) -> Complaint {
+fn complaint(
+    container: &Container,
+    jail: Option<&JailName>,
+    notify: Option<&BTreeSet<NoticeKind>>,
+    finding: Finding<'_>,
+) -> Complaint {
     let Finding { severity, given, in_key, flaw } = finding;
     Complaint {
         severity,
@@ -165,6 +173,7 @@ fn complaint(container: &Container, jail: Option<&JailName>, finding: Finding<'_
         in_key,
         what: flaw.what,
         remedy: flaw.remedy,
+        notify: notify.cloned(),
     }
 }
 

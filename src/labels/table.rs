@@ -512,7 +512,8 @@ pub static LABELS: &[Label] = &[
         kind: Kind::Notices,
         default: "`true`",
         help: "Which notices are sent of this jail: all of them, none (`false`), or some of \
-               `banned`, `unbanned`, `reaches`, `burst`, `unreadable`, or `trouble` for all but bans. \
+               `banned`, `unbanned`, `reaches`, `burst`, `refused`, `unreadable`, or `trouble` for all \
+               but bans. \
                Where they are sent is `GUARD_NOTIFY`, which is no default of this label.",
         reach: Reach::Service,
         also: &["notice", "notices", "notification", "notifications", "alert", "alerts"],

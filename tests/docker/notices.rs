@@ -42,6 +42,8 @@ fn whatever_goes_wrong_is_told() {
         service("web", "8080:80").run(&host);
         service("quiet", "8081:80").guarded(&[("notify", "false")]).run(&host);
         service("typo", "8082:80").guarded(&[("maxretyr", "<b>@everyone")]).run(&host);
+        let wrong = [("maxretyr", "3"), ("notify", "false")];
+        service("hush", "8084:80").guarded(&wrong).run(&host);
         service("mute", "8083:80").option("--log-driver", "none").run(&host);
         let listen = || TcpListener::bind("127.0.0.1:0");
         let listener = host.namespace().enter(listen).unwrap();
@@ -76,8 +78,16 @@ fn whatever_goes_wrong_is_told() {
         gets(&told, "engine", &["Well again", "docker.sock"]);
 
         // Nothing was told of the jail that wants no notices, and nothing failed.
-        let quiet = notices(&told).into_iter().find(|one| one["jail"] == "quiet");
-        assert_eq!(quiet, None);
+        let quiet = |one: &Value| one["jail"] == "quiet" || one["jail"] == "hush";
+        assert_eq!(notices(&told).into_iter().find(quiet), None);
+        let refused = guard.json(&["status"])["refused"].to_string();
+        assert!(refused.contains("hush"), "{refused}");
+        // Its next labels want them, and are wrong. The jail of its first ones still has bans.
+        host.docker(&["rm", "-f", "quiet"]);
+        service("quiet", "8081:80").guarded(&[("maxretyr", "3")]).run(&host);
+        let told_of = gets(&told, "refused", &["quiet", "guard.maxretyr"]);
+        assert_eq!(told_of["jail"], "quiet");
+        assert_eq!(notices(&told).iter().find(|one| one["jail"] == "hush"), None);
         let status = guard.json(&["status"]);
         assert_eq!(status["notices"][0]["failed"], 0, "{status:#}");
         guard.sigterm();

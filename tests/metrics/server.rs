@@ -7,8 +7,11 @@ use std::time::Duration;
 use guard::report::http::{Answer, Listener, Page, Patience, serve};
 use guard::report::metrics::Format;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::sync::CancellationToken;
+
+/// So long that nobody is ever hung up on for it.
+const NEVER: Duration = Duration::from_secs(100_000);
 
 /// Long enough for everything that comes at all.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -21,21 +24,25 @@ struct Server {
 
 impl Server {
     async fn start(patience: Patience) -> Server {
+        Server::with_pages_of(200_000, patience).await
+    }
+
+    async fn with_pages_of(lines: usize, patience: Patience) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let asked = Arc::new(AtomicUsize::new(0));
         let cancel = CancellationToken::new();
         let count = Arc::clone(&asked);
+        let classic: Arc<str> = "classic\n".repeat(lines).into();
         let page = move |page| {
             count.fetch_add(1, Ordering::Relaxed);
+            let classic = Arc::clone(&classic);
             async move {
                 Some(match page {
                     Page::Metrics(Format::OpenMetrics) => {
                         Answer { well: true, text: "open\n# EOF\n".into() }
                     }
-                    Page::Metrics(Format::Prometheus) => {
-                        Answer { well: true, text: "classic\n".repeat(200_000).into() }
-                    }
+                    Page::Metrics(Format::Prometheus) => Answer { well: true, text: classic },
                     Page::Health => Answer { well: false, text: "not well\n".into() },
                 })
             }
@@ -110,7 +117,11 @@ async fn pages_are_given_out_and_nothing_else() {
 
 #[tokio::test]
 async fn who_is_slow_holds_nobody_up() {
-    let patience = Patience { head: Duration::from_millis(300), all: Duration::from_millis(1500) };
+    let patience = Patience {
+        head: Duration::from_millis(300),
+        all: Duration::from_millis(1500),
+        ..Patience::default()
+    };
     let server = Server::start(patience).await;
     // More than there is room for: silent ones, slow ones, those that do not read.
     let mut slow = Vec::new();
@@ -142,4 +153,52 @@ async fn who_is_slow_holds_nobody_up() {
         }
     };
     tokio::time::timeout(DEADLINE, refused).await.expect("it ends when it is told to");
+}
+
+/// Half a head, and no more for ever, from more clients than are kept.
+#[tokio::test]
+async fn who_never_asks_keeps_nobody_from_asking() {
+    let server = Server::start(Patience { head: NEVER, all: NEVER, ..Patience::default() }).await;
+    let mut silent = Vec::new();
+    for number in 0..300 {
+        let mut stream = server.connect().await;
+        if number % 2 == 0 {
+            stream.write_all(b"GET /metrics HTTP/1.1\r\nHost:").await.unwrap();
+        }
+        silent.push(stream);
+        if number == 64 {
+            let answer = server.ask(&get("/healthz", "")).await;
+            assert!(answer.ends_with("not well\n"), "{answer}");
+        }
+    }
+    let answer = server.ask(&get("/healthz", "")).await;
+    assert!(answer.ends_with("not well\n"), "{answer}");
+    // The oldest make way for the newest.
+    for stream in &mut silent[..40] {
+        rest(stream).await;
+    }
+    let last = silent.last_mut().unwrap();
+    last.write_all(get("/healthz", "").as_bytes()).await.unwrap();
+    let answer = rest(last).await;
+    assert!(answer.ends_with("not well\n"), "{answer}");
+    server.cancel.cancel();
+}
+
+/// The page is more than the kernel keeps for a connection.
+#[tokio::test]
+async fn who_does_not_fetch_his_page_keeps_nobody_from_his() {
+    let fetch = Duration::from_millis(200);
+    let patience = Patience { head: NEVER, all: NEVER, fetch };
+    let server = Server::with_pages_of(4_000_000, patience).await;
+    let mut slow = Vec::new();
+    for _ in 0..80 {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        let mut stream = socket.connect(server.address).await.unwrap();
+        stream.write_all(get("/metrics", "").as_bytes()).await.unwrap();
+        slow.push(stream);
+    }
+    let answer = server.ask(&get("/metrics", "")).await;
+    assert!(answer.ends_with("classic\n"));
+    server.cancel.cancel();
 }

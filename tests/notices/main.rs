@@ -7,6 +7,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod descriptors;
 mod flood;
 mod hostile;
 mod mail;

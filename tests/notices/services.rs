@@ -64,6 +64,37 @@ fn slack(seen: &Seen) -> Answer {
     if good { Answer::new(200, "ok") } else { Answer::new(400, "invalid_payload") }
 }
 
+/// developers.mattermost.com/integrate/webhooks/incoming, and what its server does to a text
+/// before it is shown: Slack's announcements become mentions.
+fn mattermost(seen: &Seen) -> Answer {
+    let text = seen.text("text").replace("<!channel>", "@channel").replace("<!all>", "@all");
+    let good = seen.path == "/sub/hooks/SECRETmattermost"
+        && (1..=4000).contains(&text.chars().count())
+        && is_one_block(&text);
+    if good { Answer::new(200, "ok") } else { Answer::new(400, "Unable to parse incoming data.") }
+}
+
+/// docs.rocket.chat, "Incoming webhook": the text, and whether its links have previews.
+fn rocketchat(seen: &Seen) -> Answer {
+    let text = seen.text("text");
+    let good = seen.path == "/hooks/6a0c/SECRETrocket"
+        && (1..=5000).contains(&text.chars().count())
+        && seen.body["parseUrls"] == false
+        && is_one_block(text);
+    let body = json!({"success": good});
+    Answer::new(if good { 200 } else { 400 }, body.to_string())
+}
+
+/// Is all of it within one block of code, in which nothing means anything, and without
+/// what a server may take for a mention even there?
+fn is_one_block(text: &str) -> bool {
+    let inside = text.strip_prefix("```\n").and_then(|text| text.strip_suffix("\n```"));
+    let mention = |text: &str| {
+        text.split('@').skip(1).any(|after| after.starts_with(|c: char| c.is_alphanumeric()))
+    };
+    inside.is_some_and(|inside| !inside.contains("```") && !mention(inside))
+}
+
 /// core.telegram.org/bots/api, "sendMessage".
 fn telegram(seen: &Seen) -> Answer {
     let error = |code: u16, what: &str| {
@@ -97,13 +128,15 @@ fn each_service_gets_what_it_wants_and_nothing_shows_a_secret() {
     else {
         return;
     };
-    let services: [(&str, Server); 6] = [
+    let services: [(&str, Server); 8] = [
         ("ntfy", ntfy),
         ("gotify", gotify),
         ("discord", discord),
         ("slack", slack),
         ("telegram", telegram),
         ("webhook", webhook),
+        ("mattermost", mattermost),
+        ("rocketchat", rocketchat),
     ];
     let receivers = services.map(|(name, answer)| (name, world.receiver(answer)));
     let port = |name: &str| {
@@ -112,8 +145,10 @@ fn each_service_gets_what_it_wants_and_nothing_shows_a_secret() {
     };
     let in_variable = format!(
         "ntfy+http://tk_SECRET@127.0.0.1:{}/SECRET-topic gotify+http://127.0.0.1:{}/sub/ASECRET.token
-         discord+http://127.0.0.1:{}/api/webhooks/1234/SECRET-token",
-        port("ntfy"), port("gotify"), port("discord"),
+         discord+http://127.0.0.1:{}/api/webhooks/1234/SECRET-token
+         mattermost+http://127.0.0.1:{}/sub/hooks/SECRETmattermost
+         rocketchat+http://127.0.0.1:{}/hooks/6a0c/SECRETrocket",
+        port("ntfy"), port("gotify"), port("discord"), port("mattermost"), port("rocketchat"),
     );
     let in_file = format!(
         "# the others\nslack+http://127.0.0.1:{}/services/T0/B0/SECRETslack\n
@@ -125,8 +160,12 @@ fn each_service_gets_what_it_wants_and_nothing_shows_a_secret() {
     );
     let file = world.folder().join("targets");
     std::fs::write(&file, in_file).unwrap();
-    let mut guard =
-        world.guard(&in_variable, &[("GUARD_NOTIFY_FILE", &file.display().to_string())]);
+    // Where nothing can listen, by a name that means harm.
+    let hostile = format!("unix:{}/@all <!channel> ``` ![](http://e)", file.display());
+    let mut guard = world.guard(
+        &in_variable,
+        &[("GUARD_NOTIFY_FILE", &file.display().to_string()), ("GUARD_METRICS", &hostile)],
+    );
 
     // There is no engine: that is the first that they hear.
     for (name, receiver) in &receivers {
@@ -137,8 +176,12 @@ fn each_service_gets_what_it_wants_and_nothing_shows_a_secret() {
             "{name}"
         );
     }
+    for (name, receiver) in receivers.iter().filter(|(name, _)| *name != "webhook") {
+        let seen = receiver.gets(&["metrics can't be served at unix:"]);
+        assert!(seen.body.to_string().contains("http://e"), "{name}: {seen:?}");
+    }
     let tested = guard.ctl(&["notify", "test"]);
-    assert_eq!((tested.code, tested.out.lines().count()), (Some(0), 6), "{tested:?}");
+    assert_eq!((tested.code, tested.out.lines().count()), (Some(0), 8), "{tested:?}");
     for (_, receiver) in &receivers {
         receiver.gets(&["This is a test"]);
     }
@@ -157,6 +200,11 @@ fn each_service_gets_what_it_wants_and_nothing_shows_a_secret() {
         (told(&hook.bodies(), "unbanned"), target(&guard, "ntfy")["failed"].as_u64()),
         (1, Some(0))
     );
+
+    for name in ["discord", "mattermost", "rocketchat"] {
+        let target = target(&guard, name);
+        assert_eq!((target["failed"].as_u64(), target["dropped"].as_u64()), (Some(0), Some(0)));
+    }
 
     // One that is not taken is said so, by the exit code too.
     let one = guard.ctl(&["notify", "test", "gotifi"]);

@@ -17,12 +17,12 @@ impl Jails {
     pub(crate) fn metrics_ground(&self) -> MetricsGround {
         let is_refused = |severity| severity == Severity::Error;
         let refused = self.complaints.iter().filter(|told| is_refused(told.severity));
-        let followers = self.followers.iter();
         MetricsGround {
             connected: matches!(self.engine, EngineState::Connected(_)),
             refused: refused.count() as u64,
-            followers: followers
-                .map(|(key, running)| (key.jail.clone(), self.follower(running)))
+            followers: self
+                .all_followers()
+                .map(|(jail, follower)| (jail.clone(), follower))
                 .collect(),
         }
     }

@@ -99,6 +99,7 @@ pub(crate) fn refuse(
             in_key: false,
             what,
             remedy: Some(remedy.to_owned()),
+            notify: rules.policy.notify.clone(),
         });
     }
     wanted.jails.retain(|name, _| !refused.contains(name));

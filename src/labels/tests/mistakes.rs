@@ -205,3 +205,37 @@ error: `maybe` is not allowed here
 "#,
     );
 }
+
+#[test]
+fn what_is_wrong_bears_what_the_labels_say_to_notices() {
+    let noticed = |labels: &[(&str, &str)]| -> Vec<(Option<String>, bool)> {
+        let complaints = reading(&container(labels)).complaints;
+        let one =
+            |told: &Complaint| (told.jail.as_ref().map(JailName::to_string), told.is_noticed());
+        complaints.iter().map(one).collect()
+    };
+    let wrong = ("guard.maxretry", "five");
+    let own = || Some("shop-web".to_owned());
+    assert_eq!(noticed(&[FAIL, wrong]), [(own(), true)]);
+    for (wish, told) in [("false", false), ("banned", false), ("trouble", true), ("true", true)] {
+        assert_eq!(noticed(&[FAIL, wrong, ("guard.notify", wish)]), [(own(), told)], "{wish}");
+    }
+    // The wish itself is wrong, in its value or its name.
+    let all = noticed(&[FAIL, wrong, ("guard.notify", "never")]);
+    assert!(all.len() == 2 && all.iter().all(|(_, told)| *told), "{all:?}");
+    let all = noticed(&[FAIL, wrong, ("guard.notfy", "false")]);
+    assert!(all.len() == 2 && all.iter().all(|(_, told)| *told), "{all:?}");
+    let all = noticed(&[FAIL, ("guard.Notify", "true"), ("guard.notify", "false")]);
+    assert_eq!(all, [(own(), true)], "nobody knows which of the two is meant");
+    // A further jail takes it from the service, unless it is wrong there, or here.
+    let further = [("guard.jails.x.failregex", "<HOST> ("), ("guard.notify", "false")];
+    assert_eq!(noticed(&further), [(Some("shop-web-x".to_owned()), false)]);
+    let more = |more| [further.as_slice(), &[("guard.jails.x.notify", more)]].concat();
+    assert_eq!(noticed(&more("refused")), [(Some("shop-web-x".to_owned()), true)]);
+    assert!(noticed(&more("never")).iter().all(|(_, told)| *told));
+    // What belongs to no jail is the service's.
+    assert_eq!(
+        noticed(&[FAIL, ("guard.jails.-.maxretry", "5"), ("guard.notify", "false")]),
+        [(None, false)]
+    );
+}

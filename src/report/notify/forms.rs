@@ -7,7 +7,8 @@ use super::target::{Secret, Service};
 use super::url::{Place, Url};
 
 /// The schemes, for whoever wrote another.
-const SCHEMES: &str = "https, http, ntfy, gotify, discord, slack, telegram, smtp, smtps";
+const SCHEMES: &str = "https, http, ntfy, gotify, discord, slack, mattermost, rocketchat, \
+                       telegram, smtp, smtps";
 
 /// The service of a URL, and where it is.
 pub(super) fn service(url: &Url<'_>) -> Result<(Service, String), String> {
@@ -28,6 +29,7 @@ pub(super) fn service(url: &Url<'_>) -> Result<(Service, String), String> {
         ("slack", Some(transport)) => {
             bare(url, transport).map(|(url, place)| (Service::Slack { url }, place))
         }
+        ("mattermost" | "rocketchat", transport) => hooks(url, word, transport),
         ("discord", None) => discord(url),
         ("slack", None) => slack(url),
         ("telegram" | "tgram", transport) => telegram(url, transport),
@@ -107,7 +109,15 @@ fn ntfy(url: &Url<'_>, transport: &str) -> Result<(Service, String), String> {
     }
     let auth = match (&place.user, &place.password) {
         (Some(user), Some(password)) => Some(basic(user, Some(password))),
-        (Some(token), None) | (None, Some(token)) => Some(Secret(format!("Bearer {token}"))),
+        (Some(token), None) | (None, Some(token)) => {
+            // What is none can't stand in a header.
+            if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+                return Err("its access token is none: ntfy's are `tk_` and letters and digits; \
+                            a user also needs a password, `ntfy://user:password@host/topic`"
+                    .into());
+            }
+            Some(Secret(format!("Bearer {token}")))
+        }
         (None, None) => None,
     };
     let server = Secret(format!("{transport}://{}/", place.shown()));
@@ -124,7 +134,9 @@ fn gotify(url: &Url<'_>, transport: &str) -> Result<(Service, String), String> {
     if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err("its token is none: Gotify's begin with an `A`".into());
     }
-    let folders: String = folders.iter().map(|folder| format!("/{folder}")).collect();
+    // As they are written: decoded they may be what no URL can hold.
+    let written = url.path.split('/').filter(|piece| !piece.is_empty());
+    let folders: String = written.take(folders.len()).map(|folder| format!("/{folder}")).collect();
     let to = Secret(format!("{transport}://{}{folders}/message", place.shown()));
     Ok((Service::Gotify { url: to, token: Secret(token.clone()) }, place.shown()))
 }
@@ -168,6 +180,32 @@ fn slack(url: &Url<'_>) -> Result<(Service, String), String> {
         }
         _ => Err("write `slack://T…/B…/…`, or paste the webhook's address".into()),
     }
+}
+
+/// `mattermost://host/TOKEN` and `rocketchat://host/ID/TOKEN`, as shoutrrr has them, or
+/// with `+https` or `+http` the webhook's whole address.
+fn hooks(url: &Url<'_>, word: &str, transport: Option<&str>) -> Result<(Service, String), String> {
+    nothing_left(url)?;
+    let is_rocket = word == "rocketchat";
+    let (secret, place) = match transport {
+        Some(transport) => bare(url, transport)?,
+        None => {
+            let (pieces, (_, place)) = (url.pieces()?, bare(url, "https")?);
+            let count = if is_rocket { 2 } else { 1 };
+            if pieces.len() != count || !pieces.iter().all(|piece| is_token(piece)) {
+                return Err(format!(
+                    "it is not the host and what stands behind `hooks/` in the webhook's \
+                     address: put `{word}+` before that whole address"
+                ));
+            }
+            (Secret(format!("https://{place}/hooks/{}", pieces.join("/"))), place)
+        }
+    };
+    let service = match is_rocket {
+        true => Service::RocketChat { url: secret },
+        false => Service::Mattermost { url: secret },
+    };
+    Ok((service, place))
 }
 
 /// `telegram://TOKEN/CHAT` (also `tgram`, as Apprise has it),

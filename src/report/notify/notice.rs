@@ -6,6 +6,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use crate::model::{Event, JailName, Level, News, NoticeKind, Timestamp};
 
@@ -13,10 +14,8 @@ use crate::model::{Event, JailName, Level, News, NoticeKind, Timestamp};
 const LONGEST_LINE: usize = 400;
 /// Longest title, in bytes.
 const LONGEST_TITLE: usize = 160;
-/// So many counts are told one by one.
+/// So many counts are told one by one, if there is room for them.
 const MOST_COUNTS: usize = 6;
-/// So many bytes of a text are kept for counts.
-const FOR_COUNTS: usize = 800;
 
 /// One thing that happened, in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -162,29 +161,56 @@ impl Message {
         plain(&format!("guard on {host}: {}", words.join(", ")), LONGEST_TITLE)
     }
 
-    /// All of it, in at most `most` bytes; each line goes through `escape`. Lines for which
-    /// there is no room are counted like those that never were any.
+    /// All of it, in at most `most` bytes (no fewer than 300); each line goes through
+    /// `escape`, which must take a text character by character. Lines for which there is
+    /// no room are counted like those that never were any, and one that would fill more
+    /// than its half alone is cut.
     pub fn text(&self, most: usize, escape: impl Fn(&str) -> String) -> String {
-        let (mut text, mut more) = (String::new(), self.more.clone());
+        // The counts are made first, and have the other half: nothing is left out of them.
+        let half = most / 2;
+        let line = |notice: &Notice| {
+            let line = format!("{:.0} {}", notice.at, notice.line);
+            cut(&line, half.saturating_sub(1), &escape) + "\n"
+        };
+        let mut more = self.more.clone();
         for notice in &self.lines {
-            let line = escape(&format!("{:.0} {}", notice.at, notice.line));
-            if text.len() + line.len() + 1 + FOR_COUNTS <= most {
+            *more.entry((notice.kind, notice.jail.clone())).or_default() += 1;
+        }
+        let (mut text, mut below) = (String::new(), counts(&more, half, &escape));
+        for notice in &self.lines {
+            let (line, mut fewer) = (line(notice), more.clone());
+            take_one(&mut fewer, (notice.kind, notice.jail.clone()));
+            let counted = counts(&fewer, half, &escape);
+            if text.len() + line.len() + counted.len() <= most {
                 text.push_str(&line);
-                text.push('\n');
-            } else {
-                *more.entry((notice.kind, notice.jail.clone())).or_default() += 1;
+                (more, below) = (fewer, counted);
             }
         }
-        for line in counts(&more) {
-            let line = escape(&line);
-            if text.len() + line.len() < most {
-                text.push_str(&line);
-                text.push('\n');
-            }
-        }
+        text.push_str(&below);
         text.truncate(text.trim_end().len());
         text
     }
+}
+
+fn take_one(more: &mut Counts, place: (NoticeKind, Option<JailName>)) {
+    if let Entry::Occupied(mut count) = more.entry(place) {
+        *count.get_mut() -= 1;
+        if *count.get() == 0 {
+            count.remove();
+        }
+    }
+}
+
+/// A line escaped, in at most `most` bytes: it ends with an ellipsis where it was longer.
+fn cut(line: &str, most: usize, escape: impl Fn(&str) -> String) -> String {
+    let whole = escape(line);
+    if whole.len() <= most {
+        return whole;
+    }
+    let shorter = |end: usize| escape(&format!("{}…", &line[..end]));
+    let ends: Vec<usize> = line.char_indices().map(|(at, _)| at).collect();
+    let fit = ends.partition_point(|end| shorter(*end).len() <= most);
+    fit.checked_sub(1).map(|last| shorter(ends[last])).unwrap_or_default()
 }
 
 fn single(notice: &Notice) -> String {
@@ -220,40 +246,52 @@ fn counted(kind: NoticeKind, count: u64) -> String {
     }
 }
 
-/// "and 214 more bans in jail web", the most first.
-fn counts(more: &Counts) -> Vec<String> {
+/// "and 214 more bans in jail web", the most first, a line each; in at most `most` bytes,
+/// for which the sum of what has no line of its own always has room.
+fn counts(more: &Counts, most: usize, escape: impl Fn(&str) -> String) -> String {
     let mut all: Vec<_> = more.iter().collect();
     all.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
-    let rest = all.split_off(all.len().min(MOST_COUNTS));
-    let mut lines: Vec<_> = all
-        .into_iter()
-        .map(|((kind, jail), count)| {
-            let place = match (jail, kind.is_ban()) {
-                (Some(jail), _) => format!(" in jail {jail}"),
-                (None, true) => " in other jails".to_owned(),
-                (None, false) => String::new(),
-            };
-            let what = match (kind, count) {
-                (NoticeKind::Banned, 1) => "1 more ban".to_owned(),
-                (NoticeKind::Unbanned, 1) => "1 more unban".to_owned(),
-                (NoticeKind::Banned, count) => format!("{count} more bans"),
-                (NoticeKind::Unbanned, count) => format!("{count} more unbans"),
-                (kind, count) => format!("{count} more: {}", one(*kind)),
-            };
-            format!("and {what}{place}")
-        })
-        .collect();
-    if !rest.is_empty() {
-        let sum: u64 = rest.iter().map(|(_, count)| **count).sum();
-        lines.push(format!("and {sum} more in {} other places", rest.len()));
-    }
-    lines
+    let text = |told: usize| {
+        let (told, rest) = all.split_at(told);
+        let told = told.iter().map(|((kind, jail), count)| counted_more(*kind, jail, **count));
+        let lines = told.chain(the_rest(rest, all.len()));
+        lines.map(|line| escape(&line) + "\n").collect::<String>()
+    };
+    let mut fewer = (1..=all.len().min(MOST_COUNTS)).rev().map(&text);
+    fewer.find(|text| text.len() <= most).unwrap_or_else(|| text(0))
+}
+
+fn counted_more(kind: NoticeKind, jail: &Option<JailName>, count: u64) -> String {
+    let place = match (jail, kind.is_ban()) {
+        (Some(jail), _) => format!(" in jail {jail}"),
+        (None, true) => " in other jails".to_owned(),
+        (None, false) => String::new(),
+    };
+    let what = match (kind, count) {
+        (NoticeKind::Banned, 1) => "1 more ban".to_owned(),
+        (NoticeKind::Unbanned, 1) => "1 more unban".to_owned(),
+        (NoticeKind::Banned, count) => format!("{count} more bans"),
+        (NoticeKind::Unbanned, count) => format!("{count} more unbans"),
+        (kind, count) => format!("{count} more: {}", one(kind)),
+    };
+    format!("and {what}{place}")
+}
+
+fn the_rest(rest: &[(&(NoticeKind, Option<JailName>), &u64)], all: usize) -> Option<String> {
+    let sum = rest.iter().fold(0u64, |sum, (_, count)| sum.saturating_add(**count));
+    Some(match rest.len() {
+        0 => return None,
+        many if many == all => format!("and {sum} more"),
+        1 => format!("and {sum} more in another place"),
+        many => format!("and {sum} more in {many} other places"),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::{About, Ban, BanOrigin, Until};
+    use crate::report::notify::service::{fenced, markdown};
 
     fn banned(jail: &str) -> Event {
         let at = Timestamp::UNIX_EPOCH;
@@ -309,26 +347,65 @@ mod tests {
         assert!(of(&[trouble("x", true)]).is_over());
     }
 
+    /// How many notices the text tells of, in lines and in counts.
+    fn told(text: &str) -> u64 {
+        let shown = text.lines().filter(|line| line.starts_with("1970-")).count() as u64;
+        let count = |line: &str| line.strip_prefix("and ")?.split(' ').next()?.parse::<u64>().ok();
+        shown + text.lines().filter_map(count).sum::<u64>()
+    }
+
     #[test]
     fn what_has_no_room_is_counted() {
-        let lines = (0..20).filter_map(|_| Notice::of(&banned("web"))).collect();
-        let mut message = Message { lines, ..Message::default() };
-        for n in 0..50 {
-            let jail = format!("jail-{n}").parse().unwrap();
-            message.more.insert((NoticeKind::Banned, Some(jail)), n + 1);
+        let jail = |n: u64, long: bool| {
+            let name = format!(
+                "jail-{n}{}",
+                if long { "_".repeat(30) + &"x".repeat(60) } else { String::new() }
+            );
+            name.parse::<JailName>().unwrap()
+        };
+        for (jails, long) in [(50, false), (8, true), (50, true)] {
+            let lines = (0..20).filter_map(|_| Notice::of(&banned("web"))).collect();
+            let mut message = Message { lines, ..Message::default() };
+            for n in 0..jails {
+                message.more.insert((NoticeKind::Banned, Some(jail(n, long))), n + 1000);
+            }
+            let escapes: [fn(&str) -> String; 3] = [str::to_owned, markdown, fenced];
+            for (escape, most) in escapes
+                .into_iter()
+                .flat_map(|e| [300, 900, 1200, 1500, 2000, 4096, 100_000].map(|most| (e, most)))
+            {
+                let text = message.text(most, escape);
+                assert!(text.len() <= most, "{most}: {}", text.len());
+                assert_eq!(told(&text), message.count(), "{most}: {text}");
+            }
+            let most = jail(jails - 1, long);
+            let text = message.text(4096, str::to_owned);
+            assert!(text.contains(&format!("and {} more bans in jail {most}\n", jails + 999)));
         }
-        for most in [900, 1200, 2000, 4096, 100_000] {
-            let text = message.text(most, str::to_owned);
-            assert!(text.len() <= most, "{most}: {}", text.len());
-            let shown = text.lines().filter(|line| line.contains("] Ban ")).count() as u64;
-            let more: u64 = text
-                .lines()
-                .filter_map(|line| {
-                    line.strip_prefix("and ")?.split(' ').next()?.parse::<u64>().ok()
-                })
-                .sum();
-            assert_eq!(shown + more, message.count(), "{text}");
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_is_cut_and_not_only_counted() {
+        for letter in ["_", "ä", "x", "\\", "@", "<"] {
+            let hostile = trouble(&letter.repeat(LONGEST_LINE), false);
+            let mut message = Message::default();
+            message.lines.extend(Notice::of(&hostile));
+            for n in 0..8 {
+                let jail = format!("j{n}{}", "_".repeat(98)).parse().unwrap();
+                message.more.insert((NoticeKind::Banned, Some(jail)), 1000);
+            }
+            let escapes: [fn(&str) -> String; 3] = [str::to_owned, markdown, fenced];
+            for escape in escapes {
+                let text = message.text(1500, escape);
+                assert!(text.len() <= 1500, "{}", text.len());
+                assert_eq!(told(&text), 8001, "{text}");
+                let line = text.lines().next().unwrap();
+                // What is escaped is so to the end.
+                let (start, end) = (escape("1970-01-01T00:00:00Z "), escape(letter));
+                let shown = line.trim_end_matches('…').strip_prefix(&start).unwrap();
+                assert!(shown.len() > 300, "{line}");
+                assert_eq!(shown.replace(&end, ""), "", "{line}");
+            }
         }
-        assert!(message.text(4096, str::to_owned).contains("and 50 more bans in jail jail-49\n"));
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Everything that is not guard's own word is a string of serde's, and on the way there it
 //! loses what would mean something to the service: mentions, links and Markdown in Discord
-//! and Slack; Telegram is told of no `parse_mode`, so that there text is text.
+//! and Slack; Mattermost and Rocket.Chat get a block of code, in which nothing means
+//! anything; Telegram is told of no `parse_mode`, so that there text is text.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use serde_json::{Value, json};
@@ -15,6 +16,9 @@ use crate::model::Level;
 const NTFY: usize = 3800;
 const DISCORD: usize = 1900;
 const SLACK: usize = 8000;
+/// Mattermost's oldest limit is 4000 characters, beyond which it would cut a block in two;
+/// Rocket.Chat's is 5000, if nobody changed it.
+const CODE: usize = 3800;
 const TELEGRAM: usize = 3800;
 const ANY: usize = 16_000;
 
@@ -96,6 +100,15 @@ pub fn request(service: &Service, message: &Message, host: &str) -> Option<Reque
                 "unfurl_media": false,
             }),
         },
+        Service::Mattermost { url } => {
+            Request { url: url.clone(), header: None, body: json!({"text": code(&title, message)}) }
+        }
+        Service::RocketChat { url } => Request {
+            url: url.clone(),
+            header: None,
+            // No previews of what an attacker links to.
+            body: json!({"text": code(&title, message), "parseUrls": false}),
+        },
         Service::Telegram { url, chat } => Request {
             url: url.clone(),
             header: None,
@@ -157,8 +170,29 @@ fn tag(message: &Message) -> &'static str {
     }
 }
 
+/// A block of code: of all that Mattermost and Rocket.Chat have, only that shows a text as
+/// it is. Neither knows `mrkdwn` or entities, and Rocket.Chat takes `\[` for the begin of a
+/// formula.
+fn code(title: &str, message: &Message) -> String {
+    format!("```\n{}\n{}\n```", fenced(title), message.text(CODE - 400, fenced))
+}
+
+/// Text that does not end a block of code. Mattermost makes a mention of Slack's
+/// `<!channel>` even there, and who is mentioned is looked for by programs of different
+/// ages; a gap that nobody sees keeps them from both.
+pub(super) fn fenced(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        safe.push(c);
+        if matches!(c, '`' | '<' | '@') {
+            safe.push('\u{200b}');
+        }
+    }
+    safe
+}
+
 /// Text as Discord shows it unchanged.
-fn markdown(text: &str) -> String {
+pub(super) fn markdown(text: &str) -> String {
     let mut safe = String::with_capacity(text.len() + 16);
     for c in text.chars() {
         if matches!(
@@ -210,7 +244,8 @@ mod tests {
         request(&target.service, message, "h").unwrap().body
     }
 
-    const HOSTILE: &str = "@everyone <!channel> <a href='x'>&amp; **b** `c` [d](http://e) \"}, \\";
+    const HOSTILE: &str =
+        "@everyone <!channel> <a href='x'>&amp; **b** `c` [d](http://e) \"}, \\ ``` ![](http://f)";
 
     #[test]
     fn hostile_text_is_only_text() {
@@ -224,6 +259,15 @@ mod tests {
         let text = slack["text"].as_str().unwrap();
         assert!(text.contains("&lt;!channel&gt; &lt;a href='x'&gt;&amp;amp;"), "{text}");
         assert!(text.contains("@\u{200b}everyone"), "{text}");
+        for target in ["mattermost://h/x", "rocketchat://h/x/y"] {
+            let body = body(target, &message);
+            let text = body["text"].as_str().unwrap();
+            let inside = text.strip_prefix("```\n").and_then(|text| text.strip_suffix("\n```"));
+            let inside = inside.unwrap();
+            assert!(!inside.contains("``") && !inside.contains("<!"), "{text}");
+            assert!(inside.contains("@\u{200b}everyone"), "{text}");
+            assert!(inside.replace('\u{200b}', "").contains(HOSTILE), "{text}");
+        }
         let telegram = body("telegram://1:a/2", &message);
         assert_eq!(telegram.get("parse_mode"), None);
         assert!(telegram["text"].as_str().unwrap().contains(HOSTILE));
@@ -241,6 +285,8 @@ mod tests {
         assert!(length("discord://1/a", "content") <= 2000);
         assert!(length("telegram://1:a/2", "text") <= 4096);
         assert!(length("slack://T/B/c", "text") <= 40_000);
+        assert!(length("mattermost://h/x", "text") <= 4000);
+        assert!(length("rocketchat://h/x/y", "text") <= 5000);
         assert!(body("ntfy://x/t", &long)["message"].as_str().unwrap().len() <= 4096);
     }
 

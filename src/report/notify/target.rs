@@ -99,8 +99,18 @@ pub enum Service {
         /// Where to.
         url: Secret,
     },
-    /// A webhook of Slack, or of what speaks like it (Mattermost, Rocket.Chat).
+    /// A webhook of Slack, or of what speaks like it.
     Slack {
+        /// Where to.
+        url: Secret,
+    },
+    /// A webhook of Mattermost, which takes Slack's JSON but not its markup.
+    Mattermost {
+        /// Where to.
+        url: Secret,
+    },
+    /// A webhook of Rocket.Chat, likewise.
+    RocketChat {
         /// Where to.
         url: Secret,
     },
@@ -124,6 +134,8 @@ impl Service {
             Service::Gotify { .. } => "gotify",
             Service::Discord { .. } => "discord",
             Service::Slack { .. } => "slack",
+            Service::Mattermost { .. } => "mattermost",
+            Service::RocketChat { .. } => "rocketchat",
             Service::Telegram { .. } => "telegram",
             Service::Mail(_) => "mail",
         }
@@ -135,7 +147,10 @@ impl Service {
             Service::Webhook { url, auth } => vec![Some(url), auth.as_ref()],
             Service::Ntfy { url, topic, auth } => vec![Some(url), Some(topic), auth.as_ref()],
             Service::Gotify { url, token } => vec![Some(url), Some(token)],
-            Service::Discord { url } | Service::Slack { url } => vec![Some(url)],
+            Service::Discord { url }
+            | Service::Slack { url }
+            | Service::Mattermost { url }
+            | Service::RocketChat { url } => vec![Some(url)],
             Service::Telegram { url, chat } => vec![Some(url), Some(chat)],
             Service::Mail(mail) => mail.secrets(),
         };

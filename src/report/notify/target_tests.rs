@@ -1,6 +1,8 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::report::notify::Message;
+use crate::report::notify::service::request;
 
 fn read(text: &str) -> Target {
     let mut all = targets(&[text]).unwrap_or_else(|flaws| panic!("{text}: {}", flaws[0].1));
@@ -48,6 +50,18 @@ fn each_service() {
         check(text, "slack", "hooks.slack.com", &[slack]);
     }
     check("slack+http://mm.example/hooks/x", "slack", "mm.example", &["http://mm.example/hooks/x"]);
+    let mattermost = ["https://mm.example/hooks/x1y"];
+    check("mattermost://mm.example/x1y", "mattermost", "mm.example", &mattermost);
+    check(
+        "mattermost+http://mm.example:8065/sub/hooks/x1y",
+        "mattermost",
+        "mm.example:8065",
+        &["http://mm.example:8065/sub/hooks/x1y"],
+    );
+    let rocket = ["https://r.example/hooks/6a/2X_c"];
+    for text in ["rocketchat://r.example/6a/2X_c", "rocketchat+https://r.example/hooks/6a/2X_c"] {
+        check(text, "rocketchat", "r.example", &rocket);
+    }
     let telegram = ["https://api.telegram.org/bot1:a_B/sendMessage", "-100"];
     for text in
         ["telegram://1:a_B/-100", "tgram://1:a_B/-100", "telegram://1:a_B@telegram?chats=-100"]
@@ -88,6 +102,12 @@ fn every_mistake_at_once_and_no_secret_in_any() {
         "ntfy://SECRET:SECRET@host:SECRET/topic",
         "ntfy://host/SECRET?event=SECRET",
         "gotify://host/",
+        "ntfy+http://SECRET%C3%A4@host/topic",
+        "http://host/SECRET\"b<c>|{}x?u=^SECRET",
+        "mattermost://host/SECRET/SECRET",
+        "mattermost://SECRET@host/SECRET",
+        "mattermost+https://host/hooks/SECRET?SECRET",
+        "rocketchat://host/SECRET",
         "discord://SECRET/SECRET",
         "slack://SECRET/SECRET",
         "telegram://SECRET/SECRET",
@@ -98,10 +118,13 @@ fn every_mistake_at_once_and_no_secret_in_any() {
         "https://host/?level=error&events=bans",
         "smtp://me:SECRET@mail.example/?to=a@b",
     ];
-    let text = bad.join("\n");
-    let flaws = targets(&[&text]).unwrap_err();
-    let numbers: Vec<_> = flaws.iter().map(|(_, flaw)| flaw.number).collect();
-    assert_eq!(numbers, (1..=bad.len()).collect::<Vec<_>>());
+    let wrong = |some: &[&str]| {
+        let flaws = targets(&[&some.join("\n")]).unwrap_err();
+        let numbers: Vec<_> = flaws.iter().map(|(_, flaw)| flaw.number).collect();
+        assert_eq!(numbers, (1..=some.len()).collect::<Vec<_>>());
+        flaws
+    };
+    let flaws: Vec<_> = bad.chunks(MOST_TARGETS).flat_map(wrong).collect();
     for (_, flaw) in &flaws {
         assert!(!flaw.to_string().contains("SECRET"), "{flaw}");
     }
@@ -119,6 +142,8 @@ fn nothing_shows_a_secret() {
         "gotify://x/SECRET",
         "discord://12/SECRET",
         "slack://T/B/SECRET",
+        "mattermost://x/SECRET",
+        "rocketchat+http://x/hooks/6a/SECRET",
         "telegram://1:SECRET/1",
         "smtps://u:SECRET@x/?from=a@b.c&to=d@e.f",
     ] {
@@ -165,17 +190,34 @@ fn pieces_of_the_url_are_not_shown_decoded() {
     shows("https://x/secret%0a99", "no secret\n99", "no …");
 }
 
+/// Does what sends take its address and its headers?
+fn is_sendable(service: &Service) -> bool {
+    let message = Message::test(crate::model::Timestamp::UNIX_EPOCH);
+    let Some(request) = request(service, &message, "h") else { return true };
+    let header = request.header.is_none_or(|(_, value)| {
+        ureq::http::HeaderValue::from_str(value.tell()).is_ok_and(|value| value.to_str().is_ok())
+    });
+    header && request.url.tell().parse::<ureq::http::Uri>().is_ok()
+}
+
 proptest! {
     /// Whatever stands there, it is a target or a mistake that shows none of it.
     #[test]
     fn anything_is_a_target_or_a_mistake(
-        scheme in prop::sample::select(vec!["https", "ntfy", "gotify+http", "discord", "slack", "tgram", "smtp", "x"]),
-        rest in "[a-z0-9@:/?&=%#+.,\\[\\]_-]{0,60}",
+        scheme in prop::sample::select(vec![
+            "https", "ntfy", "gotify+http", "discord", "slack", "mattermost", "rocketchat+http", "tgram", "smtp", "x",
+        ]),
+        rest in "[a-z0-9@:/?&=%#+.,\\[\\]_<|^-]{0,60}",
         any in "\\PC{0,60}",
     ) {
         for text in [format!("{scheme}://SECRET{rest}"), any] {
             let shown = match targets(&[&text]) {
-                Ok(all) => format!("{all:?}"),
+                Ok(all) => {
+                    for target in &all {
+                        prop_assert!(is_sendable(&target.service), "{}", text);
+                    }
+                    format!("{all:?}")
+                }
                 Err(flaws) => format!("{flaws:?}"),
             };
             prop_assert!(!shown.contains("SECRET"), "{}", shown);

@@ -6,6 +6,10 @@ use super::encode::decode;
 /// Longer ones are no addresses.
 const LONGEST: usize = 4096;
 
+/// What can stand in no path and no query (RFC 3986, 3.3 and 3.4), and would only be found
+/// out when something is to be sent.
+const NEVER: [char; 9] = ['"', '<', '>', '\\', '^', '`', '{', '|', '}'];
+
 /// The parts. Everything but the scheme may be a secret.
 pub(super) struct Url<'a> {
     /// In lower case.
@@ -74,7 +78,17 @@ impl<'a> Url<'a> {
         if text.contains('#') {
             return Err("it holds a `#`, which would end it: write `%23`".into());
         }
-        let rest = &text[scheme.len() + 3..];
+        let start = scheme.len() + 3;
+        let rest = &text[start..];
+        let from = start + rest.find(['/', '?']).unwrap_or(rest.len());
+        if let Some(at) = text[from..].find(NEVER) {
+            let part = if text[from..from + at].contains('?') { "query" } else { "path" };
+            return Err(format!(
+                "its character {} is one that the {part} of a URL never holds (one of `\"<>\\^`{{|}}`): \
+                 write it as `%` and two hex digits, such as `%3C` for `<`",
+                from + at + 1
+            ));
+        }
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let at = rest.find('/').unwrap_or(rest.len());
         let (authority, path) = rest.split_at(at);
@@ -168,6 +182,20 @@ mod tests {
         assert_eq!((place.host.as_str(), place.port, place.is_here()), ("[::1]", Some(80), true));
     }
 
+    /// Each byte that a target may hold, where it may hold it, is one that can be sent.
+    #[test]
+    fn what_starts_can_be_sent() {
+        for byte in (0..=127u8).map(char::from) {
+            for text in [format!("http://x/a{byte}b"), format!("http://x/a?b{byte}c=d{byte}")] {
+                let sendable = text.parse::<ureq::http::Uri>().is_ok();
+                assert!(Url::parse(&text).is_err() || sendable, "{text}");
+            }
+        }
+        let told = |text| Url::parse(text).map(drop).unwrap_err();
+        assert!(told("http://x/a{").starts_with("its character 11 is one that the path"));
+        assert!(told("http://x/a?b=^").starts_with("its character 14 is one that the query"));
+    }
+
     #[test]
     fn what_is_none() {
         for bad in [
@@ -179,6 +207,8 @@ mod tests {
             "http://x/\u{e4}",
             "http://x/#y",
             "http://x?a=%f",
+            "http://x/a<b",
+            "http://x?a|b",
         ] {
             assert!(Url::parse(bad).is_err(), "{bad}");
         }
