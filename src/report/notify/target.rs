@@ -63,6 +63,8 @@ impl Target {
             | Service::Gotify { .. }
             | Service::Discord { .. }
             | Service::Slack { .. }
+            | Service::Mattermost { .. }
+            | Service::RocketChat { .. }
             | Service::Telegram { .. } => &[],
         }
     }
