@@ -40,8 +40,12 @@ pub(super) fn write(title: &str, services: &BTreeMap<String, Added>) -> String {
         if !added.volumes.is_empty() {
             line(4, "volumes:");
         }
+        let mut before = None;
         for (why, volume) in &added.volumes {
-            line(6, &comment(why));
+            if before != Some(why) {
+                line(6, &comment(why));
+            }
+            before = Some(why);
             line(6, &format!("- {}", scalar(&dollars(volume))));
         }
         if !added.jails.is_empty() {

@@ -2,6 +2,7 @@
 
 use super::action::Block;
 use super::filter::Chosen;
+use super::mount::{Mounted, Mounts};
 use super::source::Source;
 use super::{Ground, Remarks, is_on};
 use crate::filter::{FilePlace, Setting, Settings};
@@ -27,8 +28,8 @@ pub(super) struct Draft {
     pub(super) ignore: Vec<(String, FilePlace)>,
     pub(super) source: Source,
     pub(super) block: Block,
-    /// Must fail2ban's folder of filters be mounted?
-    pub(super) mount: bool,
+    /// The files of its filter that must be mounted.
+    pub(super) mount: Vec<Mounted>,
 }
 
 /// Reads one jail.
@@ -37,6 +38,7 @@ pub(super) struct Reader<'a> {
     pub(super) section: &'a str,
     pub(super) place: &'a FilePlace,
     pub(super) ground: &'a Ground,
+    pub(super) mounts: &'a mut Mounts,
     pub(super) remarks: &'a mut Remarks,
 }
 
@@ -44,9 +46,10 @@ pub(super) struct Reader<'a> {
 pub(super) fn read<'a>(
     settings: &'a mut Settings,
     Jail { section, place }: Jail<'a>,
-    (ground, remarks): (&'a Ground, &'a mut Remarks),
+    (ground, mounts): (&'a Ground, &'a mut Mounts),
+    remarks: &'a mut Remarks,
 ) -> Option<Draft> {
-    let mut reader = Reader { settings, section, place, ground, remarks };
+    let mut reader = Reader { settings, section, place, ground, mounts, remarks };
     let backend = reader.word("backend")?;
     let journal = backend.to_ascii_lowercase().starts_with("systemd");
     let chosen = reader.filter(journal)?;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::draft::Reader;
+use super::mount::Mounted;
 use super::{Ground, SharedFiles};
 use crate::filter::{
     Filter, FilterFileError, FilterFiles, FilterReference, FilterSpec, LoadedFilter, UseDns, load,
@@ -54,7 +55,7 @@ impl FilterFiles for Filters {
     fn read(&self, folder: &str, name: &str) -> Result<Option<String>, String> {
         self.whose(folder).read(folder, name)
     }
-    fn list(&self, folder: &str, name: &str) -> Vec<String> {
+    fn list(&self, folder: &str, name: &str) -> Result<Vec<String>, String> {
         self.whose(folder).list(folder, name)
     }
 }
@@ -69,7 +70,7 @@ impl FilterFiles for Only<'_> {
     fn read(&self, folder: &str, name: &str) -> Result<Option<String>, String> {
         self.0.read(folder, name)
     }
-    fn list(&self, folder: &str, name: &str) -> Vec<String> {
+    fn list(&self, folder: &str, name: &str) -> Result<Vec<String>, String> {
         self.0.list(folder, name)
     }
 }
@@ -81,8 +82,8 @@ pub(super) struct Chosen {
     pub(super) options: Vec<(String, String)>,
     /// Match terms for the journal.
     pub(super) journalmatch: Option<String>,
-    /// Must fail2ban's folder of filters be mounted?
-    pub(super) mount: bool,
+    /// The files of fail2ban's that must be mounted for it.
+    pub(super) mount: Vec<Mounted>,
     /// Is it fail2ban's filter for its own log?
     pub(super) recidive: bool,
 }
@@ -139,10 +140,20 @@ impl Reader<'_> {
     fn replaced(&mut self) -> Option<Vec<(String, String)>> {
         let mut replaced = Vec::new();
         for option in REPLACED {
-            let setting = self.get(option)?.filter(|setting| !setting.is_empty());
-            replaced.extend(setting.map(|setting| (option.to_owned(), setting.text())));
+            // An empty one takes the place of the filter's, too.
+            let Some(setting) = self.get(option)? else { continue };
+            let text = match option {
+                "maxlines" if setting.is_empty() => "1".to_owned(),
+                "datepattern" if setting.is_empty() => "{NONE}".to_owned(),
+                _ => setting.text(),
+            };
+            replaced.push((option.to_owned(), text));
         }
-        if let Some(setting) = self.get("usedns")?.filter(|setting| !setting.is_empty()) {
+        if let Some(setting) = self.get("usedns")? {
+            if setting.is_empty() {
+                replaced.push(("usedns".to_owned(), UseDns::No.to_string()));
+                return Some(replaced);
+            }
             match setting.text().to_ascii_lowercase().parse::<UseDns>() {
                 Ok(UseDns::Raw) => self.remarks.lost(
                     &setting.place(),
@@ -234,17 +245,23 @@ impl Reader<'_> {
         let adds = builds_on(&full.spec.failregex, &base.spec.failregex)
             && builds_on(&full.spec.ignoreregex, &base.spec.ignoreregex);
         let own = own.filter(|own| self.ground.prefer_own && Filter::new(&own.spec).is_ok());
-        if !adds || (*theirs && !same && own.is_none() && is_small(base)) {
+        let loses = base.spec.prefregex.is_some() && full.spec.prefregex.is_none();
+        let mount = *theirs && !same && own.is_none();
+        let by_name = adds && !loses && !(mount && is_small(base));
+        // What guard will not see as it is here goes into the label.
+        let mounted = match by_name && mount {
+            true => self.mounts.take(&reference.with(&[]), base),
+            false => Some(Vec::new()),
+        };
+        let Some(mounted) = mounted.filter(|_| by_name) else {
             inline(&mut chosen, full, dns);
             return chosen;
-        }
-        let mut base_spec = &base.spec;
-        if let (Some(own), true, false) = (&own, *theirs, same) {
+        };
+        if own.is_some() && *theirs && !same {
             let what = format!("guard's own filter `{name}` takes the place of fail2ban's");
             self.remarks.changed(&first_place(base), what, "compare them: guardctl filters");
-            base_spec = &own.spec;
         }
-        chosen.mount = *theirs && !same && own.is_none();
+        chosen.mount = mounted;
         chosen.set("filter", &reference.reference.to_string());
         let extra = |all: &[String], some: &[String]| all[some.len().min(all.len())..].join("\n");
         for (option, value) in [
@@ -268,7 +285,8 @@ impl Reader<'_> {
         if full.spec.max_lines.max(1) != base.spec.max_lines.max(1) {
             chosen.set("maxlines", &full.spec.max_lines.to_string());
         }
-        if dns && full.spec.use_dns != base_spec.use_dns {
+        // Said even where the filter says it, which `GUARD_USEDNS` would go before.
+        if dns {
             chosen.set("usedns", &full.spec.use_dns.to_string());
         }
         chosen
@@ -328,12 +346,12 @@ impl FilterFiles for Nothing {
     fn read(&self, _: &str, _: &str) -> Result<Option<String>, String> {
         Ok(None)
     }
-    fn list(&self, _: &str, _: &str) -> Vec<String> {
-        Vec::new()
+    fn list(&self, _: &str, _: &str) -> Result<Vec<String>, String> {
+        Ok(Vec::new())
     }
 }
 
-fn is_same(one: &LoadedFilter, other: &LoadedFilter) -> bool {
+pub(super) fn is_same(one: &LoadedFilter, other: &LoadedFilter) -> bool {
     one.spec == other.spec && one.journalmatch == other.journalmatch
 }
 
@@ -382,7 +400,7 @@ fn inline(chosen: &mut Chosen, full: &LoadedFilter, dns: bool) {
     if spec.max_lines > 1 {
         chosen.set("maxlines", &spec.max_lines.to_string());
     }
-    if dns && spec.use_dns != UseDns::default() {
+    if dns {
         chosen.set("usedns", &spec.use_dns.to_string());
     }
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::candidate::{Candidate, Options, Part, container};
 use super::compose::{self, Added, ComposeFile};
 use super::draft::Draft;
+use super::mount::{Mounted, is_below};
 use super::place::{self, Nowhere, Place, Seen, Target};
 use super::source::Source;
 use super::{Ground, Remark, Remarks, Taken};
@@ -22,7 +23,7 @@ pub(super) struct Assembly<'g> {
     services: BTreeMap<(Option<String>, String), Gathered>,
     names: BTreeSet<String>,
     seen: BTreeSet<Seen>,
-    mount: bool,
+    mounts: BTreeSet<Mounted>,
     journal: bool,
 }
 
@@ -49,7 +50,7 @@ impl<'g> Assembly<'g> {
             services: BTreeMap::new(),
             names: BTreeSet::new(),
             seen: BTreeSet::new(),
-            mount: false,
+            mounts: BTreeSet::new(),
             journal: false,
         }
     }
@@ -80,7 +81,7 @@ impl<'g> Assembly<'g> {
                 continue;
             }
             self.names.insert(jail.as_str().to_owned());
-            self.mount |= draft.mount;
+            self.mounts.extend(draft.mount.iter().cloned());
             self.journal |= matches!(draft.source, Source::Journal(_));
             self.seen.extend(seen.iter().cloned());
             let (name, place) = (draft.name.clone(), draft.place.clone());
@@ -236,6 +237,11 @@ impl<'g> Assembly<'g> {
         (taken, files.collect(), remarks.all)
     }
 
+    /// The files of fail2ban's that are mounted.
+    pub(super) fn mounts(&self) -> &BTreeSet<Mounted> {
+        &self.mounts
+    }
+
     /// What guard's own service must mount besides what it does, and why.
     fn volumes(&self) -> Vec<(String, String)> {
         let mut wanted: Vec<(String, String, String)> = Vec::new();
@@ -243,10 +249,6 @@ impl<'g> Assembly<'g> {
             let line = format!("{host}:{here}:{mode}");
             wanted.push((host.to_owned(), why.to_owned(), line));
         };
-        if self.mount {
-            let host = &self.ground.mounted;
-            want("fail2ban's filters that the labels name", host, "/etc/guard/filter.d", "ro");
-        }
         if self.journal {
             want("the host's journal", "/var/log/journal", "/var/log/journal", "ro");
         }
@@ -263,18 +265,19 @@ impl<'g> Assembly<'g> {
             }
         }
         let own = self.own();
-        let has = |host: &str, line: &str| {
-            // Filters must be where guard looks for them, not only somewhere.
-            let filters = line.ends_with(":/etc/guard/filter.d:ro");
+        let has = |host: &str| {
             own.is_some_and(|own| {
-                own.mounts.iter().any(|mount| match filters {
-                    true => mount.destination == "/etc/guard/filter.d" && mount.source == host,
-                    false => mount.kind != MountKind::Other && is_below(host, &mount.source),
+                own.mounts.iter().any(|mount| {
+                    mount.kind != MountKind::Other && is_below(host, &mount.source)
                 })
             })
         };
-        wanted.retain(|(host, _, line)| !has(host, line));
-        wanted.into_iter().map(|(_, why, line)| (why, line)).collect()
+        wanted.retain(|(host, ..)| !has(host));
+        let filters = self.mounts.iter().map(|Mounted { destination, host }| {
+            let why = "fail2ban's filters that the labels name".to_owned();
+            (why, format!("{host}:{destination}:ro"))
+        });
+        filters.chain(wanted.into_iter().map(|(_, why, line)| (why, line))).collect()
     }
 
     fn is_inside_another(&self, folder: &str) -> bool {
@@ -283,11 +286,6 @@ impl<'g> Assembly<'g> {
             Seen::Volumes(_) | Seen::Folder(_) => false,
         })
     }
-}
-
-fn is_below(path: &str, folder: &str) -> bool {
-    let rest = path.strip_prefix(folder.trim_end_matches('/'));
-    !folder.is_empty() && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 impl Gathered {

@@ -19,6 +19,7 @@ mod compose;
 mod draft;
 mod filter;
 mod label;
+mod mount;
 mod place;
 mod source;
 
@@ -46,8 +47,9 @@ pub struct Ground {
     pub filter_folders: Vec<String>,
     /// Where its actions are.
     pub action_folders: Vec<String>,
-    /// The folder of its filters as the host knows it, to be mounted.
-    pub mounted: String,
+    /// Folders of `files` and what the host calls each; none: it calls all files the same.
+    /// A file in no such folder can't be mounted.
+    pub on_host: Option<Vec<(String, String)>>,
     /// The filters that guard has without any mount.
     pub own: SharedFiles,
     /// Is guard's own filter taken where there is one of the same name?
@@ -58,7 +60,7 @@ pub struct Ground {
 
 impl std::fmt::Debug for Ground {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Ground").field("mounted", &self.mounted).finish_non_exhaustive()
+        f.debug_struct("Ground").field("on_host", &self.on_host).finish_non_exhaustive()
     }
 }
 
@@ -203,6 +205,7 @@ pub fn import(mut settings: Settings, ground: &Ground) -> Import {
     let sections: Vec<(String, FilePlace)> =
         settings.sections().map(|(name, place)| (name.to_owned(), place.clone())).collect();
     let mut library = Library::of(filter::Filters::of(ground));
+    let mut mounts = mount::Mounts::of(ground);
     let mut assembly = Assembly::new(ground);
     let mut import = Import::default();
     for (section, place) in sections.into_iter().filter(|(name, _)| !name.contains('?')) {
@@ -219,13 +222,25 @@ pub fn import(mut settings: Settings, ground: &Ground) -> Import {
         } else if enabled {
             import.enabled += 1;
             let jail = draft::Jail { section: &section, place: &place };
-            let draft = draft::read(&mut settings, jail, (ground, &mut remarks));
+            let draft = draft::read(&mut settings, jail, (ground, &mut mounts), &mut remarks);
             if let Some(draft) = draft {
                 assembly.take(&draft, (&mut library, &mut remarks));
             }
         }
         import.remarks.append(&mut remarks.all);
     }
+    let mut overall = Remarks::default();
+    let there = ground.containers.as_deref().unwrap_or_default();
+    for (container, key, value) in mounts.changes(assembly.mounts(), there) {
+        let what = format!(
+            "the label `{key}: {value}` of {} will mean fail2ban's filter, which is mounted, and \
+             not the one that it means now",
+            container.service
+        );
+        let remedy = "import with --own-filters, or write its regexes into that label's jail";
+        overall.changed(&FilePlace::default(), what, remedy);
+    }
+    import.remarks.append(&mut overall.all);
     let (jails, files, mut remarks) = assembly.done(&mut library);
     import.remarks.append(&mut remarks);
     Import { jails, files, ..import }

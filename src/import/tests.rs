@@ -18,10 +18,10 @@ impl FilterFiles for Tree {
     fn read(&self, folder: &str, name: &str) -> Result<Option<String>, String> {
         Ok(self.0.get(&format!("{folder}/{name}")).cloned())
     }
-    fn list(&self, folder: &str, name: &str) -> Vec<String> {
+    fn list(&self, folder: &str, name: &str) -> Result<Vec<String>, String> {
         let before = format!("{folder}/{name}/");
         let names = self.0.keys().filter_map(|path| path.strip_prefix(&before));
-        names.map(str::to_owned).collect()
+        Ok(names.map(str::to_owned).collect())
     }
 }
 
@@ -69,7 +69,7 @@ fn imported(files: &[(&str, &str)], containers: Option<Vec<Container>>) -> Impor
             files: Arc::new(tree),
             filter_folders: vec!["f/filter.d".to_owned()],
             action_folders: vec!["f/action.d".to_owned()],
-            mounted: "/etc/fail2ban/filter.d".to_owned(),
+            on_host: Some(vec![("f".to_owned(), "/etc/fail2ban".to_owned())]),
             own: Arc::new(Catalog::new("")),
             prefer_own: false,
             containers,
@@ -275,7 +275,10 @@ fn a_filter_of_many_parts_is_mounted_and_a_jail_may_add_to_it() {
     assert_eq!(get("filter"), Some("web[mode=more]"));
     assert_eq!(get("failregex"), Some("^added <HOST>$"));
     let text = import.files.iter().map(|file| file.text.as_str()).collect::<String>();
-    assert!(text.contains("- /etc/fail2ban/filter.d:/etc/guard/filter.d:ro"), "{text}");
+    for file in ["web.conf", "common.conf"] {
+        let line = format!("- /etc/fail2ban/filter.d/{file}:/etc/guard/filter.d/{file}:ro\n");
+        assert!(text.contains(&line), "{text}");
+    }
 }
 
 #[test]
@@ -302,7 +305,7 @@ proptest::proptest! {
                 files: Arc::new(tree),
                 filter_folders: vec!["f/filter.d".to_owned()],
                 action_folders: vec!["f/action.d".to_owned()],
-                mounted: "/x".to_owned(),
+                on_host: None,
                 own: Arc::new(Catalog::new("")),
                 prefer_own: false,
                 containers: Some(containers()),

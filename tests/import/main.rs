@@ -90,8 +90,8 @@ impl FilterFiles for OnTop {
     fn read(&self, _: &str, name: &str) -> Result<Option<String>, String> {
         Ok((name == "jail.local").then(|| self.0.clone()))
     }
-    fn list(&self, _: &str, _: &str) -> Vec<String> {
-        Vec::new()
+    fn list(&self, _: &str, _: &str) -> Result<Vec<String>, String> {
+        Ok(Vec::new())
     }
 }
 
@@ -112,7 +112,7 @@ fn imported(root: &Path, on_top: &str) -> Import {
             files: Arc::new(Catalog::without_own(Vec::new())),
             filter_folders: vec![folder("filter.d")],
             action_folders: vec![folder("action.d")],
-            mounted: folder("filter.d"),
+            on_host: None,
             own: Arc::new(Catalog::new("")),
             prefer_own: false,
             containers: Some(Vec::new()),

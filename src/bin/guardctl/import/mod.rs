@@ -83,7 +83,7 @@ pub(crate) fn run(options: Options, socket: &Path, json: bool) -> Result<Outcome
     };
     let own = containers.iter().flatten().find(|container| container.own);
     let ground = Ground {
-        mounted: host_path(&configuration.filters, own),
+        on_host: on_host(&options.paths, own),
         files: configuration.files,
         filter_folders: configuration.filter_folders,
         action_folders: configuration.action_folders,
@@ -125,16 +125,11 @@ fn own_filters(inside: bool) -> SharedFiles {
     Arc::new(Catalog::new(path))
 }
 
-/// What the host calls a folder that guard's container has from it.
-fn host_path(folder: &str, own: Option<&Container>) -> String {
-    let mounts = own.iter().flat_map(|own| &own.mounts);
+/// What the host calls the folders that guard's container has from it; none: all is called the
+/// same, on the host itself or in an archive of it.
+fn on_host(paths: &[PathBuf], own: Option<&Container>) -> Option<Vec<(String, String)>> {
+    let own = own.filter(|_| paths.iter().all(|path| path.as_os_str() != "-"))?;
+    let mounts = own.mounts.iter();
     let mounts = mounts.filter(|mount| mount.kind != MountKind::Other && !mount.source.is_empty());
-    let below = mounts.filter_map(|mount| {
-        let rest = folder.strip_prefix(mount.destination.trim_end_matches('/'))?;
-        (rest.is_empty() || rest.starts_with('/')).then_some((mount, rest))
-    });
-    let nearest = below.max_by_key(|(mount, _)| mount.destination.len());
-    nearest.map_or(folder.to_owned(), |(mount, rest)| {
-        format!("{}{rest}", mount.source.trim_end_matches('/'))
-    })
+    Some(mounts.map(|mount| (mount.destination.clone(), mount.source.clone())).collect())
 }
