@@ -8,6 +8,8 @@ use std::fmt::Write as _;
 pub struct ComposeFile {
     /// The project that it belongs to; none: nobody could say.
     pub project: Option<String>,
+    /// Is it no file for Compose, but labels of containers that Compose has not made?
+    pub outside: bool,
     /// Its text.
     pub text: String,
 }

@@ -6,7 +6,8 @@ use super::draft::Reader;
 use super::mount::Mounted;
 use super::{Ground, SharedFiles};
 use crate::filter::{
-    Filter, FilterFileError, FilterFiles, FilterReference, FilterSpec, LoadedFilter, UseDns, load,
+    FilePlace, Filter, FilterFileError, FilterFiles, FilterReference, FilterSpec, LoadedFilter,
+    MAX_LINES, Setting, UseDns, load,
 };
 
 /// A filter of one's own with so many regexes at most goes into the labels.
@@ -86,6 +87,8 @@ pub(super) struct Chosen {
     pub(super) mount: Vec<Mounted>,
     /// Is it fail2ban's filter for its own log?
     pub(super) recidive: bool,
+    /// Where it is written.
+    pub(super) place: FilePlace,
 }
 
 impl Chosen {
@@ -99,19 +102,22 @@ impl Reader<'_> {
     pub(super) fn filter(&mut self, journal: bool) -> Option<Chosen> {
         let asked = self.get("filter")?.unwrap_or_default();
         let text = asked.text();
+        // `filter =` has no line of its own.
+        let place = Some(asked.place()).filter(|place| !place.file.is_empty());
+        let place = place.unwrap_or_else(|| self.place.clone());
         let mut loaded = None;
         if !text.is_empty() {
             let reference: FilterReference = match text.parse() {
                 Ok(reference) => reference,
                 Err(error) => {
-                    self.remarks.lost(&asked.place(), format!("`filter = {text}`: {error}"), "");
+                    self.remarks.lost(&place, format!("`filter = {text}`: {error}"), "");
                     return None;
                 }
             };
             if reference.name == "recidive" {
                 return Some(Chosen { recidive: true, ..Chosen::default() });
             }
-            loaded = Some(self.load(reference, journal, &asked.place())?);
+            loaded = Some(self.load(reference, journal, &place)?);
         }
         if let Some(Found { base, .. }) = &loaded {
             self.make_known(base);
@@ -121,7 +127,7 @@ impl Reader<'_> {
             Some(found) => match load(&found.reference.with(&replaced), found.files.as_ref()) {
                 Ok(full) => full,
                 Err(error) => {
-                    self.remarks.broken("the filter", &error);
+                    self.remarks.broken_at("the filter", &error, &place);
                     return None;
                 }
             },
@@ -129,11 +135,14 @@ impl Reader<'_> {
         };
         if full.spec.failregex.is_empty() {
             let what = "the jail has no failregex, so it can't ban anybody";
-            self.remarks.lost(&asked.place(), what, "");
+            self.remarks.lost(&place, what, "");
             return None;
         }
         let dns = replaced.iter().any(|(option, _)| option == "usedns");
-        Some(self.choose(loaded, &full, dns))
+        let of_filter = loaded.as_ref().map(|found| first_place(&found.base));
+        let mut chosen = self.choose(loaded, &full, dns);
+        chosen.place = of_filter.filter(|place| !place.file.is_empty()).unwrap_or(place);
+        Some(chosen)
     }
 
     /// The jail's own words in place of the filter's.
@@ -144,6 +153,7 @@ impl Reader<'_> {
             let Some(setting) = self.get(option)? else { continue };
             let text = match option {
                 "maxlines" if setting.is_empty() => "1".to_owned(),
+                "maxlines" => self.max_lines(&setting)?,
                 "datepattern" if setting.is_empty() => "{NONE}".to_owned(),
                 _ => setting.text(),
             };
@@ -169,12 +179,31 @@ impl Reader<'_> {
         Some(replaced)
     }
 
+    /// `maxlines` as guard takes it; `None`: it means nothing, and a remark says so.
+    fn max_lines(&mut self, setting: &Setting) -> Option<String> {
+        let text = setting.text();
+        match text.trim().parse::<u32>() {
+            Ok(lines) if lines > MAX_LINES => {
+                let what =
+                    format!("`maxlines = {lines}`: guard takes {MAX_LINES} together at most");
+                self.remarks.changed(&setting.place(), what, "");
+                Some(MAX_LINES.to_string())
+            }
+            Ok(1..) => Some(text),
+            _ => {
+                let what = format!("`maxlines = {text}` is no number from 1 to {MAX_LINES}");
+                self.remarks.lost(&setting.place(), what, "");
+                None
+            }
+        }
+    }
+
     /// Reads the filter from fail2ban's files, else from guard's.
     fn load(
         &mut self,
         reference: FilterReference,
         journal: bool,
-        place: &crate::filter::FilePlace,
+        place: &FilePlace,
     ) -> Option<Found> {
         let logtype = if journal { "journal" } else { "file" };
         let mut wanted = Wanted { reference, logtype };
@@ -203,7 +232,7 @@ impl Reader<'_> {
                 Some(Found { reference: wanted, base, files: own, theirs: false })
             }
             Err(error) => {
-                self.remarks.broken(&format!("filter `{name}`"), &error);
+                self.remarks.broken_at(&format!("filter `{name}`"), &error, place);
                 None
             }
         }
@@ -405,6 +434,6 @@ fn inline(chosen: &mut Chosen, full: &LoadedFilter, dns: bool) {
     }
 }
 
-fn first_place(loaded: &LoadedFilter) -> crate::filter::FilePlace {
+fn first_place(loaded: &LoadedFilter) -> FilePlace {
     loaded.fail_places.first().cloned().unwrap_or_default()
 }

@@ -10,11 +10,8 @@ use super::place::{self, Nowhere, Place, Seen, Target};
 use super::source::Source;
 use super::{Ground, Remark, Remarks, Taken};
 use crate::filter::{FilePlace, Library};
-use crate::labels::{self, Defaults, Severity};
+use crate::labels::{self, Defaults, MAX_JAILS, MAX_OWN_JAILS, Severity};
 use crate::model::{Container, JailName, LabelSet, MANUAL_JAIL, MountKind, ServiceId};
-
-/// So many further jails may one container have.
-const MAX_ON_ONE: usize = 20;
 
 /// Gathers jails by service.
 pub(super) struct Assembly<'g> {
@@ -22,6 +19,8 @@ pub(super) struct Assembly<'g> {
     /// By project and service.
     services: BTreeMap<(Option<String>, String), Gathered>,
     names: BTreeSet<String>,
+    /// The names of jails that containers have already, and whose they are.
+    there: BTreeMap<String, String>,
     seen: BTreeSet<Seen>,
     mounts: BTreeSet<Mounted>,
     journal: bool,
@@ -49,20 +48,22 @@ impl<'g> Assembly<'g> {
             ground,
             services: BTreeMap::new(),
             names: BTreeSet::new(),
+            there: there(ground),
             seen: BTreeSet::new(),
             mounts: BTreeSet::new(),
             journal: false,
         }
     }
 
-    /// Takes a jail in, where it can be.
-    pub(super) fn take(&mut self, draft: &Draft, (library, remarks): (&mut Library, &mut Remarks)) {
+    /// Takes a jail in, where it can be. Did it come over, at least in part?
+    pub(super) fn take(
+        &mut self,
+        draft: &Draft,
+        (library, remarks): (&mut Library, &mut Remarks),
+    ) -> bool {
         let (parts, seen) = self.parts(draft, remarks);
-        if parts.len() > 1 {
-            let what = "the jail's logs belong to several services, and so each gets a jail that \
-                        counts for itself";
-            remarks.changed(&draft.place, what, "");
-        }
+        let several = parts.len() > 1;
+        let mut came: Vec<(JailName, String)> = Vec::new();
         for (at, part) in parts.into_iter().enumerate() {
             let key = self.key(&part.target, draft, remarks);
             let wanted = match at {
@@ -71,13 +72,27 @@ impl<'g> Assembly<'g> {
             };
             let jail = self.name(&wanted, &draft.place, remarks);
             let checked = Candidate { draft, part: &part, jail: &jail };
-            let Some((options, read)) = checked.options(library, remarks) else { continue };
+            let Some((options, read)) = checked.options(library, remarks) else {
+                if several {
+                    let what = format!("its logs of the service `{}` do not come over", key.1);
+                    remarks.lost(&draft.place, what, "");
+                }
+                continue;
+            };
             let target = part.target;
             let gathered = self.services.entry(key.clone());
             let gathered = gathered.or_insert_with(|| Gathered { target, jails: Vec::new() });
-            if gathered.jails.len() >= MAX_ON_ONE {
-                let what = format!("more than {MAX_ON_ONE} jails on the service `{}`", key.1);
-                remarks.lost(&draft.place, what, "guard takes no more of one container's labels");
+            let most = match gathered.target {
+                Target::Own => MAX_OWN_JAILS,
+                Target::Service { .. } | Target::Unknown { .. } => MAX_JAILS,
+            };
+            if gathered.jails.len() >= most {
+                let what = format!(
+                    "more than {most} jails on the service `{}`, which is all that guard takes of \
+                     one container's labels",
+                    key.1
+                );
+                remarks.lost(&draft.place, what, "join jails that have the same log");
                 continue;
             }
             self.names.insert(jail.as_str().to_owned());
@@ -85,8 +100,25 @@ impl<'g> Assembly<'g> {
             self.journal |= matches!(draft.source, Source::Journal(_));
             self.seen.extend(seen.iter().cloned());
             let (name, place) = (draft.name.clone(), draft.place.clone());
+            came.push((jail.clone(), key.1));
             gathered.jails.push(Ready { name, jail, options, place, _read: read });
         }
+        if several && !came.is_empty() {
+            let parts: Vec<String> =
+                came.iter().map(|(jail, service)| format!("`{jail}` on {service}")).collect();
+            let what = format!(
+                "the jail's logs belong to several services, and so each gets a jail that counts \
+                 for itself: {}",
+                parts.join(", ")
+            );
+            let all = came.iter().map(|(jail, _)| format!(" --jail {}={jail}", draft.name));
+            let remedy = format!(
+                "a ban of fail2ban's closes them all: guardctl import --bans DB{}",
+                all.collect::<String>()
+            );
+            remarks.changed(&draft.place, what, &remedy);
+        }
+        !came.is_empty()
     }
 
     /// The jail's paths by service, and what guard must see for them.
@@ -175,14 +207,24 @@ impl<'g> Assembly<'g> {
             jail = JailName::from_lossy("manual-fail2ban");
         }
         for number in 2.. {
-            if !self.names.contains(jail.as_str()) {
+            if !self.names.contains(jail.as_str()) && !self.there.contains_key(jail.as_str()) {
                 break;
             }
             let cut: String = wanted.chars().take(JailName::MAX - 8).collect();
             jail = JailName::from_lossy(&format!("{cut}-{number}"));
         }
-        if jail.as_str() != wanted {
-            remarks.changed(place, format!("the jail is called `{jail}` in guard"), "");
+        if jail.as_str() == wanted {
+            return jail;
+        }
+        let called = format!("the jail is called `{jail}` in guard");
+        match self.there.get(JailName::from_lossy(wanted).as_str()) {
+            Some(service) => {
+                let what = format!("{called}: the labels of {service} have one named `{wanted}`");
+                let remedy = "where those come from an earlier import, take them away first, and \
+                              import again";
+                remarks.changed(place, what, remedy);
+            }
+            None => remarks.changed(place, called, ""),
         }
         jail
     }
@@ -206,7 +248,8 @@ impl<'g> Assembly<'g> {
             self.services.entry(key).or_insert_with(none);
         }
         let mut taken = Vec::new();
-        let mut projects: BTreeMap<Option<String>, BTreeMap<String, Added>> = BTreeMap::new();
+        let mut projects: BTreeMap<(Option<String>, bool), BTreeMap<String, Added>> =
+            BTreeMap::new();
         for ((project, service), gathered) in &self.services {
             let mut added = Added { note: gathered.note(service), ..Added::default() };
             for (ready, labels) in gathered.labelled() {
@@ -225,14 +268,18 @@ impl<'g> Assembly<'g> {
                 added.volumes.clone_from(&volumes);
             }
             together(service, gathered, &added, (library, &mut remarks));
-            projects.entry(project.clone()).or_default().insert(service.clone(), added);
+            let key = (project.clone(), gathered.is_outside(self.own()));
+            projects.entry(key).or_default().insert(service.clone(), added);
         }
-        let files = projects.into_iter().map(|(project, services)| {
-            let title = match &project {
-                Some(project) => format!("For the compose file of project {project}."),
-                None => "For the compose file that has these services.".to_owned(),
+        let files = projects.into_iter().map(|((project, outside), services)| {
+            let title = match (&project, outside) {
+                (Some(project), _) => format!("For the compose file of project {project}."),
+                (None, true) => "For no compose file: these containers are not Compose's. Give \
+                                 the labels to `docker run --label`, with one $ for $$."
+                    .to_owned(),
+                (None, false) => "For the compose file that has these services.".to_owned(),
             };
-            ComposeFile { text: compose::write(&title, &services), project }
+            ComposeFile { text: compose::write(&title, &services), project, outside }
         });
         (taken, files.collect(), remarks.all)
     }
@@ -267,9 +314,9 @@ impl<'g> Assembly<'g> {
         let own = self.own();
         let has = |host: &str| {
             own.is_some_and(|own| {
-                own.mounts.iter().any(|mount| {
-                    mount.kind != MountKind::Other && is_below(host, &mount.source)
-                })
+                own.mounts
+                    .iter()
+                    .any(|mount| mount.kind != MountKind::Other && is_below(host, &mount.source))
             })
         };
         wanted.retain(|(host, ..)| !has(host));
@@ -288,6 +335,18 @@ impl<'g> Assembly<'g> {
     }
 }
 
+/// The names of the jails that there are already, and whose labels describe each.
+fn there(ground: &Ground) -> BTreeMap<String, String> {
+    let mut there = BTreeMap::new();
+    let containers = ground.containers.iter().flatten().filter(|container| !container.one_off);
+    for container in containers {
+        for name in labels::names(container, &Defaults::default()) {
+            there.insert(name.as_str().to_owned(), container.service.to_string());
+        }
+    }
+    there
+}
+
 impl Gathered {
     fn note(&self, service: &str) -> Option<String> {
         match &self.target {
@@ -301,6 +360,16 @@ impl Gathered {
             }
             Target::Service { .. } => None,
         }
+    }
+
+    /// Are these containers that Compose has not made?
+    fn is_outside(&self, own: Option<&Container>) -> bool {
+        let id = match &self.target {
+            Target::Own => own.map(|own| &own.service),
+            Target::Service { id, .. } => Some(id),
+            Target::Unknown { .. } => None,
+        };
+        id.is_some_and(|id| !matches!(id, ServiceId::Compose { .. }))
     }
 
     /// Each jail with its labels. The only one of a service is the service's own.
@@ -355,7 +424,7 @@ fn nowhere_words(nowhere: Nowhere) -> (&'static str, &'static str) {
             "give the container `guard.failregex` as the line is in `docker logs`, and no logpath",
         ),
         Nowhere::Wildcard => (
-            "one path for several volumes",
+            "its wildcard leads into a volume or a folder that a container mounts",
             "give each service that has one its own labels, with the path as it knows it",
         ),
         Nowhere::Layer => (

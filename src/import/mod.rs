@@ -14,6 +14,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod action;
+mod arithmetic;
 mod candidate;
 mod compose;
 mod draft;
@@ -21,6 +22,7 @@ mod filter;
 mod label;
 mod mount;
 mod place;
+mod server;
 mod source;
 
 use std::collections::BTreeSet;
@@ -28,6 +30,7 @@ use std::sync::Arc;
 
 pub use compose::ComposeFile;
 use label::Assembly;
+pub use server::of_server;
 
 use crate::filter::{FilePlace, FilterFileError, FilterFiles, Library, Settings};
 use crate::model::Container;
@@ -188,14 +191,26 @@ impl Remarks {
 
     /// A file that can't be read as it should.
     fn broken(&mut self, what: &str, error: &FilterFileError) {
+        self.broken_at(what, error, &FilePlace::default());
+    }
+
+    /// The same; what no file says was asked for at `from`.
+    fn broken_at(&mut self, what: &str, error: &FilterFileError, from: &FilePlace) {
         match error {
             FilterFileError::Wrong { place, what: why, remedy } => {
                 let remedy = remedy.clone().unwrap_or_default();
+                let place = if place.file.is_empty() { from } else { place };
                 self.lost(place, format!("{what}: {why}"), &remedy);
             }
-            FilterFileError::NotFound { .. } => {
-                self.lost(&FilePlace::default(), format!("{what}: {error}"), "");
-            }
+            FilterFileError::NotFound { .. } => self.lost(from, format!("{what}: {error}"), ""),
+        }
+    }
+
+    /// The jail did not come over: what was lost last is why.
+    fn gone(&mut self, place: &FilePlace) {
+        match self.all.iter_mut().rfind(|remark| remark.level == Level::Lost) {
+            Some(remark) => remark.what.push_str(", so the jail does not come over"),
+            None => self.lost(place, "the jail does not come over", ""),
         }
     }
 }
@@ -223,8 +238,10 @@ pub fn import(mut settings: Settings, ground: &Ground) -> Import {
             import.enabled += 1;
             let jail = draft::Jail { section: &section, place: &place };
             let draft = draft::read(&mut settings, jail, (ground, &mut mounts), &mut remarks);
-            if let Some(draft) = draft {
-                assembly.take(&draft, (&mut library, &mut remarks));
+            let came =
+                draft.is_some_and(|draft| assembly.take(&draft, (&mut library, &mut remarks)));
+            if !came {
+                remarks.gone(&place);
             }
         }
         import.remarks.append(&mut remarks.all);

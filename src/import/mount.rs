@@ -168,7 +168,8 @@ impl FilterFiles for View {
     }
 
     fn read(&self, folder: &str, name: &str) -> Result<Option<String>, String> {
-        let path = if name.starts_with('/') { clean(name) } else { clean(&format!("{folder}/{name}")) };
+        let path =
+            if name.starts_with('/') { clean(name) } else { clean(&format!("{folder}/{name}")) };
         match self.mounted.get(&path).and_then(|file| file.rsplit_once('/')) {
             Some((folder, name)) => self.files.read(folder, name),
             None if self.is_own(folder) => self.own.read(folder, name),

@@ -16,6 +16,8 @@ const MAX_ARCHIVE: u64 = 64 << 20;
 /// A configuration, and where what belongs to it is.
 pub(super) struct Configuration {
     pub(super) settings: Settings,
+    /// What is said to fail2ban's server, by each folder that has it.
+    pub(super) server: Vec<Settings>,
     pub(super) files: SharedFiles,
     pub(super) filter_folders: Vec<String>,
     pub(super) action_folders: Vec<String>,
@@ -35,6 +37,7 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<Configuration, String> {
     let files: SharedFiles = Arc::new(Catalog::without_own(Vec::new()));
     let mut gathered = Configuration {
         settings: Settings::default(),
+        server: Vec::new(),
         files,
         filter_folders: Vec::new(),
         action_folders: Vec::new(),
@@ -67,8 +70,10 @@ fn archive() -> Result<Configuration, String> {
     let root = archive.root.clone();
     let files: SharedFiles = Arc::new(archive);
     let settings = jails(&root, files.as_ref())?;
+    let server = server(&root, files.as_ref())?;
     let mut configuration = Configuration {
         settings,
+        server: server.into_iter().collect(),
         files,
         filter_folders: vec![format!("{root}/filter.d")],
         action_folders: vec![format!("{root}/action.d")],
@@ -84,6 +89,7 @@ impl Configuration {
         let root = root.trim_end_matches('/').to_owned();
         let settings = jails(&root, self.files.as_ref())?;
         self.settings.extend(settings);
+        self.server.extend(server(&root, self.files.as_ref())?);
         let filters = format!("{root}/filter.d");
         self.filter_folders.insert(0, filters.clone());
         self.action_folders.insert(0, format!("{root}/action.d"));
@@ -119,21 +125,33 @@ impl Configuration {
     }
 }
 
+/// One folder of some files.
+struct In<'a>(&'a str, &'a dyn FilterFiles);
+
+impl FilterFiles for In<'_> {
+    fn folders(&self) -> Vec<String> {
+        vec![self.0.to_owned()]
+    }
+    fn read(&self, folder: &str, name: &str) -> Result<Option<String>, String> {
+        self.1.read(folder, name)
+    }
+    fn list(&self, folder: &str, name: &str) -> Result<Vec<String>, String> {
+        self.1.list(folder, name)
+    }
+}
+
 /// Reads `jail.conf` and all that is beside it.
 fn jails(root: &str, files: &dyn FilterFiles) -> Result<Settings, String> {
-    struct In<'a>(&'a str, &'a dyn FilterFiles);
-    impl FilterFiles for In<'_> {
-        fn folders(&self) -> Vec<String> {
-            vec![self.0.to_owned()]
-        }
-        fn read(&self, folder: &str, name: &str) -> Result<Option<String>, String> {
-            self.1.read(folder, name)
-        }
-        fn list(&self, folder: &str, name: &str) -> Result<Vec<String>, String> {
-            self.1.list(folder, name)
-        }
-    }
     Settings::read("jail", &In(root, files)).map_err(told)
+}
+
+/// The same of `fail2ban.conf`, which need not be there.
+fn server(root: &str, files: &dyn FilterFiles) -> Result<Option<Settings>, String> {
+    match Settings::read("fail2ban", &In(root, files)) {
+        Ok(settings) => Ok(Some(settings)),
+        Err(FilterFileError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(told(error)),
+    }
 }
 
 fn told(error: FilterFileError) -> String {
