@@ -197,6 +197,26 @@ mod tests {
         assert!(error.to_string().contains("not in UTF-8"), "{error}");
     }
 
+    /// An unreadable folder is not an empty one: what is in it would be lost in silence.
+    #[test]
+    fn a_folder_that_cannot_be_read_is_an_error() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let name = folder.path().display().to_string();
+        let catalog = Catalog::without_own(vec![folder.path().to_owned()]);
+        let list = |name_in: &str| FilterFiles::list(&catalog, &name, name_in);
+        assert_eq!(list("none.d"), Ok(Vec::new()));
+        std::os::unix::fs::symlink("jail.d", folder.path().join("jail.d")).unwrap();
+        assert!(list("jail.d").unwrap_err().contains("can't be read"));
+        fs::write(folder.path().join("jail.conf"), "[a]\n").unwrap();
+        let error = crate::filter::Settings::read("jail", &catalog).unwrap_err();
+        assert!(error.to_string().contains("jail.d: the folder can't be read"), "{error}");
+        let latin = std::ffi::OsStr::from_bytes(b"x/\xe9.conf");
+        fs::create_dir(folder.path().join("x")).unwrap();
+        fs::write(folder.path().join(latin), "").unwrap();
+        assert!(list("x").unwrap_err().contains("not in UTF-8"));
+    }
+
     #[test]
     fn all_of_guards_own_filters_are_embedded() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("filters");

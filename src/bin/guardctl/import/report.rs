@@ -173,3 +173,28 @@ pub(super) fn json(import: &Import, problem: Option<&str>) -> String {
     });
     format!("{}\n", print::safe_json(&text.to_string()))
 }
+
+#[cfg(test)]
+mod tests {
+    use guard::import::ComposeFile;
+
+    use super::*;
+
+    #[test]
+    fn several_files_are_not_one() {
+        let file = |project: Option<&str>, outside| ComposeFile {
+            project: project.map(str::to_owned),
+            outside,
+            text: String::new(),
+        };
+        let all = vec![file(None, false), file(None, true), file(Some("shop"), false)];
+        let mut import = Import { files: all, ..Import::default() };
+        let told = text(&import, None);
+        assert!(told.contains("3 files, which Compose can't take as one"), "{told}");
+        assert!(told.contains("--project -, --project shop, and labels of containers"), "{told}");
+        super::super::only(&mut import, "shop").unwrap_or_else(|_| panic!("no project shop"));
+        assert_eq!(import.files, [file(Some("shop"), false)]);
+        assert!(!text(&import, None).contains("as one"));
+        assert!(super::super::only(&mut import, "-").is_err());
+    }
+}
