@@ -156,17 +156,17 @@ fn reply(request: Request) -> Reply {
                 only_in_memory: None,
             }
         }
-        Request::ImportBans { jail, .. } if jail != "web" => {
+        Request::ImportBans { jail, .. } if !["web", "web-flask"].contains(&jail.as_str()) => {
             Reply::refused(RefusedKind::NotFound, format!("there is no jail `{jail}`"))
         }
-        Request::ImportBans { bans, .. } => {
+        Request::ImportBans { jail, bans } => {
             let is_own = |ban: &ForeignBan| ban.network == net("127.0.0.1");
             let refuse = |ban: &ForeignBan| BanRefused {
                 network: ban.network,
                 message: "it is this host".into(),
             };
             Reply::Imported {
-                jail: "web".parse().unwrap(),
+                jail: jail.parse().unwrap(),
                 banned: bans.iter().filter(|ban| !is_own(ban)).count() as u64,
                 standing: 0,
                 ended: 0,
@@ -814,10 +814,10 @@ fn bans_of_fail2ban_are_handed_over() {
     assert_eq!(json["jails"][0]["fail2ban"], "old", "{json}");
     assert_eq!(json["jails"][0]["reply"]["banned"], 1, "{json}");
     // A jail that became several is closed in each.
-    let several = ["import", "--bans", name, "--jail", "web=web", "--jail", "web=manual"];
+    let several = ["import", "--bans", name, "--jail", "web=web", "--jail", "web=web-flask"];
     let output = world.run(&several);
     holds(&output, 1, "jail web: ", "");
-    holds(&output, 1, "jail manual: 1 banned", "");
+    holds(&output, 1, "jail web-flask: 1 banned", "");
     holds(
         &world.run(&["import", "--bans", name, "--jail", "x=web"]),
         2,
