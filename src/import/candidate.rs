@@ -147,9 +147,11 @@ impl Candidate<'_> {
                 .into_iter()
                 .partition(|complaint| complaint.severity == Severity::Warning);
             let jail = reading.jails.into_iter().next();
-            let mut left_out = false;
-            for complaint in &wrong {
-                left_out |= jail.is_none() && leave_out(options, complaint);
+            let (spared, wrong): (Vec<_>, Vec<_>) = wrong
+                .into_iter()
+                .partition(|complaint| jail.is_none() && leave_out(options, complaint));
+            // What costs the jail is told last.
+            for complaint in spared.iter().chain(&wrong) {
                 self.tell(complaint, remarks);
             }
             if jail.is_some() && !doubts.is_empty() {
@@ -158,7 +160,7 @@ impl Candidate<'_> {
                 let remedy = "the jail's status shows them, and so does `guardctl lint`";
                 remarks.note(&self.draft.place, what, remedy);
             }
-            if jail.is_some() || !left_out {
+            if jail.is_some() || spared.is_empty() {
                 return jail;
             }
         }

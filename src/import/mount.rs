@@ -58,6 +58,10 @@ impl Mounts {
         for file in &base.files {
             let destination = self.destination(file)?;
             let host = self.host(file)?;
+            // A colon would be another part of the volume.
+            if [&host, &destination].iter().any(|path| path.contains(':')) {
+                return None;
+            }
             let before = view.mounted.insert(destination.clone(), file.clone());
             if before.is_some_and(|before| clean(&before) != clean(file)) {
                 return None;
@@ -84,6 +88,9 @@ impl Mounts {
         mounted: &BTreeSet<Mounted>,
         containers: &'c [Container],
     ) -> Vec<(&'c Container, &'c str, &'c str)> {
+        if mounted.is_empty() {
+            return Vec::new();
+        }
         let mut view = self.view.clone();
         let is_mounted = |path: &str| mounted.iter().any(|one| one.destination == path);
         view.mounted.retain(|path, _| is_mounted(path));

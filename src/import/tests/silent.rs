@@ -223,6 +223,10 @@ fn a_jail_that_is_gone_is_told_to_be() {
         let last = all.iter().rfind(|line| line.starts_with("not")).unwrap();
         assert!(last.contains(words) && last.ends_with(gone), "{all:#?}");
     }
+    // Of several mistakes the one that costs the jail is last.
+    let import = of_jail("maxretry = 20000\nport = 22,blurb\n");
+    let all = told(&import);
+    assert!(all[1].contains("`maxretry`") && all[1].ends_with(gone), "{all:#?}");
     let import = of_jail("maxlines = 500\n");
     tells(&import, "changed: f/jail.local:6: `maxlines = 500`");
     assert_eq!(option(&import, "maxlines"), Some("200"));
