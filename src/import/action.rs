@@ -337,7 +337,7 @@ impl Action<'_> {
         says("blocktype", &["return", "accept", "allow"]) || says("returntype", &["drop", "reject"])
     }
 
-    /// In which way it is known by its commands only: none of its files is fail2ban's own.
+    /// In which way it is known by its commands only; `None`: it is fail2ban's own, as it comes.
     fn known_by_commands(&self) -> Option<&'static str> {
         let own = |option| {
             let setting = self.settings?.get("Definition", option).ok()??;

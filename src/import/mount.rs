@@ -117,8 +117,8 @@ impl Mounts {
         });
         let Some(rest) = below.min_by_key(|rest| rest.len()) else {
             let file = clean(file);
-            let kernels = |folder: &&str| is_below(&file, folder);
-            return (!KERNELS.iter().any(|folder| kernels(&folder))).then_some(file);
+            let is_kernels = KERNELS.iter().any(|folder| is_below(&file, folder));
+            return (!is_kernels).then_some(file);
         };
         let folder = self.view.folder.as_deref()?;
         let above = folder.rsplit_once('/').map_or("", |(above, _)| above);

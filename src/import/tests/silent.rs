@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::labels::MAX_OWN_JAILS;
+use crate::model::JailName;
 
 const LOG: &str = "logpath = /var/log/x.log\n";
 
@@ -253,7 +254,7 @@ fn names_of_jails_that_are_there_are_not_taken() {
     tells(&import, "called `web-2` in guard: the labels of shop have one named `web`");
     let two = labelled("a", &[("guard.jails.b.failregex", "y <HOST>"), ("guard.failregex", "x")]);
     let names = labels::names(&two, &Defaults::default());
-    assert_eq!(names.iter().map(|name| name.as_str()).collect::<Vec<_>>(), ["a", "a-b"]);
+    assert_eq!(names.iter().map(JailName::as_str).collect::<Vec<_>>(), ["a", "a-b"]);
 }
 
 #[test]

@@ -67,7 +67,11 @@ pub(crate) struct Options {
     #[arg(long)]
     no_docker: bool,
     /// Take over the bans of fail2ban's database; `-` reads it from standard input
-    #[arg(long, value_name = "DB", conflicts_with_all = ["paths", "own_filters", "project", "no_docker"])]
+    #[arg(
+        long,
+        value_name = "DB",
+        conflicts_with_all = ["paths", "own_filters", "project", "no_docker"]
+    )]
     bans: Option<PathBuf>,
     /// With --bans: the bans of fail2ban's jail OLD belong to guard's jail NEW; given twice for one
     /// OLD, to both
