@@ -156,17 +156,17 @@ fn reply(request: Request) -> Reply {
                 only_in_memory: None,
             }
         }
-        Request::ImportBans { jail, .. } if jail != "web" => {
+        Request::ImportBans { jail, .. } if !["web", "web-flask"].contains(&jail.as_str()) => {
             Reply::refused(RefusedKind::NotFound, format!("there is no jail `{jail}`"))
         }
-        Request::ImportBans { bans, .. } => {
+        Request::ImportBans { jail, bans } => {
             let is_own = |ban: &ForeignBan| ban.network == net("127.0.0.1");
             let refuse = |ban: &ForeignBan| BanRefused {
                 network: ban.network,
                 message: "it is this host".into(),
             };
             Reply::Imported {
-                jail: "web".parse().unwrap(),
+                jail: jail.parse().unwrap(),
                 banned: bans.iter().filter(|ban| !is_own(ban)).count() as u64,
                 standing: 0,
                 ended: 0,
@@ -738,6 +738,63 @@ fn links_in_an_archive_lose_no_jail_in_silence() {
     holds(&import(&[]), 1, "", "jail.d is a link to d");
 }
 
+/// What is in another folder, or in one that can't be read, is not left out in silence.
+#[test]
+fn several_folders_of_fail2ban_are_one_configuration() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    let write = |name: &str, text: &str| {
+        std::fs::create_dir_all(at(name).parent().unwrap()).unwrap();
+        std::fs::write(at(name), text).unwrap();
+    };
+    let many = |word: &str| {
+        let regexes: String = (0..6).map(|n| format!("  ^{word}{n} %(pre)s <HOST>$\n")).collect();
+        format!("[INCLUDES]\nbefore = common.conf\n[Definition]\nfailregex =\n{regexes}")
+    };
+    let jail = |name: &str| {
+        format!(
+            "[{name}]\nenabled = true\nlogpath = /var/log/{name}.log\naction = ufw\nfilter = {name}\n"
+        )
+    };
+    for (folder, name) in [("1", "a"), ("2", "b")] {
+        write(&format!("{folder}/jail.local"), &jail(name));
+        write(&format!("{folder}/filter.d/{name}.conf"), &many(name));
+        write(&format!("{folder}/filter.d/common.conf"), &format!("[DEFAULT]\npre = {folder}\n"));
+    }
+    write("1/fail2ban.local", "[Definition]\ndbpurgeage = 30d\n");
+    let import = |more: &[&str]| {
+        let (one, two) = (at("1").display().to_string(), at("2").display().to_string());
+        let arguments = [&["import", &one, &two, "--no-docker"], more].concat();
+        guardctl(Path::new("/nowhere"), &arguments).output().unwrap()
+    };
+    let mount = |file: &str| {
+        format!(
+            "- {}:/etc/guard/filter.d/{}:ro\n",
+            at(file).display(),
+            &file["1/filter.d/".len()..]
+        )
+    };
+    let output = import(&[]);
+    holds(&output, 0, &mount("1/filter.d/a.conf"), "came over, whole");
+    holds(&output, 0, "^b5 2 <HOST>$$\n", "1/fail2ban.local:2: `dbpurgeage = 30d`");
+    holds(&output, 0, &mount("1/filter.d/common.conf"), "set GUARD_HISTORY");
+    // A filter that is a link to another folder is a file to be mounted like any other.
+    write("elsewhere.conf", &many("c"));
+    std::fs::remove_file(at("1/filter.d/a.conf")).unwrap();
+    std::os::unix::fs::symlink(at("elsewhere.conf"), at("1/filter.d/a.conf")).unwrap();
+    holds(&import(&[]), 0, &mount("1/filter.d/a.conf"), "came over, whole");
+    holds(&import(&["--project", "-"]), 0, &mount("1/filter.d/a.conf"), "");
+    holds(
+        &import(&["--project", "x"]),
+        2,
+        "",
+        "no jail is for a project `x`; those that get labels: -",
+    );
+    // root reads every folder, so it is one that nobody can.
+    std::os::unix::fs::symlink("jail.d", at("2/jail.d")).unwrap();
+    holds(&import(&[]), 1, "", "2/jail.d: the folder can't be read");
+}
+
 #[test]
 fn bans_of_fail2ban_are_handed_over() {
     let world = World::new();
@@ -756,6 +813,11 @@ fn bans_of_fail2ban_are_handed_over() {
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(json["jails"][0]["fail2ban"], "old", "{json}");
     assert_eq!(json["jails"][0]["reply"]["banned"], 1, "{json}");
+    // A jail that became several is closed in each.
+    let several = ["import", "--bans", name, "--jail", "web=web", "--jail", "web=web-flask"];
+    let output = world.run(&several);
+    holds(&output, 1, "jail web: ", "");
+    holds(&output, 1, "jail web-flask: 1 banned", "");
     holds(
         &world.run(&["import", "--bans", name, "--jail", "x=web"]),
         2,

@@ -55,7 +55,7 @@ impl FilterFiles for Files<'_> {
         })
     }
 
-    fn list(&self, _: &str, _: &str) -> Vec<String> {
-        Vec::new()
+    fn list(&self, _: &str, _: &str) -> Result<Vec<String>, String> {
+        Ok(Vec::new())
     }
 }

@@ -11,7 +11,7 @@ pub(super) fn is_pattern(text: &str) -> bool {
 }
 
 /// Does the pattern, without any `/`, match the whole name?
-pub(super) fn matches(pattern: &str, name: &str) -> bool {
+pub(crate) fn matches(pattern: &str, name: &str) -> bool {
     if name.starts_with('.') && !pattern.starts_with('.') {
         return false;
     }

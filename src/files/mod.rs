@@ -10,7 +10,7 @@
 mod first;
 mod follow;
 mod generation;
-mod glob;
+pub(crate) mod glob;
 mod known;
 mod past;
 mod process;

@@ -60,7 +60,7 @@ impl Library {
     pub fn names(&self) -> Vec<String> {
         let Some(files) = &self.files else { return Vec::new() };
         let folders = files.folders();
-        let all = folders.iter().flat_map(|folder| files.list(folder, "."));
+        let all = folders.iter().flat_map(|folder| files.list(folder, ".").unwrap_or_default());
         all.filter_map(|file| Some(file.strip_suffix(".conf")?.to_owned())).collect()
     }
 

@@ -110,11 +110,11 @@ impl FilterFiles for Catalog {
         }
     }
 
-    fn list(&self, folder: &str, name: &str) -> Vec<String> {
+    fn list(&self, folder: &str, name: &str) -> Result<Vec<String>, String> {
         match (folder, name) {
-            (EMBEDDED, ".") => self.names(EMBEDDED),
-            (EMBEDDED, _) => Vec::new(),
-            _ => names_in(&Path::new(folder).join(name)),
+            (EMBEDDED, ".") => Ok(self.names(EMBEDDED)),
+            (EMBEDDED, _) => Ok(Vec::new()),
+            _ => try_names_in(&Path::new(folder).join(name)),
         }
     }
 }
@@ -135,11 +135,32 @@ fn read_file(path: &Path) -> io::Result<String> {
 
 /// The names of the files in a folder, in order; none if it can't be read.
 fn names_in(folder: &Path) -> Vec<String> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut names: Vec<String> =
-        entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    try_names_in(folder).unwrap_or_default()
+}
+
+/// The same; none if the folder is not there, and an error if it can't be read.
+fn try_names_in(folder: &Path) -> Result<Vec<String>, String> {
+    let unreadable = |error: io::Error| format!("the folder can't be read: {error}");
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if is_missing(&error) => return Ok(Vec::new()),
+        Err(error) => return Err(unreadable(error)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        match entry.map_err(unreadable)?.file_name().into_string() {
+            Ok(name) => names.push(name),
+            Err(name) => {
+                // Only such files are read.
+                let shown = name.to_string_lossy();
+                if shown.ends_with(".conf") || shown.ends_with(".local") {
+                    return Err(format!("the name of the file `{shown}` is not in UTF-8"));
+                }
+            }
+        }
+    }
     names.sort();
-    names
+    Ok(names)
 }
 
 /// What a filter's file says of itself in its first comment.
@@ -174,6 +195,26 @@ mod tests {
         );
         let error = catalog.load(&"latin".parse().unwrap()).unwrap_err();
         assert!(error.to_string().contains("not in UTF-8"), "{error}");
+    }
+
+    /// An unreadable folder is not an empty one: what is in it would be lost in silence.
+    #[test]
+    fn a_folder_that_cannot_be_read_is_an_error() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let name = folder.path().display().to_string();
+        let catalog = Catalog::without_own(vec![folder.path().to_owned()]);
+        let list = |name_in: &str| FilterFiles::list(&catalog, &name, name_in);
+        assert_eq!(list("none.d"), Ok(Vec::new()));
+        std::os::unix::fs::symlink("jail.d", folder.path().join("jail.d")).unwrap();
+        assert!(list("jail.d").unwrap_err().contains("can't be read"));
+        fs::write(folder.path().join("jail.conf"), "[a]\n").unwrap();
+        let error = crate::filter::Settings::read("jail", &catalog).unwrap_err();
+        assert!(error.to_string().contains("jail.d: the folder can't be read"), "{error}");
+        let latin = std::ffi::OsStr::from_bytes(b"x/\xe9.conf");
+        fs::create_dir(folder.path().join("x")).unwrap();
+        fs::write(folder.path().join(latin), "").unwrap();
+        assert!(list("x").unwrap_err().contains("not in UTF-8"));
     }
 
     #[test]

@@ -32,11 +32,52 @@ pub(super) struct Ports {
 /// Most actions of one jail.
 const MAX_ACTIONS: usize = 50;
 
-/// Names that no `/etc/services` of today has, and what they were.
-const OLD_NAMES: [(&str, &str); 3] = [("ssmtp", "465"), ("www", "80"), ("imap4", "143")];
+/// Names that labels don't know, and what they are or were in `/etc/services`.
+const OLD_NAMES: [(&str, &str); 4] =
+    [("ssmtp", "465"), ("www", "80"), ("imap4", "143"), ("sftp", "115")];
 
 /// Programs that close something, by which an action of one's own is known.
 const CLOSING: [&str; 6] = ["iptables", "ip6tables", "ipset", "nft ", "<nftables>", "firewall-cmd"];
+
+/// Words of commands that are run elsewhere than in this host's network.
+const ELSEWHERE: [&str; 6] =
+    ["ssh ", "docker exec", "docker run", "podman exec", "nsenter ", "ip netns exec"];
+
+/// fail2ban's own actions that close something on this host. What is in the files of others is
+/// known by their commands only.
+const STOCK: [&str; 31] = [
+    "apf",
+    "bsd-ipfw",
+    "firewallcmd-allports",
+    "firewallcmd-ipset",
+    "firewallcmd-multiport",
+    "firewallcmd-new",
+    "firewallcmd-rich-logging",
+    "firewallcmd-rich-rules",
+    "hostsdeny",
+    "ipfilter",
+    "ipfw",
+    "iptables",
+    "iptables-allports",
+    "iptables-ipset",
+    "iptables-ipset-proto4",
+    "iptables-ipset-proto6",
+    "iptables-ipset-proto6-allports",
+    "iptables-multiport",
+    "iptables-multiport-log",
+    "iptables-new",
+    "nftables",
+    "nftables-allports",
+    "nftables-multiport",
+    "npf",
+    "osx-afctl",
+    "osx-ipfw",
+    "pf",
+    "route",
+    "shorewall",
+    "symbiosis-blacklist-allports",
+    "ufw",
+];
 
 /// What kind of action it is.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -132,18 +173,30 @@ impl Reader<'_> {
             self.remarks.lost(place, what, "guard only closes: leave this jail to fail2ban");
             return None;
         }
+        if let Some(how) = action.known_by_commands() {
+            let what = format!(
+                "action `{name}` is known by its commands only, {how}: guard bans in this host's \
+                 firewall, and runs none of them"
+            );
+            let remedy = "for what else they do: GUARD_NOTIFY tells people of every ban, `guardctl \
+                          watch --json` a program of yours";
+            self.remarks.changed(place, what, remedy);
+        }
         if !block.closes {
             block.place = place.clone();
         }
-        block.closes = true;
         match action.block_type() {
-            Ok(Some(block_type)) => block.block_type = block_type,
-            Ok(None) => {}
+            Ok(block_type) if block.closes && block_type != block.block_type => {
+                let what = "the jail's actions refuse in several ways: guard does as the first one";
+                self.remarks.changed(place, what, "");
+            }
+            Ok(block_type) => block.block_type = block_type,
             Err(text) => {
                 let what = format!("`blocktype = {text}`: guard rejects, drops, or resets TCP");
                 self.remarks.changed(place, what, "it rejects unless `guard.blocktype` says else");
             }
         }
+        block.closes = true;
         match action.chain() {
             Ok(chain) => block.chains.extend(chain),
             Err(text) => {
@@ -160,7 +213,12 @@ impl Reader<'_> {
             let what = "action `iptables-new` lets open connections go on; guard cuts them";
             self.remarks.changed(place, what, "");
         }
-        let (words, protocols) = (action.ports(), action.protocols());
+        let (words, (protocols, others)) = (action.ports(), action.protocols());
+        if words.is_some() && !others.is_empty() {
+            let shown: String = others.join(", ").chars().take(60).collect();
+            let what = format!("`protocol = {shown}`: guard closes ports of TCP and UDP");
+            self.remarks.lost(place, what, "`guard.port: all` closes everything, of any protocol");
+        }
         match (&mut block.ports, words) {
             (Some(ports), Some(words)) => self.add(ports, words, protocols, place),
             (_, None) => block.ports = None,
@@ -279,15 +337,48 @@ impl Action<'_> {
         says("blocktype", &["return", "accept", "allow"]) || says("returntype", &["drop", "reject"])
     }
 
+    /// In which way it is known by its commands only; `None`: it is fail2ban's own, as it comes.
+    fn known_by_commands(&self) -> Option<&'static str> {
+        let own = |option| {
+            let setting = self.settings?.get("Definition", option).ok()??;
+            Some(setting.place().file).filter(|file| file.ends_with(".local"))
+        };
+        let changed = ["actionstart", "actionban"].into_iter().find_map(own).is_some();
+        if STOCK.contains(&self.reference.name.as_str()) && !changed {
+            return None;
+        }
+        let script = self.script();
+        Some(match ELSEWHERE.iter().any(|word| script.contains(word)) {
+            true => "and they seem to close something elsewhere",
+            false => "of which some close something",
+        })
+    }
+
+    /// How it refuses, if its commands say so themselves.
+    fn literal_block_type(&self) -> Option<String> {
+        let script = self.script().to_ascii_lowercase();
+        if script.contains("<blocktype>") || script.contains("<actionban>") {
+            return None;
+        }
+        let words: Vec<&str> = script.split_whitespace().collect();
+        let reset = script.contains("tcp-reset").then(|| "reject tcp-reset".to_owned());
+        let after = |word: &str| ["-j", "--jump"].contains(&word);
+        let jumps = words.windows(2).filter(|pair| after(pair[0])).map(|pair| pair[1]);
+        let mut verdicts = jumps.filter(|word| matches!(*word, "drop" | "reject"));
+        reset.or_else(|| verdicts.next().map(str::to_owned))
+    }
+
     /// How it refuses; an error: in a way that guard has not.
-    fn block_type(&self) -> Result<Option<BlockType>, String> {
-        let Some(text) = self.parameter("blocktype") else { return Ok(None) };
+    fn block_type(&self) -> Result<BlockType, String> {
+        let Some(text) = self.literal_block_type().or_else(|| self.parameter("blocktype")) else {
+            return Ok(BlockType::Reject);
+        };
         let lower = text.to_ascii_lowercase();
         let is_reset = lower.contains("tcp-reset") || lower.contains("tcp reset");
         match lower.split_whitespace().next().unwrap_or_default() {
-            "reject" if is_reset => Ok(Some(BlockType::TcpReset)),
-            "reject" | "unreachable" | "prohibit" => Ok(Some(BlockType::Reject)),
-            "drop" | "blackhole" | "deny" => Ok(Some(BlockType::Drop)),
+            "reject" if is_reset => Ok(BlockType::TcpReset),
+            "reject" | "unreachable" | "prohibit" => Ok(BlockType::Reject),
+            "drop" | "blackhole" | "deny" => Ok(BlockType::Drop),
             _ => Err(text.chars().take(60).collect()),
         }
     }
@@ -334,9 +425,14 @@ impl Action<'_> {
         (!words.iter().any(every)).then_some(words).filter(|words| !words.is_empty())
     }
 
-    fn protocols(&self) -> BTreeSet<Protocol> {
+    /// The protocols of which it closes ports, and the names of those of which guard can't.
+    fn protocols(&self) -> (BTreeSet<Protocol>, Vec<String>) {
         let text = self.parameter("protocol").unwrap_or_default().to_ascii_lowercase();
-        let has = |word: &str| text.split([',', ' ']).any(|part| part.trim() == word);
+        let words =
+            || text.split(|c: char| c == ',' || c.is_whitespace()).filter(|w| !w.is_empty());
+        let has = |word: &str| words().any(|part| part == word);
+        let others = words().filter(|word| !["tcp", "udp", "all", "any"].contains(word));
+        let others = others.map(str::to_owned).collect();
         let both = has("all") || has("any");
         let mut found = BTreeSet::new();
         if has("udp") || both {
@@ -345,7 +441,7 @@ impl Action<'_> {
         if found.is_empty() || has("tcp") || both {
             found.insert(Protocol::Tcp);
         }
-        found
+        (found, others)
     }
 }
 

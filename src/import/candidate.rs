@@ -9,11 +9,28 @@ use super::draft::Draft;
 use super::place::Target;
 use super::source::Source;
 use crate::filter::Library;
-use crate::labels::{self, Defaults, PortsWanted, Severity};
+use crate::labels::{self, Complaint, Defaults, PortsWanted, Severity};
 use crate::model::{
     BlockType, Chain, Container, ContainerId, JailName, LabelSet, Protocol, PublishedPort,
     ServiceId, Timestamp,
 };
+
+/// How the labels of a jail begin while they are checked.
+const LABELS: &str = "guard.jails.it.";
+
+/// A jail can do without so many of its options and ports.
+const MOST_LEFT_OUT: usize = 50;
+
+/// Options without which a jail still bans those whom it did.
+const SPARED: [&str; 7] = [
+    "bantime.factor",
+    "bantime.multipliers",
+    "bantime.maxtime",
+    "bantime.rndtime",
+    "bantime.overalljails",
+    "logencoding",
+    "logtimezone",
+];
 
 /// Options and their values, in order.
 pub(super) type Options = Vec<(String, String)>;
@@ -45,7 +62,7 @@ impl Candidate<'_> {
             options.extend(protocol(&ports.protocols));
         }
         self.after_ports(&mut options, remarks);
-        let jail = self.check(&options, library, remarks)?;
+        let jail = self.check(&mut options, library, remarks)?;
         self.client_ports(&mut options, &jail.ports, remarks);
         Some((options, jail))
     }
@@ -112,39 +129,59 @@ impl Candidate<'_> {
         }
     }
 
-    /// Reads the options as labels, as guard will.
+    /// Reads the options as labels, as guard will. An option without which the jail bans the
+    /// same people is left out where guard refuses it, and a remark says so.
     fn check(
         &self,
-        options: &Options,
+        options: &mut Options,
         library: &mut Library,
         remarks: &mut Remarks,
     ) -> Option<labels::Jail> {
-        let label = |(option, value): &(String, String)| {
-            (format!("guard.jails.it.{option}"), value.clone())
-        };
-        let container = container(&self.part.target, options.iter().map(label).collect());
-        let reading = labels::read(&container, &Defaults::default(), library);
-        let mut doubts = 0;
-        for complaint in &reading.complaints {
-            if complaint.severity == Severity::Warning {
-                doubts += 1;
-                continue;
+        for _ in 0..MOST_LEFT_OUT {
+            let label =
+                |(option, value): &(String, String)| (format!("{LABELS}{option}"), value.clone());
+            let container = container(&self.part.target, options.iter().map(label).collect());
+            let reading = labels::read(&container, &Defaults::default(), library);
+            let (doubts, wrong): (Vec<_>, Vec<_>) = reading
+                .complaints
+                .into_iter()
+                .partition(|complaint| complaint.severity == Severity::Warning);
+            let jail = reading.jails.into_iter().next();
+            let (spared, wrong): (Vec<_>, Vec<_>) = wrong
+                .into_iter()
+                .partition(|complaint| jail.is_none() && leave_out(options, complaint));
+            // What costs the jail is told last.
+            for complaint in spared.iter().chain(&wrong) {
+                self.tell(complaint, remarks);
             }
-            let option = complaint.label.replace("guard.jails.it.", "guard.");
-            let remedy = complaint.remedy.clone().unwrap_or_default();
-            let what = format!("`{option}`: {}", complaint.what);
-            remarks.lost(&self.draft.place, what, &remedy);
+            if jail.is_some() && !doubts.is_empty() {
+                let what = "guard will warn of its regexes, as of some in which the attacker's \
+                            text decides who is banned";
+                let remedy = "the jail's status shows them, and so does `guardctl lint`";
+                remarks.note(&self.draft.place, what, remedy);
+            }
+            if jail.is_some() || spared.is_empty() {
+                return jail;
+            }
         }
-        if doubts > 0 {
-            let what = "guard will warn of its regexes, as of some in which the attacker's text \
-                        decides who is banned";
-            remarks.note(
-                &self.draft.place,
-                what,
-                "the jail's status shows them, and so does `guardctl lint`",
-            );
-        }
-        reading.jails.into_iter().next()
+        None
+    }
+
+    /// What guard refuses, in fail2ban's words.
+    fn tell(&self, complaint: &Complaint, remarks: &mut Remarks) {
+        let option = complaint.label.strip_prefix(LABELS).unwrap_or(&complaint.label);
+        let places = self.draft.places.iter().rev();
+        let mut places = places.filter(|(known, _)| known == option).map(|(_, place)| place);
+        let place = match option {
+            "port" | "protocol" => Some(&self.draft.block.place),
+            _ => places.next(),
+        };
+        let remedy = match option {
+            "port" => "write its number: guard knows few of them by name",
+            _ => complaint.remedy.as_deref().unwrap_or_default(),
+        };
+        let what = format!("`{option}`: {}", complaint.what);
+        remarks.lost(place.unwrap_or(&self.draft.place), what, remedy);
     }
 
     /// Of ports in DOCKER-USER of which nobody can say here whose they are.
@@ -202,6 +239,27 @@ impl Candidate<'_> {
             options.insert(at + 1, protocol);
         }
     }
+}
+
+/// Leaves out what is complained of; false: the jail can't do without it.
+fn leave_out(options: &mut Options, complaint: &Complaint) -> bool {
+    let Some(option) = complaint.label.strip_prefix(LABELS) else { return false };
+    if SPARED.contains(&option) {
+        let before = options.len();
+        options.retain(|(known, _)| known != option);
+        return options.len() < before;
+    }
+    let Some((_, ports)) = options.iter_mut().find(|(known, _)| known == "port") else {
+        return false;
+    };
+    let wrong = complaint.value.get(complaint.span.clone()).filter(|word| !word.is_empty());
+    let Some(wrong) = wrong.filter(|_| option == "port") else { return false };
+    let kept: Vec<&str> = ports.split(',').filter(|word| *word != wrong).collect();
+    let fewer = !kept.is_empty() && kept.len() < ports.split(',').count();
+    if fewer {
+        *ports = kept.join(",");
+    }
+    fewer
 }
 
 fn shown(published: &[PublishedPort]) -> String {

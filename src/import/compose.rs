@@ -8,6 +8,8 @@ use std::fmt::Write as _;
 pub struct ComposeFile {
     /// The project that it belongs to; none: nobody could say.
     pub project: Option<String>,
+    /// Is it no file for Compose, but labels of containers that Compose has not made?
+    pub outside: bool,
     /// Its text.
     pub text: String,
 }
@@ -40,8 +42,12 @@ pub(super) fn write(title: &str, services: &BTreeMap<String, Added>) -> String {
         if !added.volumes.is_empty() {
             line(4, "volumes:");
         }
+        let mut before = None;
         for (why, volume) in &added.volumes {
-            line(6, &comment(why));
+            if before != Some(why) {
+                line(6, &comment(why));
+            }
+            before = Some(why);
             line(6, &format!("- {}", scalar(&dollars(volume))));
         }
         if !added.jails.is_empty() {

@@ -2,8 +2,9 @@
 
 use super::action::Block;
 use super::filter::Chosen;
+use super::mount::{Mounted, Mounts};
 use super::source::Source;
-use super::{Ground, Remarks, is_on};
+use super::{Ground, Remarks, arithmetic, is_on};
 use crate::filter::{FilePlace, Setting, Settings};
 use crate::labels;
 use crate::model::{BanTime, IgnoreEntry};
@@ -23,12 +24,14 @@ pub(super) struct Draft {
     pub(super) place: FilePlace,
     /// Options of labels and their values, but for name, source, ports and chain.
     pub(super) options: Vec<(String, String)>,
+    /// Where options are written, as far as a file says it; later ones count.
+    pub(super) places: Vec<(String, FilePlace)>,
     /// Whom it ignores.
     pub(super) ignore: Vec<(String, FilePlace)>,
     pub(super) source: Source,
     pub(super) block: Block,
-    /// Must fail2ban's folder of filters be mounted?
-    pub(super) mount: bool,
+    /// The files of its filter that must be mounted.
+    pub(super) mount: Vec<Mounted>,
 }
 
 /// Reads one jail.
@@ -37,6 +40,7 @@ pub(super) struct Reader<'a> {
     pub(super) section: &'a str,
     pub(super) place: &'a FilePlace,
     pub(super) ground: &'a Ground,
+    pub(super) mounts: &'a mut Mounts,
     pub(super) remarks: &'a mut Remarks,
 }
 
@@ -44,15 +48,17 @@ pub(super) struct Reader<'a> {
 pub(super) fn read<'a>(
     settings: &'a mut Settings,
     Jail { section, place }: Jail<'a>,
-    (ground, remarks): (&'a Ground, &'a mut Remarks),
+    (ground, mounts): (&'a Ground, &'a mut Mounts),
+    remarks: &'a mut Remarks,
 ) -> Option<Draft> {
-    let mut reader = Reader { settings, section, place, ground, remarks };
-    let backend = reader.word("backend")?;
-    let journal = backend.to_ascii_lowercase().starts_with("systemd");
+    let mut reader = Reader { settings, section, place, ground, mounts, remarks };
+    let journal = reader.is_journal()?;
     let chosen = reader.filter(journal)?;
     let source = reader.source(&chosen, journal)?;
     let block = reader.block()?;
-    let Chosen { mut options, mount, recidive, .. } = chosen;
+    let Chosen { mut options, mount, recidive, place: of_filter, .. } = chosen;
+    let mut places: Vec<(String, FilePlace)> =
+        options.iter().map(|(option, _)| (option.clone(), of_filter.clone())).collect();
     if recidive {
         options.push(("recidive".to_owned(), "true".to_owned()));
     }
@@ -61,8 +67,13 @@ pub(super) fn read<'a>(
     reader.logs(&mut options, journal || recidive);
     let ignore = reader.ignored();
     reader.others();
+    for (option, _) in &options {
+        let setting = reader.settings.get(section, option).ok().flatten();
+        let own = setting.map(|setting| setting.place()).filter(|place| !place.file.is_empty());
+        places.extend(own.map(|place| (option.clone(), place)));
+    }
     let (name, place) = (section.to_owned(), place.clone());
-    Some(Draft { name, place, options, ignore, source, block, mount })
+    Some(Draft { name, place, options, places, ignore, source, block, mount })
 }
 
 impl Reader<'_> {
@@ -83,8 +94,24 @@ impl Reader<'_> {
         self.get(option).flatten().filter(|setting| !setting.is_empty())
     }
 
-    fn word(&mut self, option: &str) -> Option<String> {
-        Some(self.get(option)?.map(|setting| setting.text()).unwrap_or_default())
+    /// Does it read the journal? `None`: `backend` can't be read.
+    fn is_journal(&mut self) -> Option<bool> {
+        let setting = self.get("backend")?.unwrap_or_default();
+        let text = setting.text();
+        let (name, options) = text.split_once('[').unwrap_or((&text, ""));
+        let journal = name.trim().eq_ignore_ascii_case("systemd");
+        let options = options.trim_end().trim_end_matches(']').trim();
+        if journal && !options.is_empty() {
+            let shown: String = options.chars().take(60).collect();
+            let what = format!(
+                "`backend = systemd[{shown}]`: guard follows the host's journal, and knows no \
+                 options for it"
+            );
+            let remedy = "where the lines are in another journal, mount its folder into guard's \
+                          container in the place of /var/log/journal";
+            self.remarks.lost(&setting.place(), what, remedy);
+        }
+        Some(journal)
     }
 
     fn limits(&mut self, options: &mut Vec<(String, String)>) {
@@ -94,7 +121,7 @@ impl Reader<'_> {
         options.push(("maxretry".to_owned(), text));
         for option in ["findtime", "bantime"] {
             let setting = self.try_get(option);
-            match setting.as_ref().map_or(Ok("10m".to_owned()), time) {
+            match setting.as_ref().map_or(Ok("10m".to_owned()), |setting| time(setting, option)) {
                 Ok(text) => options.push((option.to_owned(), text)),
                 Err(why) => {
                     let place = setting.map(|setting| setting.place()).unwrap_or_default();
@@ -116,7 +143,8 @@ impl Reader<'_> {
             let Some(setting) = self.try_get(&option) else { continue };
             let value = match option.as_str() {
                 "bantime.overalljails" => Ok(is_on(&setting.text()).to_string()),
-                "bantime.maxtime" | "bantime.rndtime" => time(&setting),
+                "bantime.maxtime" | "bantime.rndtime" => time(&setting, &option),
+                "bantime.factor" => Ok(factor(&setting.text())),
                 _ => Ok(setting.text()),
             };
             match value {
@@ -207,20 +235,29 @@ fn is_loopback(entry: &IgnoreEntry) -> bool {
     }
 }
 
-/// A time as labels have it. fail2ban hands it to Python, so some write `24*60*60`.
-fn time(setting: &Setting) -> Result<String, String> {
+/// A time as labels have it. fail2ban hands it to Python, so some write `24*60*60`; a ban of
+/// less than nothing is for ever there.
+fn time(setting: &Setting, option: &str) -> Result<String, String> {
     let text = setting.text();
-    let product = || {
-        let factors = text.split('*').map(|factor| factor.trim().parse::<u64>().ok());
-        factors.reduce(|a, b| a?.checked_mul(b?)).flatten()
+    let flaw = match labels::duration::parse(&text) {
+        Ok(BanTime::Forever) if option != "bantime" => {
+            return Err(format!("`{text}`: guard has no time without end there"));
+        }
+        Ok(BanTime::For(_) | BanTime::Forever) => return Ok(text),
+        Err(flaw) => flaw,
     };
-    if text.contains('*')
-        && let Some(seconds) = product()
-    {
-        return Ok(seconds.to_string());
+    match arithmetic::seconds(&text) {
+        Some(seconds) if seconds < 0.0 && option == "bantime" => Ok("-1".to_owned()),
+        Some(seconds) if (1.0..1e10).contains(&seconds) => Ok(format!("{seconds:.0}")),
+        _ => Err(format!("`{text}`: {flaw}")),
     }
-    match labels::duration::parse(&text) {
-        Ok(BanTime::For(_) | BanTime::Forever) => Ok(text),
-        Err(flaw) => Err(format!("`{text}`: {flaw}")),
+}
+
+/// A factor as labels have it: worked out, where fail2ban has Python do that.
+fn factor(text: &str) -> String {
+    let is_plain = text.chars().all(|c| c.is_ascii_digit() || c == '.');
+    match arithmetic::number(text).filter(|number| !is_plain && *number > 0.0) {
+        Some(number) => format!("{number:.6}"),
+        None => text.to_owned(),
     }
 }

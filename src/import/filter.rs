@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use super::draft::Reader;
+use super::mount::Mounted;
 use super::{Ground, SharedFiles};
 use crate::filter::{
-    Filter, FilterFileError, FilterFiles, FilterReference, FilterSpec, LoadedFilter, UseDns, load,
+    FilePlace, Filter, FilterFileError, FilterFiles, FilterReference, FilterSpec, LoadedFilter,
+    MAX_LINES, Setting, UseDns, load,
 };
 
 /// A filter of one's own with so many regexes at most goes into the labels.
@@ -54,7 +56,7 @@ impl FilterFiles for Filters {
     fn read(&self, folder: &str, name: &str) -> Result<Option<String>, String> {
         self.whose(folder).read(folder, name)
     }
-    fn list(&self, folder: &str, name: &str) -> Vec<String> {
+    fn list(&self, folder: &str, name: &str) -> Result<Vec<String>, String> {
         self.whose(folder).list(folder, name)
     }
 }
@@ -69,7 +71,7 @@ impl FilterFiles for Only<'_> {
     fn read(&self, folder: &str, name: &str) -> Result<Option<String>, String> {
         self.0.read(folder, name)
     }
-    fn list(&self, folder: &str, name: &str) -> Vec<String> {
+    fn list(&self, folder: &str, name: &str) -> Result<Vec<String>, String> {
         self.0.list(folder, name)
     }
 }
@@ -81,10 +83,12 @@ pub(super) struct Chosen {
     pub(super) options: Vec<(String, String)>,
     /// Match terms for the journal.
     pub(super) journalmatch: Option<String>,
-    /// Must fail2ban's folder of filters be mounted?
-    pub(super) mount: bool,
+    /// The files of fail2ban's that must be mounted for it.
+    pub(super) mount: Vec<Mounted>,
     /// Is it fail2ban's filter for its own log?
     pub(super) recidive: bool,
+    /// Where it is written.
+    pub(super) place: FilePlace,
 }
 
 impl Chosen {
@@ -98,19 +102,22 @@ impl Reader<'_> {
     pub(super) fn filter(&mut self, journal: bool) -> Option<Chosen> {
         let asked = self.get("filter")?.unwrap_or_default();
         let text = asked.text();
+        // `filter =` has no line of its own.
+        let place = Some(asked.place()).filter(|place| !place.file.is_empty());
+        let place = place.unwrap_or_else(|| self.place.clone());
         let mut loaded = None;
         if !text.is_empty() {
             let reference: FilterReference = match text.parse() {
                 Ok(reference) => reference,
                 Err(error) => {
-                    self.remarks.lost(&asked.place(), format!("`filter = {text}`: {error}"), "");
+                    self.remarks.lost(&place, format!("`filter = {text}`: {error}"), "");
                     return None;
                 }
             };
             if reference.name == "recidive" {
                 return Some(Chosen { recidive: true, ..Chosen::default() });
             }
-            loaded = Some(self.load(reference, journal, &asked.place())?);
+            loaded = Some(self.load(reference, journal, &place)?);
         }
         if let Some(Found { base, .. }) = &loaded {
             self.make_known(base);
@@ -120,7 +127,7 @@ impl Reader<'_> {
             Some(found) => match load(&found.reference.with(&replaced), found.files.as_ref()) {
                 Ok(full) => full,
                 Err(error) => {
-                    self.remarks.broken("the filter", &error);
+                    self.remarks.broken_at("the filter", &error, &place);
                     return None;
                 }
             },
@@ -128,21 +135,35 @@ impl Reader<'_> {
         };
         if full.spec.failregex.is_empty() {
             let what = "the jail has no failregex, so it can't ban anybody";
-            self.remarks.lost(&asked.place(), what, "");
+            self.remarks.lost(&place, what, "");
             return None;
         }
         let dns = replaced.iter().any(|(option, _)| option == "usedns");
-        Some(self.choose(loaded, &full, dns))
+        let of_filter = loaded.as_ref().map(|found| first_place(&found.base));
+        let mut chosen = self.choose(loaded, &full, dns);
+        chosen.place = of_filter.filter(|place| !place.file.is_empty()).unwrap_or(place);
+        Some(chosen)
     }
 
     /// The jail's own words in place of the filter's.
     fn replaced(&mut self) -> Option<Vec<(String, String)>> {
         let mut replaced = Vec::new();
         for option in REPLACED {
-            let setting = self.get(option)?.filter(|setting| !setting.is_empty());
-            replaced.extend(setting.map(|setting| (option.to_owned(), setting.text())));
+            // An empty one takes the place of the filter's, too.
+            let Some(setting) = self.get(option)? else { continue };
+            let text = match option {
+                "maxlines" if setting.is_empty() => "1".to_owned(),
+                "maxlines" => self.max_lines(&setting)?,
+                "datepattern" if setting.is_empty() => "{NONE}".to_owned(),
+                _ => setting.text(),
+            };
+            replaced.push((option.to_owned(), text));
         }
-        if let Some(setting) = self.get("usedns")?.filter(|setting| !setting.is_empty()) {
+        if let Some(setting) = self.get("usedns")? {
+            if setting.is_empty() {
+                replaced.push(("usedns".to_owned(), UseDns::No.to_string()));
+                return Some(replaced);
+            }
             match setting.text().to_ascii_lowercase().parse::<UseDns>() {
                 Ok(UseDns::Raw) => self.remarks.lost(
                     &setting.place(),
@@ -158,12 +179,31 @@ impl Reader<'_> {
         Some(replaced)
     }
 
+    /// `maxlines` as guard takes it; `None`: it means nothing, and a remark says so.
+    fn max_lines(&mut self, setting: &Setting) -> Option<String> {
+        let text = setting.text();
+        match text.trim().parse::<u32>() {
+            Ok(lines) if lines > MAX_LINES => {
+                let what =
+                    format!("`maxlines = {lines}`: guard takes {MAX_LINES} together at most");
+                self.remarks.changed(&setting.place(), what, "");
+                Some(MAX_LINES.to_string())
+            }
+            Ok(1..) => Some(text),
+            _ => {
+                let what = format!("`maxlines = {text}` is no number from 1 to {MAX_LINES}");
+                self.remarks.lost(&setting.place(), what, "");
+                None
+            }
+        }
+    }
+
     /// Reads the filter from fail2ban's files, else from guard's.
     fn load(
         &mut self,
         reference: FilterReference,
         journal: bool,
-        place: &crate::filter::FilePlace,
+        place: &FilePlace,
     ) -> Option<Found> {
         let logtype = if journal { "journal" } else { "file" };
         let mut wanted = Wanted { reference, logtype };
@@ -192,7 +232,7 @@ impl Reader<'_> {
                 Some(Found { reference: wanted, base, files: own, theirs: false })
             }
             Err(error) => {
-                self.remarks.broken(&format!("filter `{name}`"), &error);
+                self.remarks.broken_at(&format!("filter `{name}`"), &error, place);
                 None
             }
         }
@@ -234,17 +274,23 @@ impl Reader<'_> {
         let adds = builds_on(&full.spec.failregex, &base.spec.failregex)
             && builds_on(&full.spec.ignoreregex, &base.spec.ignoreregex);
         let own = own.filter(|own| self.ground.prefer_own && Filter::new(&own.spec).is_ok());
-        if !adds || (*theirs && !same && own.is_none() && is_small(base)) {
+        let loses = base.spec.prefregex.is_some() && full.spec.prefregex.is_none();
+        let mount = *theirs && !same && own.is_none();
+        let by_name = adds && !loses && !(mount && is_small(base));
+        // What guard will not see as it is here goes into the label.
+        let mounted = match by_name && mount {
+            true => self.mounts.take(&reference.with(&[]), base),
+            false => Some(Vec::new()),
+        };
+        let Some(mounted) = mounted.filter(|_| by_name) else {
             inline(&mut chosen, full, dns);
             return chosen;
-        }
-        let mut base_spec = &base.spec;
-        if let (Some(own), true, false) = (&own, *theirs, same) {
+        };
+        if own.is_some() && *theirs && !same {
             let what = format!("guard's own filter `{name}` takes the place of fail2ban's");
             self.remarks.changed(&first_place(base), what, "compare them: guardctl filters");
-            base_spec = &own.spec;
         }
-        chosen.mount = *theirs && !same && own.is_none();
+        chosen.mount = mounted;
         chosen.set("filter", &reference.reference.to_string());
         let extra = |all: &[String], some: &[String]| all[some.len().min(all.len())..].join("\n");
         for (option, value) in [
@@ -268,7 +314,8 @@ impl Reader<'_> {
         if full.spec.max_lines.max(1) != base.spec.max_lines.max(1) {
             chosen.set("maxlines", &full.spec.max_lines.to_string());
         }
-        if dns && full.spec.use_dns != base_spec.use_dns {
+        // Said even where the filter says it, which `GUARD_USEDNS` would go before.
+        if dns {
             chosen.set("usedns", &full.spec.use_dns.to_string());
         }
         chosen
@@ -328,12 +375,12 @@ impl FilterFiles for Nothing {
     fn read(&self, _: &str, _: &str) -> Result<Option<String>, String> {
         Ok(None)
     }
-    fn list(&self, _: &str, _: &str) -> Vec<String> {
-        Vec::new()
+    fn list(&self, _: &str, _: &str) -> Result<Vec<String>, String> {
+        Ok(Vec::new())
     }
 }
 
-fn is_same(one: &LoadedFilter, other: &LoadedFilter) -> bool {
+pub(super) fn is_same(one: &LoadedFilter, other: &LoadedFilter) -> bool {
     one.spec == other.spec && one.journalmatch == other.journalmatch
 }
 
@@ -382,11 +429,11 @@ fn inline(chosen: &mut Chosen, full: &LoadedFilter, dns: bool) {
     if spec.max_lines > 1 {
         chosen.set("maxlines", &spec.max_lines.to_string());
     }
-    if dns && spec.use_dns != UseDns::default() {
+    if dns {
         chosen.set("usedns", &spec.use_dns.to_string());
     }
 }
 
-fn first_place(loaded: &LoadedFilter) -> crate::filter::FilePlace {
+fn first_place(loaded: &LoadedFilter) -> FilePlace {
     loaded.fail_places.first().cloned().unwrap_or_default()
 }

@@ -5,15 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::candidate::{Candidate, Options, Part, container};
 use super::compose::{self, Added, ComposeFile};
 use super::draft::Draft;
+use super::mount::{Mounted, is_below};
 use super::place::{self, Nowhere, Place, Seen, Target};
 use super::source::Source;
 use super::{Ground, Remark, Remarks, Taken};
 use crate::filter::{FilePlace, Library};
-use crate::labels::{self, Defaults, Severity};
+use crate::labels::{self, Defaults, MAX_JAILS, MAX_OWN_JAILS, Severity};
 use crate::model::{Container, JailName, LabelSet, MANUAL_JAIL, MountKind, ServiceId};
-
-/// So many further jails may one container have.
-const MAX_ON_ONE: usize = 20;
 
 /// Gathers jails by service.
 pub(super) struct Assembly<'g> {
@@ -21,8 +19,10 @@ pub(super) struct Assembly<'g> {
     /// By project and service.
     services: BTreeMap<(Option<String>, String), Gathered>,
     names: BTreeSet<String>,
+    /// The names of jails that containers have already, and whose they are.
+    there: BTreeMap<String, String>,
     seen: BTreeSet<Seen>,
-    mount: bool,
+    mounts: BTreeSet<Mounted>,
     journal: bool,
 }
 
@@ -48,20 +48,22 @@ impl<'g> Assembly<'g> {
             ground,
             services: BTreeMap::new(),
             names: BTreeSet::new(),
+            there: there(ground),
             seen: BTreeSet::new(),
-            mount: false,
+            mounts: BTreeSet::new(),
             journal: false,
         }
     }
 
-    /// Takes a jail in, where it can be.
-    pub(super) fn take(&mut self, draft: &Draft, (library, remarks): (&mut Library, &mut Remarks)) {
+    /// Takes a jail in, where it can be. Did it come over, at least in part?
+    pub(super) fn take(
+        &mut self,
+        draft: &Draft,
+        (library, remarks): (&mut Library, &mut Remarks),
+    ) -> bool {
         let (parts, seen) = self.parts(draft, remarks);
-        if parts.len() > 1 {
-            let what = "the jail's logs belong to several services, and so each gets a jail that \
-                        counts for itself";
-            remarks.changed(&draft.place, what, "");
-        }
+        let several = parts.len() > 1;
+        let mut came: Vec<(JailName, String)> = Vec::new();
         for (at, part) in parts.into_iter().enumerate() {
             let key = self.key(&part.target, draft, remarks);
             let wanted = match at {
@@ -70,22 +72,53 @@ impl<'g> Assembly<'g> {
             };
             let jail = self.name(&wanted, &draft.place, remarks);
             let checked = Candidate { draft, part: &part, jail: &jail };
-            let Some((options, read)) = checked.options(library, remarks) else { continue };
+            let Some((options, read)) = checked.options(library, remarks) else {
+                if several {
+                    let what = format!("its logs of the service `{}` do not come over", key.1);
+                    remarks.lost(&draft.place, what, "");
+                }
+                continue;
+            };
             let target = part.target;
             let gathered = self.services.entry(key.clone());
             let gathered = gathered.or_insert_with(|| Gathered { target, jails: Vec::new() });
-            if gathered.jails.len() >= MAX_ON_ONE {
-                let what = format!("more than {MAX_ON_ONE} jails on the service `{}`", key.1);
-                remarks.lost(&draft.place, what, "guard takes no more of one container's labels");
+            let most = match gathered.target {
+                Target::Own => MAX_OWN_JAILS,
+                Target::Service { .. } | Target::Unknown { .. } => MAX_JAILS,
+            };
+            if gathered.jails.len() >= most {
+                let what = format!(
+                    "more than {most} jails on the service `{}`, which is all that guard takes of \
+                     one container's labels",
+                    key.1
+                );
+                remarks.lost(&draft.place, what, "join jails that have the same log");
                 continue;
             }
             self.names.insert(jail.as_str().to_owned());
-            self.mount |= draft.mount;
+            self.mounts.extend(draft.mount.iter().cloned());
             self.journal |= matches!(draft.source, Source::Journal(_));
             self.seen.extend(seen.iter().cloned());
             let (name, place) = (draft.name.clone(), draft.place.clone());
+            came.push((jail.clone(), key.1));
             gathered.jails.push(Ready { name, jail, options, place, _read: read });
         }
+        if several && !came.is_empty() {
+            let parts: Vec<String> =
+                came.iter().map(|(jail, service)| format!("`{jail}` on {service}")).collect();
+            let what = format!(
+                "the jail's logs belong to several services, and so each gets a jail that counts \
+                 for itself: {}",
+                parts.join(", ")
+            );
+            let all = came.iter().map(|(jail, _)| format!(" --jail {}={jail}", draft.name));
+            let remedy = format!(
+                "a ban of fail2ban's closes them all: guardctl import --bans DB{}",
+                all.collect::<String>()
+            );
+            remarks.changed(&draft.place, what, &remedy);
+        }
+        !came.is_empty()
     }
 
     /// The jail's paths by service, and what guard must see for them.
@@ -174,14 +207,24 @@ impl<'g> Assembly<'g> {
             jail = JailName::from_lossy("manual-fail2ban");
         }
         for number in 2.. {
-            if !self.names.contains(jail.as_str()) {
+            if !self.names.contains(jail.as_str()) && !self.there.contains_key(jail.as_str()) {
                 break;
             }
             let cut: String = wanted.chars().take(JailName::MAX - 8).collect();
             jail = JailName::from_lossy(&format!("{cut}-{number}"));
         }
-        if jail.as_str() != wanted {
-            remarks.changed(place, format!("the jail is called `{jail}` in guard"), "");
+        if jail.as_str() == wanted {
+            return jail;
+        }
+        let called = format!("the jail is called `{jail}` in guard");
+        match self.there.get(JailName::from_lossy(wanted).as_str()) {
+            Some(service) => {
+                let what = format!("{called}: the labels of {service} have one named `{wanted}`");
+                let remedy = "where those come from an earlier import, take them away first, and \
+                              import again";
+                remarks.changed(place, what, remedy);
+            }
+            None => remarks.changed(place, called, ""),
         }
         jail
     }
@@ -205,7 +248,8 @@ impl<'g> Assembly<'g> {
             self.services.entry(key).or_insert_with(none);
         }
         let mut taken = Vec::new();
-        let mut projects: BTreeMap<Option<String>, BTreeMap<String, Added>> = BTreeMap::new();
+        let mut projects: BTreeMap<(Option<String>, bool), BTreeMap<String, Added>> =
+            BTreeMap::new();
         for ((project, service), gathered) in &self.services {
             let mut added = Added { note: gathered.note(service), ..Added::default() };
             for (ready, labels) in gathered.labelled() {
@@ -224,16 +268,25 @@ impl<'g> Assembly<'g> {
                 added.volumes.clone_from(&volumes);
             }
             together(service, gathered, &added, (library, &mut remarks));
-            projects.entry(project.clone()).or_default().insert(service.clone(), added);
+            let key = (project.clone(), gathered.is_outside(self.own()));
+            projects.entry(key).or_default().insert(service.clone(), added);
         }
-        let files = projects.into_iter().map(|(project, services)| {
-            let title = match &project {
-                Some(project) => format!("For the compose file of project {project}."),
-                None => "For the compose file that has these services.".to_owned(),
+        let files = projects.into_iter().map(|((project, outside), services)| {
+            let title = match (&project, outside) {
+                (Some(project), _) => format!("For the compose file of project {project}."),
+                (None, true) => "For no compose file: these containers are not Compose's. Give \
+                                 the labels to `docker run --label`, with one $ for $$."
+                    .to_owned(),
+                (None, false) => "For the compose file that has these services.".to_owned(),
             };
-            ComposeFile { text: compose::write(&title, &services), project }
+            ComposeFile { text: compose::write(&title, &services), project, outside }
         });
         (taken, files.collect(), remarks.all)
+    }
+
+    /// The files of fail2ban's that are mounted.
+    pub(super) fn mounts(&self) -> &BTreeSet<Mounted> {
+        &self.mounts
     }
 
     /// What guard's own service must mount besides what it does, and why.
@@ -243,10 +296,6 @@ impl<'g> Assembly<'g> {
             let line = format!("{host}:{here}:{mode}");
             wanted.push((host.to_owned(), why.to_owned(), line));
         };
-        if self.mount {
-            let host = &self.ground.mounted;
-            want("fail2ban's filters that the labels name", host, "/etc/guard/filter.d", "ro");
-        }
         if self.journal {
             want("the host's journal", "/var/log/journal", "/var/log/journal", "ro");
         }
@@ -263,18 +312,19 @@ impl<'g> Assembly<'g> {
             }
         }
         let own = self.own();
-        let has = |host: &str, line: &str| {
-            // Filters must be where guard looks for them, not only somewhere.
-            let filters = line.ends_with(":/etc/guard/filter.d:ro");
+        let has = |host: &str| {
             own.is_some_and(|own| {
-                own.mounts.iter().any(|mount| match filters {
-                    true => mount.destination == "/etc/guard/filter.d" && mount.source == host,
-                    false => mount.kind != MountKind::Other && is_below(host, &mount.source),
-                })
+                own.mounts
+                    .iter()
+                    .any(|mount| mount.kind != MountKind::Other && is_below(host, &mount.source))
             })
         };
-        wanted.retain(|(host, _, line)| !has(host, line));
-        wanted.into_iter().map(|(_, why, line)| (why, line)).collect()
+        wanted.retain(|(host, ..)| !has(host));
+        let filters = self.mounts.iter().map(|Mounted { destination, host }| {
+            let why = "fail2ban's filters that the labels name".to_owned();
+            (why, format!("{host}:{destination}:ro"))
+        });
+        filters.chain(wanted.into_iter().map(|(_, why, line)| (why, line))).collect()
     }
 
     fn is_inside_another(&self, folder: &str) -> bool {
@@ -285,9 +335,16 @@ impl<'g> Assembly<'g> {
     }
 }
 
-fn is_below(path: &str, folder: &str) -> bool {
-    let rest = path.strip_prefix(folder.trim_end_matches('/'));
-    !folder.is_empty() && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+/// The names of the jails that there are already, and whose labels describe each.
+fn there(ground: &Ground) -> BTreeMap<String, String> {
+    let mut there = BTreeMap::new();
+    let containers = ground.containers.iter().flatten().filter(|container| !container.one_off);
+    for container in containers {
+        for name in labels::names(container, &Defaults::default()) {
+            there.insert(name.as_str().to_owned(), container.service.to_string());
+        }
+    }
+    there
 }
 
 impl Gathered {
@@ -303,6 +360,16 @@ impl Gathered {
             }
             Target::Service { .. } => None,
         }
+    }
+
+    /// Are these containers that Compose has not made?
+    fn is_outside(&self, own: Option<&Container>) -> bool {
+        let id = match &self.target {
+            Target::Own => own.map(|own| &own.service),
+            Target::Service { id, .. } => Some(id),
+            Target::Unknown { .. } => None,
+        };
+        id.is_some_and(|id| !matches!(id, ServiceId::Compose { .. }))
     }
 
     /// Each jail with its labels. The only one of a service is the service's own.
@@ -357,7 +424,7 @@ fn nowhere_words(nowhere: Nowhere) -> (&'static str, &'static str) {
             "give the container `guard.failregex` as the line is in `docker logs`, and no logpath",
         ),
         Nowhere::Wildcard => (
-            "one path for several volumes",
+            "its wildcard leads into a volume or a folder that a container mounts",
             "give each service that has one its own labels, with the path as it knows it",
         ),
         Nowhere::Layer => (

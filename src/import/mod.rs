@@ -14,12 +14,15 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod action;
+mod arithmetic;
 mod candidate;
 mod compose;
 mod draft;
 mod filter;
 mod label;
+mod mount;
 mod place;
+mod server;
 mod source;
 
 use std::collections::BTreeSet;
@@ -27,6 +30,7 @@ use std::sync::Arc;
 
 pub use compose::ComposeFile;
 use label::Assembly;
+pub use server::of_server;
 
 use crate::filter::{FilePlace, FilterFileError, FilterFiles, Library, Settings};
 use crate::model::Container;
@@ -46,8 +50,9 @@ pub struct Ground {
     pub filter_folders: Vec<String>,
     /// Where its actions are.
     pub action_folders: Vec<String>,
-    /// The folder of its filters as the host knows it, to be mounted.
-    pub mounted: String,
+    /// Folders of `files` and what the host calls each; none: it calls all files the same.
+    /// A file in no such folder can't be mounted.
+    pub on_host: Option<Vec<(String, String)>>,
     /// The filters that guard has without any mount.
     pub own: SharedFiles,
     /// Is guard's own filter taken where there is one of the same name?
@@ -58,7 +63,7 @@ pub struct Ground {
 
 impl std::fmt::Debug for Ground {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Ground").field("mounted", &self.mounted).finish_non_exhaustive()
+        f.debug_struct("Ground").field("on_host", &self.on_host).finish_non_exhaustive()
     }
 }
 
@@ -186,14 +191,26 @@ impl Remarks {
 
     /// A file that can't be read as it should.
     fn broken(&mut self, what: &str, error: &FilterFileError) {
+        self.broken_at(what, error, &FilePlace::default());
+    }
+
+    /// The same; what no file says was asked for at `from`.
+    fn broken_at(&mut self, what: &str, error: &FilterFileError, from: &FilePlace) {
         match error {
             FilterFileError::Wrong { place, what: why, remedy } => {
                 let remedy = remedy.clone().unwrap_or_default();
+                let place = if place.file.is_empty() { from } else { place };
                 self.lost(place, format!("{what}: {why}"), &remedy);
             }
-            FilterFileError::NotFound { .. } => {
-                self.lost(&FilePlace::default(), format!("{what}: {error}"), "");
-            }
+            FilterFileError::NotFound { .. } => self.lost(from, format!("{what}: {error}"), ""),
+        }
+    }
+
+    /// The jail did not come over: what was lost last is why.
+    fn gone(&mut self, place: &FilePlace) {
+        match self.all.iter_mut().rfind(|remark| remark.level == Level::Lost) {
+            Some(remark) => remark.what.push_str(", so the jail does not come over"),
+            None => self.lost(place, "the jail does not come over", ""),
         }
     }
 }
@@ -203,6 +220,7 @@ pub fn import(mut settings: Settings, ground: &Ground) -> Import {
     let sections: Vec<(String, FilePlace)> =
         settings.sections().map(|(name, place)| (name.to_owned(), place.clone())).collect();
     let mut library = Library::of(filter::Filters::of(ground));
+    let mut mounts = mount::Mounts::of(ground);
     let mut assembly = Assembly::new(ground);
     let mut import = Import::default();
     for (section, place) in sections.into_iter().filter(|(name, _)| !name.contains('?')) {
@@ -219,13 +237,27 @@ pub fn import(mut settings: Settings, ground: &Ground) -> Import {
         } else if enabled {
             import.enabled += 1;
             let jail = draft::Jail { section: &section, place: &place };
-            let draft = draft::read(&mut settings, jail, (ground, &mut remarks));
-            if let Some(draft) = draft {
-                assembly.take(&draft, (&mut library, &mut remarks));
+            let draft = draft::read(&mut settings, jail, (ground, &mut mounts), &mut remarks);
+            let came =
+                draft.is_some_and(|draft| assembly.take(&draft, (&mut library, &mut remarks)));
+            if !came {
+                remarks.gone(&place);
             }
         }
         import.remarks.append(&mut remarks.all);
     }
+    let mut overall = Remarks::default();
+    let there = ground.containers.as_deref().unwrap_or_default();
+    for (container, key, value) in mounts.changes(assembly.mounts(), there) {
+        let what = format!(
+            "the label `{key}: {value}` of {} will mean fail2ban's filter, which is mounted, and \
+             not the one that it means now",
+            container.service
+        );
+        let remedy = "import with --own-filters, or write its regexes into that label's jail";
+        overall.changed(&FilePlace::default(), what, remedy);
+    }
+    import.remarks.append(&mut overall.all);
     let (jails, files, mut remarks) = assembly.done(&mut library);
     import.remarks.append(&mut remarks);
     Import { jails, files, ..import }

@@ -1,6 +1,7 @@
 //! Whose log a path of the host is: a container's, as the container knows it, or the
 //! host's own.
 
+use crate::files::glob;
 use crate::model::{Container, Mount, MountKind, PublishedPort, ServiceId};
 
 /// The folder of volumes, as its last parts are on every host.
@@ -89,7 +90,7 @@ pub(super) enum Seen {
 pub(super) enum Nowhere {
     /// It is the file in which the engine keeps an output.
     Output,
-    /// Its volume is a wildcard.
+    /// A wildcard leads into what containers mount.
     Wildcard,
     /// It lies in a container's own layer.
     Layer,
@@ -126,6 +127,9 @@ pub(super) fn place(path: &str, containers: Option<&[Container]>) -> Result<Plac
         (!container.running, container.ports.is_empty(), container.service.to_string())
     });
     let Some((_, container, mount, rest)) = found.first().copied() else {
+        if containers.unwrap_or_default().iter().any(|container| is_among(&path, container)) {
+            return Err(Nowhere::Wildcard);
+        }
         return unclaimed(&path, own.map(|(_, _, mount, rest)| (mount, rest)));
     };
     let mut others: Vec<String> = found.iter().map(|(_, c, ..)| c.service.to_string()).collect();
@@ -146,6 +150,20 @@ pub(super) fn place(path: &str, containers: Option<&[Container]>) -> Result<Plac
         seen: Some(seen),
         others,
     })
+}
+
+/// Does a wildcard in the path lead into a mount of the container's?
+fn is_among(path: &str, container: &Container) -> bool {
+    let parts: Vec<&str> = path.split('/').collect();
+    let leads = |mount: &Mount| {
+        let source = clean(&mount.source);
+        let folders: Vec<&str> = source.split('/').collect();
+        !HOSTS.contains(&&*source)
+            && folders.len() <= parts.len()
+            && folders.iter().zip(&parts).all(|(name, pattern)| glob::matches(pattern, name))
+    };
+    let is_real = |mount: &&Mount| mount.kind != MountKind::Other && !mount.source.is_empty();
+    !container.own && !container.one_off && container.mounts.iter().filter(is_real).any(leads)
 }
 
 fn is_labelled(container: &Container) -> bool {
@@ -295,6 +313,11 @@ mod tests {
         check("/opt/one.log", "file /log/app.log");
         check("/var/log/auth.log", "own /host/log/auth.log None");
         check("/opt/two*.log", "own /host/opt/two*.log None");
+        check("/srv/*/logs/access.log", "Wildcard");
+        check("/srv/web/*/access.log", "Wildcard");
+        check("/srv/we?/logs/*/x.log", "Wildcard");
+        check("/srv/*/other/access.log", "own /host/srv/*/other/access.log None");
+        check("/srv/*.log", "own /host/srv/*.log None");
         check("/var/lib/docker/volumes/x/_data/a.log", "? x /where-x-is-mounted/a.log");
         check("/var/lib/docker/volumes/*/_data/a.log", "Wildcard");
         check("/var/lib/docker/containers/*/*-json.log", "Output");

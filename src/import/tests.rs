@@ -1,3 +1,5 @@
+mod silent;
+
 use std::collections::BTreeMap;
 
 use super::*;
@@ -16,12 +18,14 @@ impl FilterFiles for Tree {
         vec!["f".to_owned()]
     }
     fn read(&self, folder: &str, name: &str) -> Result<Option<String>, String> {
-        Ok(self.0.get(&format!("{folder}/{name}")).cloned())
+        let path = format!("{folder}/{name}");
+        let path = if name.starts_with('/') { name } else { &path };
+        Ok(self.0.get(path).cloned())
     }
-    fn list(&self, folder: &str, name: &str) -> Vec<String> {
+    fn list(&self, folder: &str, name: &str) -> Result<Vec<String>, String> {
         let before = format!("{folder}/{name}/");
         let names = self.0.keys().filter_map(|path| path.strip_prefix(&before));
-        names.map(str::to_owned).collect()
+        Ok(names.map(str::to_owned).collect())
     }
 }
 
@@ -57,24 +61,31 @@ fn containers() -> Vec<Container> {
 }
 
 fn imported(files: &[(&str, &str)], containers: Option<Vec<Container>>) -> Import {
+    imported_on(files, |ground| ground.containers = containers)
+}
+
+fn imported_on(files: &[(&str, &str)], change: impl FnOnce(&mut Ground)) -> Import {
     let mut all: BTreeMap<String, String> = BTreeMap::new();
     all.insert("f/jail.conf".to_owned(), DEFAULTS.to_owned());
     all.insert("f/action.d/iptables-multiport.conf".to_owned(), IPTABLES.to_owned());
-    all.extend(files.iter().map(|(name, text)| (format!("f/{name}"), (*text).to_owned())));
+    let path = |name: &str| match name.starts_with('/') {
+        true => name.to_owned(),
+        false => format!("f/{name}"),
+    };
+    all.extend(files.iter().map(|(name, text)| (path(name), (*text).to_owned())));
     let tree = Tree(all);
     let settings = Settings::read("jail", &tree).unwrap();
-    import(
-        settings,
-        &Ground {
-            files: Arc::new(tree),
-            filter_folders: vec!["f/filter.d".to_owned()],
-            action_folders: vec!["f/action.d".to_owned()],
-            mounted: "/etc/fail2ban/filter.d".to_owned(),
-            own: Arc::new(Catalog::new("")),
-            prefer_own: false,
-            containers,
-        },
-    )
+    let mut ground = Ground {
+        files: Arc::new(tree),
+        filter_folders: vec!["f/filter.d".to_owned()],
+        action_folders: vec!["f/action.d".to_owned()],
+        on_host: Some(vec![("f".to_owned(), "/etc/fail2ban".to_owned())]),
+        own: Arc::new(Catalog::new("")),
+        prefer_own: false,
+        containers: None,
+    };
+    change(&mut ground);
+    import(settings, &ground)
 }
 
 /// What the compose files give, read as Docker and guard will: the only jail.
@@ -250,7 +261,7 @@ fn one_jails_mistake_costs_no_other() {
     assert_eq!(names, ["dry", "flask"]);
     tells(&import, "not taken over: f/jail.local:10: `logpath`: `%(nothing)s` names no option");
     tells(&import, "there is no filter `none`, neither here nor in guard");
-    tells(&import, "`guard.failregex`");
+    tells(&import, "`failregex`: unclosed group, so the jail does not come over");
     tells(&import, "the jail has no log that guard could read");
     tells(&import, "which service has the volume `shop_log` is not known");
     tells(&import, "so the labels say `dryrun`");
@@ -275,7 +286,10 @@ fn a_filter_of_many_parts_is_mounted_and_a_jail_may_add_to_it() {
     assert_eq!(get("filter"), Some("web[mode=more]"));
     assert_eq!(get("failregex"), Some("^added <HOST>$"));
     let text = import.files.iter().map(|file| file.text.as_str()).collect::<String>();
-    assert!(text.contains("- /etc/fail2ban/filter.d:/etc/guard/filter.d:ro"), "{text}");
+    for file in ["web.conf", "common.conf"] {
+        let line = format!("- /etc/fail2ban/filter.d/{file}:/etc/guard/filter.d/{file}:ro\n");
+        assert!(text.contains(&line), "{text}");
+    }
 }
 
 #[test]
@@ -302,7 +316,7 @@ proptest::proptest! {
                 files: Arc::new(tree),
                 filter_folders: vec!["f/filter.d".to_owned()],
                 action_folders: vec!["f/action.d".to_owned()],
-                mounted: "/x".to_owned(),
+                on_host: None,
                 own: Arc::new(Catalog::new("")),
                 prefer_own: false,
                 containers: Some(containers()),

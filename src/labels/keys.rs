@@ -10,8 +10,11 @@ use super::values::quoted;
 use super::{Flaw, Severity, hint};
 use crate::model::{JailName, LabelSet};
 
-/// Most further jails of one container.
-const MAX_JAILS: usize = 20;
+/// Most further jails of one container: whoever may set labels gets no more rules in the
+/// kernel than that.
+pub const MAX_JAILS: usize = 20;
+/// Those of guard's own container, whose labels are the operator's: a host's jails.
+pub const MAX_OWN_JAILS: usize = 200;
 /// Most labels of guard's on one container: more than all jails could use.
 const MAX_LABELS: usize = 10_000;
 
@@ -65,11 +68,13 @@ pub(super) struct Sheets<'a> {
     pub(super) further: BTreeMap<JailName, Sheet<'a>>,
     /// Labels that belong to no jail.
     pub(super) findings: Vec<Finding<'a>>,
+    /// Further jails, at most.
+    most: usize,
 }
 
-/// Sorts the labels that begin with `prefix` and a dot.
-pub(super) fn sort<'a>(labels: &'a LabelSet, prefix: &str) -> Sheets<'a> {
-    let mut sheets = Sheets::default();
+/// Sorts the labels that begin with `prefix` and a dot; further jails of them, at most `most`.
+pub(super) fn sort<'a>(labels: &'a LabelSet, prefix: &str, most: usize) -> Sheets<'a> {
+    let mut sheets = Sheets { most, ..Sheets::default() };
     let ours = |(key, value): (&'a String, &'a String)| {
         option_start(key, prefix).map(|start| (Given { key, value }, start))
     };
@@ -109,8 +114,8 @@ impl<'a> Sheets<'a> {
             self.findings.push(Finding::in_key(given, flaw));
             return;
         };
-        if !self.further.contains_key(&jail) && self.further.len() >= MAX_JAILS {
-            let what = format!("more than {MAX_JAILS} further jails on one container");
+        if !self.further.contains_key(&jail) && self.further.len() >= self.most {
+            let what = format!("more than {} further jails on one container", self.most);
             let flaw = Flaw::new(span, what).mend("no label can raise that bound");
             self.findings.push(Finding::in_key(given, flaw));
             return;
@@ -213,7 +218,7 @@ mod tests {
     /// Options of the own jail and of further ones, and marked places of findings.
     fn check(keys: &[&str], found: &[&str], wrong: &[(&str, &str)]) {
         let labels = labels(keys);
-        let sheets = sort(&labels, "guard");
+        let sheets = sort(&labels, "guard", MAX_JAILS);
         let own = sheets.own.entries.keys().map(|key| (String::new(), key));
         let further = sheets.further.iter();
         let further = further
@@ -304,21 +309,21 @@ mod tests {
         check(&["guard.port", "Guard.Port"], &["port"], &[("guard.port", "upper and lower case")]);
         let mut same = labels(&["guard.port"]);
         same.insert("Guard.Port".to_owned(), "value of guard.port".to_owned());
-        assert!(sort(&same, "guard").own.findings.is_empty());
+        assert!(sort(&same, "guard", MAX_JAILS).own.findings.is_empty());
     }
 
     #[test]
     fn jails_are_bounded() {
         let keys: Vec<String> = (0..60).map(|n| format!("guard.jails.j{n}.port")).collect();
         let labels = labels(&keys.iter().map(String::as_str).collect::<Vec<_>>());
-        let sheets = sort(&labels, "guard");
+        let sheets = sort(&labels, "guard", MAX_JAILS);
         assert_eq!((sheets.further.len(), sheets.findings.len()), (20, 40));
     }
 
     #[test]
     fn labels_are_bounded() {
         let labels = (0..10_001).map(|n| (format!("guard.failregex.{n}"), String::new())).collect();
-        let sheets = sort(&labels, "guard");
+        let sheets = sort(&labels, "guard", MAX_JAILS);
         assert_eq!((sheets.own.entries.len(), sheets.findings.len()), (0, 1));
     }
 }

@@ -38,6 +38,7 @@ pub use defaults::Defaults;
 pub use hint::nearest;
 pub use ignore::{parse_ignore, parse_ignore_list};
 pub use jail::{Jail, PortsWanted, Sources, StreamChoice};
+pub use keys::{MAX_JAILS, MAX_OWN_JAILS};
 pub use table::{Kind, LABELS, Label, Reach, markdown_table};
 
 use crate::filter::Library;
@@ -61,7 +62,7 @@ pub struct Reading {
 /// Reads a container's labels. Both lists are empty if none is guard's, or if
 /// `enable` is false.
 pub fn read(container: &Container, defaults: &Defaults, library: &mut Library) -> Reading {
-    let Sheets { own, further, findings } = keys::sort(&container.labels, defaults.prefix());
+    let Sheets { own, further, findings, .. } = sorted(container, defaults);
     let mut own = Draft::new(own);
     own.serves_others = !further.is_empty();
     if own.options.enable == Some(false) {
@@ -117,6 +118,31 @@ pub fn read(container: &Container, defaults: &Defaults, library: &mut Library) -
     }
     bound(&mut reading.complaints);
     reading
+}
+
+fn sorted<'a>(container: &'a Container, defaults: &Defaults) -> Sheets<'a> {
+    let most = if container.own { MAX_OWN_JAILS } else { MAX_JAILS };
+    keys::sort(&container.labels, defaults.prefix(), most)
+}
+
+/// The names of the jails that a container's labels describe, whether they are right or not.
+pub fn names(container: &Container, defaults: &Defaults) -> Vec<JailName> {
+    let Sheets { own, further, .. } = sorted(container, defaults);
+    let own = Draft::new(own);
+    if own.options.enable == Some(false) {
+        return Vec::new();
+    }
+    let own_name = own.options.name.clone().unwrap_or_else(|| container.service.jail_name());
+    let own_wanted = if further.is_empty() { !own.is_empty() } else { own.describes_jail() };
+    let mut names: Vec<JailName> = own_wanted.then(|| own_name.clone()).into_iter().collect();
+    for (name, sheet) in further {
+        let options = Draft::new(sheet).options;
+        if options.enable != Some(false) {
+            let joined = || JailName::from_lossy(&format!("{own_name}-{name}"));
+            names.push(options.name.clone().unwrap_or_else(joined));
+        }
+    }
+    names
 }
 
 /// A jail to be.

@@ -221,7 +221,7 @@ fn fail2bans_jails_and_bans_go_on_in_guard() {
     }
     // The filters are mounted where the host has them.
     let filters = shop.folder.join("etc/fail2ban/filter.d").display().to_string();
-    let labels = labels.replace("/etc/fail2ban/filter.d:", &format!("{filters}:"));
+    let labels = labels.replace("- /etc/fail2ban/filter.d/", &format!("- {filters}/"));
     assert!(labels.contains(&filters), "{labels}");
     shop.write("labels.yml", &format!("version: '2.4'\n{labels}"));
     let both = ["-f", "docker-compose.yml", "-f", "labels.yml"].map(|word| {

@@ -17,7 +17,7 @@ use guard::filter::{FilterFiles, FilterSpec, Library, Settings};
 use guard::filters::Catalog;
 use guard::import::{Ground, Import, Level, Taken, import};
 use guard::labels::{self, Defaults, Jail, duration};
-use guard::model::{Container, ContainerId, ServiceId, Timestamp, Until};
+use guard::model::{BanTime, Container, ContainerId, ServiceId, Timestamp, Until};
 use serde_json::Value as Json;
 
 /// Debian's fail2ban 1.0.2 has so many jails, of which so many come over whole, and what is
@@ -90,8 +90,8 @@ impl FilterFiles for OnTop {
     fn read(&self, _: &str, name: &str) -> Result<Option<String>, String> {
         Ok((name == "jail.local").then(|| self.0.clone()))
     }
-    fn list(&self, _: &str, _: &str) -> Vec<String> {
-        Vec::new()
+    fn list(&self, _: &str, _: &str) -> Result<Vec<String>, String> {
+        Ok(Vec::new())
     }
 }
 
@@ -112,7 +112,7 @@ fn imported(root: &Path, on_top: &str) -> Import {
             files: Arc::new(Catalog::without_own(Vec::new())),
             filter_folders: vec![folder("filter.d")],
             action_folders: vec![folder("action.d")],
-            mounted: folder("filter.d"),
+            on_host: None,
             own: Arc::new(Catalog::new("")),
             prefer_own: false,
             containers: Some(Vec::new()),
@@ -159,7 +159,11 @@ fn differences(
 ) -> Vec<String> {
     let lines = |option: &str| -> Vec<String> { theirs.get(option).cloned().unwrap_or_default() };
     let one = |option: &str| lines(option).join("\n");
-    let time = |option: &str| duration::parse(&one(option)).unwrap();
+    let time = |option: &str| match one(option).as_str() {
+        // fail2ban's ban of less than nothing is for ever.
+        text if option == "bantime" && text.starts_with('-') => BanTime::Forever,
+        text => duration::parse(text).unwrap(),
+    };
     let mut wrong = Vec::new();
     let mut check = |what: &str, theirs: String, ours: String| {
         if theirs != ours {
@@ -175,7 +179,7 @@ fn differences(
     check("usedns", one("usedns"), spec.use_dns.to_string());
     check("maxretry", one("maxretry"), jail.limits.max_retry.to_string());
     check("bantime", format!("{:?}", time("bantime")), format!("{:?}", jail.limits.ban_time));
-    let findtime = guard::model::BanTime::For(jail.limits.find_time);
+    let findtime = BanTime::For(jail.limits.find_time);
     check("findtime", format!("{:?}", time("findtime")), format!("{findtime:?}"));
     wrong
 }
@@ -253,7 +257,9 @@ fn files_are_merged_as_fail2ban_merges_them() {
         "jail.local",
         "[INCLUDES]\nbefore = more.conf\n[DEFAULT]\nbantime = %(week)s\nusedns = no\n[web]\nenabled = true\n\
          filter = web[who=\"b, c\"]\nfailregex = %(known/failregex)s\n            ^extra <HOST> 100%%$ ; comment\n\
-         logpath = /srv/web.log ; c\n# comment\n   /srv/%(__name__)s/*.log\n[off]\nenabled = no\n",
+         logpath = /srv/web.log ; c\n# comment\n   /srv/%(__name__)s/*.log\n[off]\nenabled = no\n\
+         [bare]\nenabled = true\nfilter = pref\nlogpath = /srv/bare.log\nprefregex =\nignoreregex =\n\
+         bantime = -600\nmaxlines =\n",
     );
     write("more.conf", "[DEFAULT]\nweek = 1w\nbantime = 2w\n[INCLUDES]\nafter = after.conf\n");
     write("after.conf", "[DEFAULT]\nweek = 8d\n");
@@ -266,14 +272,19 @@ fn files_are_merged_as_fail2ban_merges_them() {
         "[INCLUDES]\nbefore = common.conf\n[Definition]\nfailregex = ^<who>: <HOST>$\n  ^%(__hostname)s<HOST>\nwho = a\n",
     );
     write(
+        "filter.d/pref.conf",
+        "[Definition]\nprefregex = ^p <F-CONTENT>.+</F-CONTENT>$\nfailregex = ^a <HOST>$\n\
+         ignoreregex = b\nmaxlines = 3\n",
+    );
+    write(
         "filter.d/web.local",
         "[Definition]\nfailregex = %(known/failregex)s\n   ^local <who> <HOST>$\ndatepattern = ^%%Y-%%m-%%d\n",
     );
     let theirs = fail2bans(&package, &root, "enabled");
     let import = imported(&root, "[DEFAULT]\n");
     let names: Vec<&str> = import.jails.iter().map(|taken| taken.name.as_str()).collect();
-    assert_eq!(names, ["sshd", "web"], "{:#?}", import.remarks);
-    assert_eq!(theirs.len(), 2, "{theirs:?}");
+    assert_eq!(names, ["sshd", "web", "bare"], "{:#?}", import.remarks);
+    assert_eq!(theirs.len(), 3, "{theirs:?}");
     for taken in &import.jails {
         let read = read_back(&root, &import, taken);
         assert_eq!(

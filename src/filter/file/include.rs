@@ -25,7 +25,7 @@ pub(super) fn read(name: &str, files: &dyn FilterFiles) -> Result<Read, FilterFi
     let folders = files.folders();
     let mut reader = Reader { files, folders: &folders, names: Vec::new(), out: Vec::new() };
     for folder in &folders {
-        for file in reader.beside(folder, name) {
+        for file in reader.beside(folder, name)? {
             reader.with_includes(folder, &file, &mut Vec::new())?;
         }
         if !reader.out.is_empty() {
@@ -61,19 +61,22 @@ struct Reader<'f> {
 
 impl Reader<'_> {
     /// The files that a filter may have in a folder, whether they are there or not.
-    fn beside(&self, folder: &str, name: &str) -> Vec<String> {
-        let parts = |ending: &str| -> Vec<String> {
-            let dir = format!("{name}.d");
-            let mut parts = self.files.list(folder, &dir);
-            parts.retain(|part| part.ends_with(ending));
-            parts.sort();
-            parts.into_iter().map(|part| format!("{dir}/{part}")).collect()
+    fn beside(&self, folder: &str, name: &str) -> Result<Vec<String>, FilterFileError> {
+        let dir = format!("{name}.d");
+        let mut listed = self.files.list(folder, &dir).map_err(|what| {
+            let place = FilePlace { file: shown(folder, &dir), line: 0 };
+            FilterFileError::Wrong { place, what, remedy: None }
+        })?;
+        listed.sort();
+        let parts = |ending: &str| {
+            let parts = listed.iter().filter(|part| part.ends_with(ending));
+            parts.map(|part| format!("{dir}/{part}")).collect::<Vec<_>>()
         };
         let mut all = vec![format!("{name}.conf")];
         all.extend(parts(".conf"));
         all.push(format!("{name}.local"));
         all.extend(parts(".local"));
-        all
+        Ok(all)
     }
 
     /// Reads a file, if it is there, and what it includes. `open` are the files that

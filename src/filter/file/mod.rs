@@ -35,8 +35,12 @@ pub trait FilterFiles {
     /// # Errors
     /// Why it can't be read.
     fn read(&self, folder: &str, name: &str) -> Result<Option<String>, String>;
-    /// The names of the files in `name`, a folder in a folder, in order.
-    fn list(&self, folder: &str, name: &str) -> Vec<String>;
+    /// The names of the files in `name`, a folder in a folder, in order; none if it is not
+    /// there.
+    ///
+    /// # Errors
+    /// Why it can't be read.
+    fn list(&self, folder: &str, name: &str) -> Result<Vec<String>, String>;
 }
 
 /// A filter as its files describe it.

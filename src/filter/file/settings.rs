@@ -168,9 +168,10 @@ mod tests {
         fn read(&self, folder: &str, name: &str) -> Result<Option<String>, String> {
             Ok(self.0.get(format!("{folder}/{name}").as_str()).map(|text| (*text).to_owned()))
         }
-        fn list(&self, folder: &str, name: &str) -> Vec<String> {
+        fn list(&self, folder: &str, name: &str) -> Result<Vec<String>, String> {
             let before = format!("{folder}/{name}/");
-            self.0.keys().filter_map(|path| path.strip_prefix(&before)).map(str::to_owned).collect()
+            let names = self.0.keys().filter_map(|path| path.strip_prefix(&before));
+            Ok(names.map(str::to_owned).collect())
         }
     }
 

@@ -19,11 +19,11 @@ impl FilterFiles for Memory {
         Ok(self.0.get(&(folder, name)).map(|text| (*text).to_owned()))
     }
 
-    fn list(&self, folder: &str, name: &str) -> Vec<String> {
+    fn list(&self, folder: &str, name: &str) -> Result<Vec<String>, String> {
         let inside = |(at, file): &&(&str, &str)| {
             (*at == folder).then(|| file.strip_prefix(&format!("{name}/")).map(str::to_owned))?
         };
-        self.0.keys().filter_map(|key| inside(&key)).collect()
+        Ok(self.0.keys().filter_map(|key| inside(&key)).collect())
     }
 }
 

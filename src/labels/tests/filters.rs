@@ -36,10 +36,10 @@ impl FilterFiles for Files {
         Ok(file.map(|(_, text)| (*text).to_owned()))
     }
 
-    fn list(&self, folder: &str, name: &str) -> Vec<String> {
+    fn list(&self, folder: &str, name: &str) -> Result<Vec<String>, String> {
         match (folder, name) {
-            (DIR, ".") => FILES.iter().map(|(known, _)| (*known).to_owned()).collect(),
-            (DIR, _) => Vec::new(),
+            (DIR, ".") => Ok(FILES.iter().map(|(known, _)| (*known).to_owned()).collect()),
+            (DIR, _) => Ok(Vec::new()),
             _ => FilterFiles::list(&self.0, folder, name),
         }
     }

@@ -108,12 +108,12 @@ impl FilterFiles for Archive {
         self.text(&if name.starts_with('/') { name.to_owned() } else { format!("{folder}/{name}") })
     }
 
-    fn list(&self, folder: &str, name: &str) -> Vec<String> {
+    fn list(&self, folder: &str, name: &str) -> Result<Vec<String>, String> {
         let before = plain(&format!("{folder}/{name}")) + "/";
         let below = self.files.range(before.clone()..).map(|(path, _)| path);
         let names = below.map_while(|path| path.strip_prefix(before.as_str()));
         let names: BTreeSet<&str> = names.filter(|name| !name.contains('/')).collect();
-        names.into_iter().map(str::to_owned).collect()
+        Ok(names.into_iter().map(str::to_owned).collect())
     }
 }
 

@@ -64,25 +64,30 @@ pub(super) fn run(
     let mut replies = Vec::new();
     let mut unknown = false;
     for (old, bans) in by_jail {
-        let new = renamed.iter().find(|renamed| renamed.old == old);
-        let jail = new.map_or(old.as_str(), |renamed| renamed.new.as_str());
-        let reply = hand_over(&mut client, jail, &bans)?;
-        let reply = match reply {
-            Reply::Refused { kind: kind @ RefusedKind::NotFound, message } => {
-                unknown = true;
-                let count = match bans.len() {
-                    1 => "1 ban of fail2ban's jail".to_owned(),
-                    count => format!("{count} bans of fail2ban's jail"),
-                };
-                let message = format!(
-                    "left out: {count} `{old}`: {message}. Say which jail has them now: \
+        let named = renamed.iter().filter(|renamed| renamed.old == old);
+        let mut jails: Vec<&str> = named.map(|renamed| renamed.new.as_str()).collect();
+        if jails.is_empty() {
+            jails.push(&old);
+        }
+        for jail in jails {
+            let reply = hand_over(&mut client, jail, &bans)?;
+            let reply = match reply {
+                Reply::Refused { kind: kind @ RefusedKind::NotFound, message } => {
+                    unknown = true;
+                    let count = match bans.len() {
+                        1 => "1 ban of fail2ban's jail".to_owned(),
+                        count => format!("{count} bans of fail2ban's jail"),
+                    };
+                    let message = format!(
+                        "left out: {count} `{old}`: {message}. Say which jail has them now: \
                      --jail {old}=JAIL"
-                );
-                Reply::Refused { kind, message }
-            }
-            reply => reply,
-        };
-        replies.push((old, reply));
+                    );
+                    Reply::Refused { kind, message }
+                }
+                reply => reply,
+            };
+            replies.push((old.clone(), reply));
+        }
     }
     if json {
         anstream::stdout().write_all(as_json(&replies, strangers).as_bytes())?;

@@ -8,7 +8,7 @@ use clap::Args;
 use guard::control::print::Outcome;
 use guard::docker::Engine;
 use guard::filters::{Catalog, DEFAULT_PATH};
-use guard::import::{Ground, Level, SharedFiles, import};
+use guard::import::{Ground, Import, Level, SharedFiles, import, of_server};
 use guard::model::{Container, MountKind};
 
 use crate::Failure;
@@ -25,6 +25,9 @@ const EXAMPLES: &str = "\
 Examples:
   From the host's files, where guard runs in its container:
     tar -h -C /etc -c fail2ban | docker exec -i guard guardctl import - > labels.yml
+
+  Where the logs belong to several Compose projects, a file for each:
+    guardctl import /etc/fail2ban --project shop > shop.yml
 
   Where guardctl sees them itself:
     guardctl import /etc/fail2ban > labels.yml
@@ -57,13 +60,21 @@ pub(crate) struct Options {
     /// Take guard's own filter where it has one of the same name, and mount none for it
     #[arg(long)]
     own_filters: bool,
+    /// Print only the compose file of this project; `-`: of services whose project is not known
+    #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
+    project: Option<String>,
     /// Don't ask Docker whose log a path is
     #[arg(long)]
     no_docker: bool,
     /// Take over the bans of fail2ban's database; `-` reads it from standard input
-    #[arg(long, value_name = "DB", conflicts_with_all = ["paths", "own_filters", "no_docker"])]
+    #[arg(
+        long,
+        value_name = "DB",
+        conflicts_with_all = ["paths", "own_filters", "project", "no_docker"]
+    )]
     bans: Option<PathBuf>,
-    /// With --bans: the bans of fail2ban's jail OLD belong to guard's jail NEW
+    /// With --bans: the bans of fail2ban's jail OLD belong to guard's jail NEW; given twice for one
+    /// OLD, to both
     #[arg(long, value_name = "OLD=NEW", requires = "bans")]
     jail: Vec<Renamed>,
 }
@@ -83,7 +94,7 @@ pub(crate) fn run(options: Options, socket: &Path, json: bool) -> Result<Outcome
     };
     let own = containers.iter().flatten().find(|container| container.own);
     let ground = Ground {
-        mounted: host_path(&configuration.filters, own),
+        on_host: on_host(&options.paths, own),
         files: configuration.files,
         filter_folders: configuration.filter_folders,
         action_folders: configuration.action_folders,
@@ -91,7 +102,12 @@ pub(crate) fn run(options: Options, socket: &Path, json: bool) -> Result<Outcome
         prefer_own: options.own_filters,
         containers,
     };
-    let import = import(configuration.settings, &ground);
+    let server = configuration.server;
+    let mut import = import(configuration.settings, &ground);
+    import.remarks.extend(server.iter().flat_map(of_server));
+    if let Some(wanted) = &options.project {
+        only(&mut import, wanted)?;
+    }
     if json {
         anstream::stdout().write_all(report::json(&import, problem.as_deref()).as_bytes())?;
     } else {
@@ -102,6 +118,21 @@ pub(crate) fn run(options: Options, socket: &Path, json: bool) -> Result<Outcome
     }
     let lost = import.remarks.iter().any(|remark| remark.level == Level::Lost);
     Ok(if lost || import.enabled == 0 { Outcome::Refused } else { Outcome::Done })
+}
+
+/// Leaves only the compose file of a project to be printed.
+fn only(import: &mut Import, wanted: &str) -> Result<(), Failure> {
+    let is_it = |file: &guard::import::ComposeFile| {
+        !file.outside && file.project.as_deref().unwrap_or("-") == wanted
+    };
+    if !import.files.iter().any(is_it) {
+        let known = report::projects(import);
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        let what = format!("no jail is for a project `{wanted}`; those that get labels: {known}");
+        return Err(Failure::Usage(what));
+    }
+    import.files.retain(is_it);
+    Ok(())
 }
 
 /// All containers, or why nobody says what there are.
@@ -125,16 +156,11 @@ fn own_filters(inside: bool) -> SharedFiles {
     Arc::new(Catalog::new(path))
 }
 
-/// What the host calls a folder that guard's container has from it.
-fn host_path(folder: &str, own: Option<&Container>) -> String {
-    let mounts = own.iter().flat_map(|own| &own.mounts);
+/// What the host calls the folders that guard's container has from it; none: all is called the
+/// same, on the host itself or in an archive of it.
+fn on_host(paths: &[PathBuf], own: Option<&Container>) -> Option<Vec<(String, String)>> {
+    let own = own.filter(|_| paths.iter().all(|path| path.as_os_str() != "-"))?;
+    let mounts = own.mounts.iter();
     let mounts = mounts.filter(|mount| mount.kind != MountKind::Other && !mount.source.is_empty());
-    let below = mounts.filter_map(|mount| {
-        let rest = folder.strip_prefix(mount.destination.trim_end_matches('/'))?;
-        (rest.is_empty() || rest.starts_with('/')).then_some((mount, rest))
-    });
-    let nearest = below.max_by_key(|(mount, _)| mount.destination.len());
-    nearest.map_or(folder.to_owned(), |(mount, rest)| {
-        format!("{}{rest}", mount.source.trim_end_matches('/'))
-    })
+    Some(mounts.map(|mount| (mount.destination.clone(), mount.source.clone())).collect())
 }

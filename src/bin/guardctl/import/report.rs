@@ -43,6 +43,9 @@ pub(super) fn text(import: &Import, problem: Option<&str>) -> String {
             line(&format!("    {remedy}"));
         }
     }
+    if let Some(told) = several(import) {
+        line(&told);
+    }
     for taken in &import.jails {
         let project = taken.project.as_ref().map(|name| format!("{name}/")).unwrap_or_default();
         let named = match taken.jail == taken.name {
@@ -53,6 +56,31 @@ pub(super) fn text(import: &Import, problem: Option<&str>) -> String {
     }
     line(&summary(import));
     out
+}
+
+/// The projects of the compose files, as `--project` takes them.
+pub(super) fn projects(import: &Import) -> Vec<&str> {
+    let files = import.files.iter().filter(|file| !file.outside);
+    files.map(|file| file.project.as_deref().unwrap_or("-")).collect()
+}
+
+/// Of several files in one: Compose would take them all for services of one project.
+fn several(import: &Import) -> Option<String> {
+    if import.files.len() < 2 {
+        return None;
+    }
+    let each: Vec<String> =
+        projects(import).iter().map(|project| format!("--project {project}")).collect();
+    let outside = match import.files.iter().any(|file| file.outside) {
+        true => ", and labels of containers that Compose has not made",
+        false => "",
+    };
+    Some(format!(
+        "note: what is printed are {} files, which Compose can't take as one: print each of them \
+         by {}{outside}",
+        import.files.len(),
+        each.join(", ")
+    ))
 }
 
 /// How many jails came over, and how.
@@ -131,7 +159,9 @@ pub(super) fn json(import: &Import, problem: Option<&str>) -> String {
         })
     };
     let files = import.files.iter();
-    let files = files.map(|file| serde_json::json!({"project": file.project, "text": file.text}));
+    let files = files.map(|file| {
+        serde_json::json!({"project": file.project, "outside": file.outside, "text": file.text})
+    });
     let text = serde_json::json!({
         "enabled": import.enabled,
         "over": import.over(),
@@ -142,4 +172,29 @@ pub(super) fn json(import: &Import, problem: Option<&str>) -> String {
         "engine_problem": problem,
     });
     format!("{}\n", print::safe_json(&text.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use guard::import::ComposeFile;
+
+    use super::*;
+
+    #[test]
+    fn several_files_are_not_one() {
+        let file = |project: Option<&str>, outside| ComposeFile {
+            project: project.map(str::to_owned),
+            outside,
+            text: String::new(),
+        };
+        let all = vec![file(None, false), file(None, true), file(Some("shop"), false)];
+        let mut import = Import { files: all, ..Import::default() };
+        let told = text(&import, None);
+        assert!(told.contains("3 files, which Compose can't take as one"), "{told}");
+        assert!(told.contains("--project -, --project shop, and labels of containers"), "{told}");
+        super::super::only(&mut import, "shop").unwrap_or_else(|_| panic!("no project shop"));
+        assert_eq!(import.files, [file(Some("shop"), false)]);
+        assert!(!text(&import, None).contains("as one"));
+        assert!(super::super::only(&mut import, "-").is_err());
+    }
 }

@@ -16,11 +16,11 @@ const MAX_ARCHIVE: u64 = 64 << 20;
 /// A configuration, and where what belongs to it is.
 pub(super) struct Configuration {
     pub(super) settings: Settings,
+    /// What is said to fail2ban's server, by each folder that has it.
+    pub(super) server: Vec<Settings>,
     pub(super) files: SharedFiles,
     pub(super) filter_folders: Vec<String>,
     pub(super) action_folders: Vec<String>,
-    /// The folder of filters, as it is called where the configuration comes from.
-    pub(super) filters: String,
 }
 
 /// Reads what the arguments name, later ones over earlier ones.
@@ -37,21 +37,25 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<Configuration, String> {
     let files: SharedFiles = Arc::new(Catalog::without_own(Vec::new()));
     let mut gathered = Configuration {
         settings: Settings::default(),
+        server: Vec::new(),
         files,
         filter_folders: Vec::new(),
         action_folders: Vec::new(),
-        filters: String::new(),
     };
+    let mut root = None;
     for path in paths {
         let path = std::path::absolute(path).map_err(|error| format!("{path:?}: {error}"))?;
         let kind = std::fs::metadata(&path);
         let kind = kind.map_err(|error| format!("{}: {error}", path.display()))?;
-        if kind.is_dir() { gathered.folder(&path)? } else { gathered.file(&path)? }
+        if kind.is_dir() {
+            let filters = gathered.folder(&path)?;
+            root.get_or_insert(filters);
+        } else {
+            gathered.file(&path)?;
+        }
     }
-    if gathered.filters.is_empty() {
-        gathered.filters = gathered.filter_folders.first().cloned().unwrap_or_default();
-    }
-    gathered.known(&gathered.filters.clone());
+    let root = root.or_else(|| gathered.filter_folders.first().cloned()).unwrap_or_default();
+    gathered.known(&root);
     Ok(gathered)
 }
 
@@ -66,31 +70,30 @@ fn archive() -> Result<Configuration, String> {
     let root = archive.root.clone();
     let files: SharedFiles = Arc::new(archive);
     let settings = jails(&root, files.as_ref())?;
-    let filters = format!("{root}/filter.d");
+    let server = server(&root, files.as_ref())?;
     let mut configuration = Configuration {
         settings,
+        server: server.into_iter().collect(),
         files,
-        filter_folders: vec![filters.clone()],
+        filter_folders: vec![format!("{root}/filter.d")],
         action_folders: vec![format!("{root}/action.d")],
-        filters,
     };
     configuration.known(&root);
     Ok(configuration)
 }
 
 impl Configuration {
-    fn folder(&mut self, path: &Path) -> Result<(), String> {
+    /// A whole configuration; its folder of filters.
+    fn folder(&mut self, path: &Path) -> Result<String, String> {
         let root = path.display().to_string();
         let root = root.trim_end_matches('/').to_owned();
         let settings = jails(&root, self.files.as_ref())?;
         self.settings.extend(settings);
+        self.server.extend(server(&root, self.files.as_ref())?);
         let filters = format!("{root}/filter.d");
-        if self.filters.is_empty() {
-            self.filters.clone_from(&filters);
-        }
-        self.filter_folders.insert(0, filters);
+        self.filter_folders.insert(0, filters.clone());
         self.action_folders.insert(0, format!("{root}/action.d"));
-        Ok(())
+        Ok(filters)
     }
 
     /// A file with jails; or a filter or an action, beside which there may be more.
@@ -122,21 +125,33 @@ impl Configuration {
     }
 }
 
+/// One folder of some files.
+struct In<'a>(&'a str, &'a dyn FilterFiles);
+
+impl FilterFiles for In<'_> {
+    fn folders(&self) -> Vec<String> {
+        vec![self.0.to_owned()]
+    }
+    fn read(&self, folder: &str, name: &str) -> Result<Option<String>, String> {
+        self.1.read(folder, name)
+    }
+    fn list(&self, folder: &str, name: &str) -> Result<Vec<String>, String> {
+        self.1.list(folder, name)
+    }
+}
+
 /// Reads `jail.conf` and all that is beside it.
 fn jails(root: &str, files: &dyn FilterFiles) -> Result<Settings, String> {
-    struct In<'a>(&'a str, &'a dyn FilterFiles);
-    impl FilterFiles for In<'_> {
-        fn folders(&self) -> Vec<String> {
-            vec![self.0.to_owned()]
-        }
-        fn read(&self, folder: &str, name: &str) -> Result<Option<String>, String> {
-            self.1.read(folder, name)
-        }
-        fn list(&self, folder: &str, name: &str) -> Vec<String> {
-            self.1.list(folder, name)
-        }
-    }
     Settings::read("jail", &In(root, files)).map_err(told)
+}
+
+/// The same of `fail2ban.conf`, which need not be there.
+fn server(root: &str, files: &dyn FilterFiles) -> Result<Option<Settings>, String> {
+    match Settings::read("fail2ban", &In(root, files)) {
+        Ok(settings) => Ok(Some(settings)),
+        Err(FilterFileError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(told(error)),
+    }
 }
 
 fn told(error: FilterFileError) -> String {
