@@ -343,6 +343,7 @@ fn bans_and_refusals() {
             message: "it is this host; --force bans it all the same".into(),
         }],
         only_in_memory: Some("the disk is full: free some space".into()),
+        not_in_kernel: None,
     };
     check(
         &reply,
@@ -354,7 +355,8 @@ warning: done, but forgotten at a restart: the disk is full: free some space
     );
     assert_eq!(outcome(&reply), Outcome::Refused);
     let many = vec![view("192.0.2.1", soon(), InForce::Yes); 21];
-    let reply = Reply::Ban { banned: many, refused: Vec::new(), only_in_memory: None };
+    let reply =
+        Reply::Ban { banned: many, refused: Vec::new(), only_in_memory: None, not_in_kernel: None };
     check(&reply, "21 banned in jail web\n", "");
 }
 
@@ -365,10 +367,15 @@ fn unbans() {
         absent: vec!["192.0.2.2".parse().unwrap()],
         covered: Vec::new(),
         only_in_memory: None,
+        not_in_kernel: None,
     };
     check(&reply, "192.0.2.1 unbanned from jail web\n", "192.0.2.2 is not banned\n");
     assert_eq!(outcome(&reply), Outcome::Refused);
-    check(&Reply::Flushed { lifted: 3, only_in_memory: None }, "3 bans lifted\n", "");
+    check(
+        &Reply::Flushed { lifted: 3, only_in_memory: None, not_in_kernel: None },
+        "3 bans lifted\n",
+        "",
+    );
 }
 
 #[test]
