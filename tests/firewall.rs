@@ -39,6 +39,8 @@ macro_rules! everywhere {
 
 #[path = "firewall/at_once.rs"]
 mod at_once;
+#[path = "firewall/lifting.rs"]
+mod lifting;
 #[path = "firewall/neighbours.rs"]
 mod neighbours;
 

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use crate::model::{JailName, Network, Timestamp, Until};
 
 use super::elements;
-use super::iptables::{self, ToolError, has_legacy_table};
+use super::iptables::{self, has_legacy_table};
 use super::keeper::{Backend, Keeper};
 use super::kind::Kind;
 use super::lifting::{Waiting, without_time};
@@ -16,9 +16,9 @@ use super::names::{ATTEMPTS, Family, Names};
 use super::netlink::ElementChange;
 use super::nft::Nft;
 use super::plan::has_marks;
-use super::rules::{Rule, Table, Unreadable};
+use super::rules::{Rule, Table};
 use super::sets::{Refusals, SetError, Sets};
-use super::teardown::{dismantle_iptables, dismantle_nft, dismantle_sets, is_ours};
+use super::teardown::{dismantle_iptables, dismantle_nft, dismantle_sets, is_ours, left_table};
 
 /// A ban and its end; `None`: nobody knows.
 type Left = (Network, Option<Until>);
@@ -119,13 +119,8 @@ impl Keeper {
         // Rules first, then the sets into which they look.
         if matches!(self.backend, Some(Backend::Nftables(_)) | None) {
             for (family, kind) in iptables_kinds() {
-                let table = match iptables::save(family, kind) {
-                    Ok(table) => table,
-                    // Nothing that this tool can't show was made by it.
-                    Err(ToolError::Missing(_) | ToolError::Failed { .. }) => continue,
-                    Err(ToolError::Unreadable(_, Unreadable::Incompatible)) => continue,
-                    Err(error) => return Err(error.to_string()),
-                };
+                let table = left_table(family, kind).map_err(|error| error.to_string())?;
+                let Some(table) = table else { continue };
                 holding |= has_marks(&table);
                 let here = lifted.iter().filter(|(_, of, _)| *of == family);
                 let lines: Vec<String> = here.flat_map(|it| rules_away(&table, it)).collect();

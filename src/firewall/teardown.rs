@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::iptables::{self, ToolError, has_ipv6, has_legacy_table};
+use super::iptables::{self, ToolError, has_legacy_table};
 use super::keeper::{Backend, Keeper};
 use super::kind::Kind;
 use super::names::{Family, set_family};
 use super::netlink::SetHeader;
 use super::nft::Nft;
 use super::plan::{Change, Leftovers, plan};
+use super::rules::Table;
 use super::sets::{SetError, Sets};
 
 impl Keeper {
@@ -37,7 +38,7 @@ impl Keeper {
     pub(crate) fn sweep(&mut self, family: Family) {
         if !matches!(self.families[family as usize].swept, Some(Ok(()))) {
             let mut removed = Removed::default();
-            removed.rules_of_family(family, has_ipv6());
+            removed.rules_of_family(family);
             if let Some(Backend::Ipset(sets)) = &mut self.backend {
                 removed.sets(sets, Some(family));
             }
@@ -141,35 +142,25 @@ impl Removed {
 
     fn rules(&mut self) {
         for family in Family::ALL {
-            // Where the tool fails in IPv6, the kernel has most often none.
-            self.rules_of_family(family, family == Family::V4);
+            self.rules_of_family(family);
         }
     }
 
-    /// The rules of both kinds. `works`: a tool that fails is worth telling.
-    fn rules_of_family(&mut self, family: Family, works: bool) {
+    /// The rules of both kinds.
+    fn rules_of_family(&mut self, family: Family) {
         for kind in [Kind::Nft, Kind::Legacy] {
             if kind == Kind::Legacy && !has_legacy_table(family) {
                 continue;
             }
-            match self.rules_of(family, kind) {
-                Ok(()) => {}
-                Err(ToolError::Failed { .. }) if !works => {}
-                Err(error) => {
-                    let left = "guard's rules could not be taken away";
-                    self.failed.push(format!("{}: {left}: {error}", family.as_str()));
-                }
+            if let Err(error) = self.rules_of(family, kind) {
+                let left = "guard's rules could not be taken away";
+                self.failed.push(format!("{}: {left}: {error}", family.as_str()));
             }
         }
     }
 
     fn rules_of(&mut self, family: Family, kind: Kind) -> Result<(), ToolError> {
-        let table = match iptables::save(family, kind) {
-            Ok(table) => table,
-            // A tool that is missing can't have left anything.
-            Err(ToolError::Missing(_)) => return Ok(()),
-            Err(error) => return Err(error),
-        };
+        let Some(table) = left_table(family, kind)? else { return Ok(()) };
         let away = plan(&table, &[], Leftovers::All, &BTreeSet::new());
         if away.lines.is_empty() {
             return Ok(());
@@ -197,6 +188,24 @@ impl Removed {
                 Err(error) => self.failed.push(error.to_string()),
             }
         }
+    }
+}
+
+/// The filter table of a kind that is not in use, for what an earlier guard left there;
+/// `None`: nothing can be there.
+pub(crate) fn left_table(family: Family, kind: Kind) -> Result<Option<Table>, ToolError> {
+    match iptables::save(family, kind) {
+        Ok(table) => Ok(Some(table)),
+        // A tool that is missing can't have left anything.
+        Err(ToolError::Missing(_)) => Ok(None),
+        // Others may write what the tool can't show; without chains of guard's name there is
+        // nothing to be missed.
+        Err(ToolError::Unreadable(..) | ToolError::Failed { .. })
+            if kind == Kind::Nft && Nft::has_jail_chains(family).is_ok_and(|has| !has) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error),
     }
 }
 

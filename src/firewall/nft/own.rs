@@ -2,7 +2,7 @@
 
 use crate::firewall::iptables::{self, ToolError};
 use crate::firewall::kind::{DOCKER_USER, Kind, docker_jump};
-use crate::firewall::names::Family;
+use crate::firewall::names::{CHAIN_PREFIX, Family};
 use crate::firewall::sets::SetError;
 use crate::firewall::socket::SocketError;
 
@@ -70,6 +70,24 @@ impl Nft {
             }
         }
         Ok(all)
+    }
+
+    /// Does iptables-nft's filter table of a family have chains that could be guard's? The
+    /// kernel tells, also where the tool can't show the table.
+    pub(crate) fn has_jail_chains(family: Family) -> Result<bool, SetError> {
+        let mut nft = match Nft::open() {
+            Ok(nft) => nft,
+            Err(SetError::Unusable(_)) => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        let of = match family {
+            Family::V4 => encode::IPV4,
+            Family::V6 => encode::IPV6,
+        };
+        let chains = nft.socket.dump(encode::GET_CHAIN, of, |q| q, decode::chain);
+        let chains = chains.map_err(failed("listing nftables' chains"))?;
+        let named = |name: &str| name.starts_with(CHAIN_PREFIX);
+        Ok(chains.iter().any(|chain| chain.table == "filter" && named(&chain.name)))
     }
 
     /// What the kernel shows of Docker and guard.
