@@ -37,6 +37,8 @@ macro_rules! everywhere {
     })* };
 }
 
+#[path = "firewall/alone.rs"]
+mod alone;
 #[path = "firewall/at_once.rs"]
 mod at_once;
 #[path = "firewall/lifting.rs"]
