@@ -378,6 +378,40 @@ fn unbans() {
     );
 }
 
+/// Kernel and disk fail each for itself, and only what is true of it is said.
+#[test]
+fn what_the_kernel_has_not_done_is_no_matter_of_a_restart() {
+    let why = "192.0.2.1 in jail web may still be refused: IPv4: iptables-nft-save failed";
+    let unban = Reply::Unban {
+        lifted: vec![view("192.0.2.1", soon(), InForce::Yes)],
+        absent: Vec::new(),
+        covered: Vec::new(),
+        only_in_memory: None,
+        not_in_kernel: Some(why.into()),
+    };
+    let told = format!("error: not lifted in the kernel yet: {why} (guard goes on trying)\n");
+    check(&unban, "192.0.2.1 unbanned from jail web\n", &told);
+    assert_eq!(outcome(&unban), Outcome::Refused);
+    assert!(json(&unban).contains(&format!(r#""not_in_kernel":"{why}""#)), "{}", json(&unban));
+    let flushed =
+        Reply::Flushed { lifted: 1, only_in_memory: None, not_in_kernel: Some(why.into()) };
+    check(&flushed, "1 ban lifted\n", &told);
+    assert_eq!(outcome(&flushed), Outcome::Refused);
+    let slow = "the firewall has not answered for 5 s";
+    let ban = Reply::Ban {
+        banned: vec![view("192.0.2.1", soon(), InForce::Pending)],
+        refused: Vec::new(),
+        only_in_memory: None,
+        not_in_kernel: Some(slow.into()),
+    };
+    check(
+        &ban,
+        "192.0.2.1 banned in jail web until 2025-05-26 12:07:27 UTC (not in the kernel yet: guardctl status says why)\n",
+        &format!("warning: perhaps not in the kernel yet: {slow}\n"),
+    );
+    assert_eq!(outcome(&ban), Outcome::Done);
+}
+
 #[test]
 fn what_happens_is_told_in_the_words_of_fail2bans_log() {
     let jail = || "web".parse().unwrap();

@@ -191,7 +191,7 @@ fn a_numbered_table_is_found_again() {
     let left = || {
         let world = World::without_docker();
         serve(&world.host, 2222);
-        world.nft("table inet guard {\n chain input { type filter hook input priority 0; policy accept; }\n}\n");
+        world.nft("table inet guard {\n chain input { type filter hook input priority 0; tcp dport 2223 drop; }\n}\n");
         let firewall = world.firewall(settings(BackendChoice::Nftables), bans());
         assert_eq!(world.tables(), ["table inet guard", number_two]);
         // It is taken away: that is heard.
