@@ -154,6 +154,7 @@ fn reply(request: Request) -> Reply {
                 banned: yes.into_iter().map(view).collect(),
                 refused: no.into_iter().map(refuse).collect(),
                 only_in_memory: None,
+                not_in_kernel: None,
             }
         }
         Request::ImportBans { jail, .. } if !["web", "web-flask"].contains(&jail.as_str()) => {
@@ -172,6 +173,7 @@ fn reply(request: Request) -> Reply {
                 ended: 0,
                 refused: bans.iter().filter(|ban| is_own(ban)).map(refuse).collect(),
                 only_in_memory: None,
+                not_in_kernel: None,
             }
         }
         Request::Unban { which: Which::All, .. } => Reply::Unban {
@@ -179,14 +181,21 @@ fn reply(request: Request) -> Reply {
             absent: Vec::new(),
             covered: Vec::new(),
             only_in_memory: None,
+            not_in_kernel: None,
         },
         Request::Unban { which: Which::Networks(networks), .. } => {
             let (no, yes): (Vec<_>, Vec<_>) =
                 networks.into_iter().partition(|network| *network == net("192.0.2.99"));
             let lifted = yes.into_iter().map(view).collect();
-            Reply::Unban { lifted, absent: no, covered: Vec::new(), only_in_memory: None }
+            Reply::Unban {
+                lifted,
+                absent: no,
+                covered: Vec::new(),
+                only_in_memory: None,
+                not_in_kernel: None,
+            }
         }
-        Request::Flush => Reply::Flushed { lifted: 7, only_in_memory: None },
+        Request::Flush => Reply::Flushed { lifted: 7, only_in_memory: None, not_in_kernel: None },
         Request::History { network, limit, .. } => Reply::History {
             network,
             now: "2025-05-26T12:00:00Z".parse().unwrap(),

@@ -37,8 +37,12 @@ macro_rules! everywhere {
     })* };
 }
 
+#[path = "firewall/alone.rs"]
+mod alone;
 #[path = "firewall/at_once.rs"]
 mod at_once;
+#[path = "firewall/lifting.rs"]
+mod lifting;
 #[path = "firewall/neighbours.rs"]
 mod neighbours;
 

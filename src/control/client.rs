@@ -183,26 +183,34 @@ fn split(request: Request) -> Vec<Request> {
 fn join(mut joined: Reply, next: Reply) -> Reply {
     match (&mut joined, next) {
         (
-            Reply::Ban { banned, refused, only_in_memory },
-            Reply::Ban { banned: more, refused: more_refused, only_in_memory: why },
+            Reply::Ban { banned, refused, only_in_memory, not_in_kernel },
+            Reply::Ban {
+                banned: more,
+                refused: more_refused,
+                only_in_memory: why,
+                not_in_kernel: held,
+            },
         ) => {
             banned.extend(more);
             refused.extend(more_refused);
             *only_in_memory = only_in_memory.take().or(why);
+            *not_in_kernel = not_in_kernel.take().or(held);
         }
         (
-            Reply::Unban { lifted, absent, covered, only_in_memory },
+            Reply::Unban { lifted, absent, covered, only_in_memory, not_in_kernel },
             Reply::Unban {
                 lifted: more,
                 absent: more_absent,
                 covered: more_covered,
                 only_in_memory: why,
+                not_in_kernel: held,
             },
         ) => {
             lifted.extend(more);
             absent.extend(more_absent);
             covered.extend(more_covered);
             *only_in_memory = only_in_memory.take().or(why);
+            *not_in_kernel = not_in_kernel.take().or(held);
         }
         (_, other) => return other,
     }
@@ -238,8 +246,10 @@ mod tests {
             absent: vec![text.parse().unwrap()],
             covered: Vec::new(),
             only_in_memory: None,
+            not_in_kernel: text.ends_with(".2").then(|| "why".to_owned()),
         };
-        let Reply::Unban { absent: both, .. } = join(absent("192.0.2.1"), absent("192.0.2.2"))
+        let Reply::Unban { absent: both, not_in_kernel: Some(_), .. } =
+            join(absent("192.0.2.1"), absent("192.0.2.2"))
         else {
             panic!("another reply")
         };

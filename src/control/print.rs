@@ -74,7 +74,11 @@ pub fn outcome(reply: &Reply) -> Outcome {
         Reply::History { network, bans, .. } => network.is_some() && bans.is_empty(),
         Reply::Why(known) => why::is_unknown(known),
         Reply::Ban { refused, .. } => !refused.is_empty(),
-        Reply::Unban { absent, covered, .. } => !absent.is_empty() || !covered.is_empty(),
+        Reply::Unban { absent, covered, not_in_kernel, .. } => {
+            !absent.is_empty() || !covered.is_empty() || not_in_kernel.is_some()
+        }
+        // Whoever was let in and is still refused must not take it for done.
+        Reply::Flushed { not_in_kernel, .. } => not_in_kernel.is_some(),
         Reply::Raised { .. } => true,
         Reply::Imported { refused, .. } => !refused.is_empty(),
         Reply::Doctor { worst, .. } => *worst >= Level::Warning,
@@ -87,7 +91,6 @@ pub fn outcome(reply: &Reply) -> Outcome {
         | Reply::Fail2ban { .. }
         | Reply::Status(_)
         | Reply::Jail(_)
-        | Reply::Flushed { .. }
         | Reply::Trying { .. }
         | Reply::Tried(_)
         | Reply::Suggested { .. }
@@ -136,27 +139,39 @@ pub fn text(reply: &Reply, zone: &TimeZone) -> Text {
         Reply::Status(overview) => text.out = status::overview(overview),
         Reply::Jail(jail) => text.out = status::jail(jail),
         Reply::Banned { network, bans } => banned(&mut text, *network, bans, zone),
-        Reply::Ban { banned, refused, only_in_memory } => {
+        Reply::Ban { banned, refused, only_in_memory, not_in_kernel } => {
             ban(&mut text, banned, zone);
             refusals(&mut text, refused);
             in_memory(&mut text, only_in_memory.as_deref());
+            not_there(&mut text, not_in_kernel.as_deref());
         }
-        Reply::Unban { lifted, absent, covered, only_in_memory } => {
+        Reply::Unban { lifted, absent, covered, only_in_memory, not_in_kernel } => {
             unban(&mut text, lifted, absent);
             for covered in covered.iter().take(MAX_LINES) {
                 warn(&mut text.err, &covered.message);
             }
             in_memory(&mut text, only_in_memory.as_deref());
+            not_lifted(&mut text, not_in_kernel.as_deref());
         }
-        Reply::Flushed { lifted, only_in_memory } => {
+        Reply::Flushed { lifted, only_in_memory, not_in_kernel } => {
             let bans = if *lifted == 1 { "ban" } else { "bans" };
             line(&mut text.out, format_args!("{lifted} {bans} lifted"));
             in_memory(&mut text, only_in_memory.as_deref());
+            not_lifted(&mut text, not_in_kernel.as_deref());
         }
-        Reply::Imported { jail, banned, standing, ended, refused, only_in_memory } => {
+        Reply::Imported {
+            jail,
+            banned,
+            standing,
+            ended,
+            refused,
+            only_in_memory,
+            not_in_kernel,
+        } => {
             imported(&mut text, jail, [*banned, *standing, *ended]);
             refusals(&mut text, refused);
             in_memory(&mut text, only_in_memory.as_deref());
+            not_there(&mut text, not_in_kernel.as_deref());
         }
         Reply::Fail2ban { value } => {
             line(&mut text.out, format_args!("{}", escape(&value.to_string())))
@@ -385,6 +400,20 @@ fn unban(text: &mut Text, lifted: &[BanView], absent: &[Network]) {
 fn in_memory(text: &mut Text, why: Option<&str>) {
     if let Some(why) = why {
         warn(&mut text.err, &format!("done, but forgotten at a restart: {why}"));
+    }
+}
+
+/// The kernel may not have what was ordered.
+fn not_there(text: &mut Text, why: Option<&str>) {
+    if let Some(why) = why {
+        warn(&mut text.err, &format!("perhaps not in the kernel yet: {why}"));
+    }
+}
+
+/// The kernel may still refuse who was let in.
+fn not_lifted(text: &mut Text, why: Option<&str>) {
+    if let Some(why) = why {
+        bad(&mut text.err, &format!("not lifted in the kernel yet: {why} (guard goes on trying)"));
     }
 }
 

@@ -209,6 +209,9 @@ pub enum Reply {
         /// Why the bans would not survive a restart; none: they are on disk.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         only_in_memory: Option<String>,
+        /// Why the kernel may not have them yet; none: it was tried.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        not_in_kernel: Option<String>,
     },
     /// To [`Request::ImportBans`].
     Imported {
@@ -225,6 +228,9 @@ pub enum Reply {
         /// Why the bans would not survive a restart; none: they are on disk.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         only_in_memory: Option<String>,
+        /// Why the kernel may not have them yet; none: it was tried.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        not_in_kernel: Option<String>,
     },
     /// To [`Request::Unban`].
     Unban {
@@ -238,6 +244,9 @@ pub enum Reply {
         /// Why the lifting would not survive a restart; none: it is on disk.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         only_in_memory: Option<String>,
+        /// Why the kernel may still refuse some of them; none: it lets them in.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        not_in_kernel: Option<String>,
     },
     /// To [`Request::Flush`].
     Flushed {
@@ -246,6 +255,9 @@ pub enum Reply {
         /// Why the lifting would not survive a restart; none: it is on disk.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         only_in_memory: Option<String>,
+        /// Why the kernel may still refuse some of them; none: it lets them in.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        not_in_kernel: Option<String>,
     },
     /// To [`Request::History`].
     History {

@@ -5,15 +5,22 @@
 //! share no file, and it is gone with the process however that ends. Nobody is
 //! served at it.
 
+mod owner;
+
 use std::os::fd::OwnedFd;
 
+use rustix::fs::Uid;
 use rustix::io::Errno;
 use rustix::net::sockopt::socket_peercred;
 use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with,
 };
 
+use owner::{Owner, owner};
+
 const NAME: &[u8] = b"guard";
+/// A name that is nobody's and can't be had all the same is tried so often.
+const TRIES: u32 = 3;
 
 /// Somebody else holds the sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,9 +40,19 @@ pub(crate) struct Alone {
 impl Alone {
     /// Takes the sign.
     pub(crate) fn claim() -> Result<Alone, AnotherGuard> {
-        match sign() {
+        let mut taken = sign();
+        for _ in 1..TRIES {
+            if !taken.as_ref().is_err_and(|error| *error == Errno::ADDRINUSE) {
+                break;
+            }
+            if held_by_guard() {
+                return Err(AnotherGuard);
+            }
+            // Whoever had it may be gone by now, and another guard may have come.
+            taken = sign();
+        }
+        match taken {
             Ok(sign) => Ok(Alone { _sign: Some(sign) }),
-            Err(Errno::ADDRINUSE) if held_by_guard() => Err(AnotherGuard),
             Err(error) => {
                 tracing::warn!("it can't be told whether another guard runs on this host: {error}");
                 Ok(Alone { _sign: None })
@@ -59,18 +76,26 @@ fn sign() -> rustix::io::Result<OwnedFd> {
 /// Anybody can take an abstract name, but only root or guard's own user can be a
 /// guard: others must not keep it from starting.
 fn held_by_guard() -> bool {
-    let holder = || {
-        let socket = socket()?;
-        match connect(&socket, &SocketAddrUnix::new_abstract_name(NAME)?) {
-            Ok(()) => socket_peercred(&socket).map(|holder| Some(holder.uid)),
-            // Asked by many, and it serves nobody.
-            Err(Errno::AGAIN) => Ok(None),
-            Err(error) => Err(error),
-        }
-    };
-    match holder() {
-        Ok(Some(user)) => user.is_root() || user == rustix::process::geteuid(),
-        Ok(None) => true,
-        Err(_) => false,
+    let is_guards = |user: Uid| user.is_root() || user == rustix::process::geteuid();
+    match owner(NAME) {
+        Ok(Owner::User(user)) => is_guards(user),
+        // Gone in this moment; or the kernel does not tell, and whoever listens must.
+        Ok(Owner::Nobody) => false,
+        Err(_) => match listener() {
+            Ok(Some(user)) => is_guards(user),
+            Ok(None) => true,
+            Err(_) => false,
+        },
+    }
+}
+
+/// Who listens at the name; `None`: nobody can tell, for it was asked by many, and serves
+/// nobody.
+fn listener() -> rustix::io::Result<Option<Uid>> {
+    let socket = socket()?;
+    match connect(&socket, &SocketAddrUnix::new_abstract_name(NAME)?) {
+        Ok(()) => socket_peercred(&socket).map(|holder| Some(holder.uid)),
+        Err(Errno::AGAIN) => Ok(None),
+        Err(error) => Err(error),
     }
 }

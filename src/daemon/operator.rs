@@ -146,7 +146,8 @@ impl Operator {
 
     async fn health(&self) -> Result<Health, Stopping> {
         let firewall = self.firewall.status().borrow().clone();
-        let problem = firewall.problems.first().cloned();
+        let unlifted = || firewall.may_still_hold(None, None);
+        let problem = firewall.problems.first().cloned().or_else(unlifted);
         let engine = self.engine().await?;
         Ok(Health {
             firewall_problem: (!firewall.healthy)
@@ -195,7 +196,7 @@ impl Operator {
             firewall: FirewallView {
                 backend: firewall.backend.clone(),
                 healthy: firewall.healthy,
-                problems: firewall.problems.clone(),
+                problems: firewall.problems.iter().cloned().chain(firewall.unlifted()).collect(),
                 repairs: firewall.repairs,
                 heard: firewall.heard,
             },
@@ -395,7 +396,8 @@ impl Operator {
         }
         let look = self.warden.look(move |warden| views(warden, &made));
         let banned = look.await.ok_or(Stopping)?;
-        Ok(Reply::Ban { banned, refused, only_in_memory: said.only_in_memory })
+        let (only_in_memory, not_in_kernel) = (said.only_in_memory, said.not_in_kernel);
+        Ok(Reply::Ban { banned, refused, only_in_memory, not_in_kernel })
     }
 
     async fn unban(&self, which: Which, jail: Option<String>) -> Result<Reply, Stopping> {
@@ -421,6 +423,7 @@ impl Operator {
                     })
                     .collect(),
                 only_in_memory: said.only_in_memory,
+                not_in_kernel: said.not_in_kernel,
             },
             Err(NoSuchJail(jail)) => not_found(jail.as_str()),
         })
@@ -430,7 +433,8 @@ impl Operator {
         let request = UnbanRequest { which: UnbanWhich::All, jail: None };
         let said = self.warden.unban(request).await.ok_or(Stopping)?;
         let lifted = said.answers.map_or(0, |unbanned| unbanned.lifted.len());
-        Ok(Reply::Flushed { lifted: lifted as u64, only_in_memory: said.only_in_memory })
+        let (only_in_memory, not_in_kernel) = (said.only_in_memory, said.not_in_kernel);
+        Ok(Reply::Flushed { lifted: lifted as u64, only_in_memory, not_in_kernel })
     }
 
     async fn optional_jail(

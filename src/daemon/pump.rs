@@ -23,7 +23,7 @@ use crate::model::{
 use crate::store::{Candidate, Store};
 use crate::warden::{
     BanRefusal, BanRequest, Effect, FoundBan, ImportRequest, Imported, Known, Meanwhile,
-    NoSuchJail, Outcome, Restored, Surroundings, UnbanRequest, Unbanned, Warden,
+    NoSuchJail, Outcome, Restored, Surroundings, UnbanRequest, UnbanWhich, Unbanned, Warden,
 };
 
 /// Never sleep longer: the wall clock may be set.
@@ -78,6 +78,18 @@ pub(crate) struct Said<T> {
     pub(crate) answers: T,
     /// Why it would not survive a restart; none: it is on disk.
     pub(crate) only_in_memory: Option<String>,
+    /// Why the kernel may not have it, or may still refuse whom it was to let in; none: it
+    /// was tried, and nobody who was to be let in is still refused.
+    pub(crate) not_in_kernel: Option<String>,
+}
+
+/// Waits until the kernel has what was ordered. Why it may not have it; none: it was tried.
+pub(crate) async fn in_kernel(firewall: &firewall::Handle, patience: Duration) -> Option<String> {
+    match tokio::time::timeout(patience, firewall.settled()).await {
+        Ok(true) => None,
+        Ok(false) => Some("guard's part for the firewall has died: restart guard".to_owned()),
+        Err(_) => Some(format!("the firewall has not answered for {} s", patience.as_secs())),
+    }
 }
 
 /// What people ask.
@@ -435,7 +447,7 @@ impl Pump {
             }
             Question::Ban(request, answer) => {
                 let answers = self.warden.handle_ban(now, request);
-                self.answer_after_commit(answer, answers);
+                self.answer_after_commit(answer, answers, None);
             }
             Question::Import(request, answer) => {
                 let jail = request.jail.clone();
@@ -443,37 +455,63 @@ impl Pump {
                 if let Ok(taken) = &taken {
                     self.meters.imported(&jail, taken.made, taken.banned - taken.made);
                 }
-                self.answer_after_commit(answer, taken);
+                self.answer_after_commit(answer, taken, None);
             }
             Question::Unban(request, answer) => {
                 if let Some((_, meanwhile)) = &mut self.late {
                     meanwhile.note(&request);
                 }
+                let whom = LetIn::from(&request);
                 let lifted = self.warden.handle_unban(now, request);
-                self.answer_after_commit(answer, lifted);
+                self.answer_after_commit(answer, lifted, Some(whom));
             }
         }
     }
 
-    /// A ban or unban is true when it is in the kernel and on disk; where that
-    /// takes long, it holds in memory and the answer says so.
+    /// A ban or unban is true when it is in the kernel and on disk; where that takes long,
+    /// or can't be, the answer says so. `lifted`: who may be refused no more.
     fn answer_after_commit<T: Send + 'static>(
         &mut self,
         answer: oneshot::Sender<Said<T>>,
         answers: T,
+        lifted: Option<LetIn>,
     ) {
         self.flush();
         let (firewall, store) = (Arc::clone(&self.firewall), self.store.clone());
         tokio::spawn(async move {
-            let both = async { tokio::join!(firewall.settled(), store.committed()).1 };
-            let only_in_memory = match tokio::time::timeout(PATIENCE, both).await {
-                Ok(Ok(())) => None,
-                Ok(Err(why)) => Some(why),
-                Err(_) => Some("the kernel or the disk does not answer".to_owned()),
+            let disk = tokio::time::timeout(PATIENCE, store.committed());
+            let (kernel, disk) = tokio::join!(in_kernel(&firewall, PATIENCE), disk);
+            let only_in_memory = match disk {
+                Ok(on_disk) => on_disk.err(),
+                Err(_) => Some(format!("the disk has not answered for {} s", PATIENCE.as_secs())),
             };
+            let held = || {
+                let LetIn { jail, networks } = lifted?;
+                let status = firewall.status().borrow().clone();
+                status.may_still_hold(jail.as_ref(), networks.as_deref())
+            };
+            let not_in_kernel = kernel.or_else(held);
             // The asker may have gone.
-            let _ = answer.send(Said { answers, only_in_memory });
+            let _ = answer.send(Said { answers, only_in_memory, not_in_kernel });
         });
+    }
+}
+
+/// Who was to be let in.
+struct LetIn {
+    /// By this jail; none: by all.
+    jail: Option<JailName>,
+    /// These; none: everybody.
+    networks: Option<Vec<Network>>,
+}
+
+impl From<&UnbanRequest> for LetIn {
+    fn from(request: &UnbanRequest) -> LetIn {
+        let networks = match &request.which {
+            UnbanWhich::All => None,
+            UnbanWhich::Networks(networks) => Some(networks.clone()),
+        };
+        LetIn { jail: request.jail.clone(), networks }
     }
 }
 

@@ -77,6 +77,7 @@ impl Keeper {
             self.left_sets.clear();
             self.families = Default::default();
             self.clear_others = true;
+            self.others_hold = true;
         }
     }
 

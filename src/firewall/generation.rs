@@ -16,8 +16,16 @@ const FAMILY_HEADER: usize = 4;
 const ID: u16 = 1;
 /// The table's name, in whatever is told of something in it.
 const TABLE: u16 = 1;
-/// iptables-nft's table in both families, and one of guard's own.
-const TABLES: [&[u8]; 2] = [b"filter\0", b"guard\0"];
+
+/// Is it iptables-nft's table of both families, or one of guard's own, which bears a number
+/// where another program has its name?
+fn may_be_guards(table: &[u8]) -> bool {
+    match table.strip_prefix(b"guard") {
+        Some(b"\0" | [b'-', b'2'..=b'8', 0]) => true,
+        Some(_) => false,
+        None => table == b"filter\0",
+    }
+}
 
 /// Asks for the generation.
 pub(crate) fn question() -> Vec<u8> {
@@ -51,7 +59,7 @@ pub(crate) fn concerns_guard(mut datagram: &[u8]) -> bool {
             kind.is_some_and(|kind| kind & 0xff00 == SUBSYSTEM && kind != NEW_GENERATION);
         // Whatever it is that changed, its first attribute names the table.
         let table = message.get(HEADER + FAMILY_HEADER..).and_then(|body| attribute(body, TABLE));
-        if is_change && table.is_some_and(|name| TABLES.contains(&name)) {
+        if is_change && table.is_some_and(may_be_guards) {
             return true;
         }
         datagram = rest;
@@ -132,6 +140,11 @@ mod tests {
         };
         check(SUBSYSTEM | 8, b"filter\0", true);
         check(SUBSYSTEM | 2, b"guard\0", true);
+        check(SUBSYSTEM | 2, b"guard-2\0", true);
+        check(SUBSYSTEM | 8, b"guard-8\0", true);
+        check(SUBSYSTEM | 8, b"guard-9\0", false);
+        check(SUBSYSTEM | 8, b"guard-22\0", false);
+        check(SUBSYSTEM | 8, b"guardian\0", false);
         check(SUBSYSTEM | 6, b"nat\0", false);
         check(SUBSYSTEM | 6, b"filters\0", false);
         check(6 << 8 | 6, b"filter\0", false);

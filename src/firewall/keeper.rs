@@ -15,6 +15,7 @@ use crate::model::{JailName, Network, News, Timestamp, Until};
 use super::changes::Hearing;
 use super::iptables::{self, ToolError};
 use super::kind::Kind;
+use super::lifting::Lifting;
 use super::look::Seen;
 use super::names::{Family, Names};
 use super::nft::{DockerFirewall, Nft};
@@ -64,6 +65,9 @@ pub(crate) struct FamilyState {
     pub(crate) moves: BTreeMap<String, VecDeque<Instant>>,
     /// The last look, if it can stand in for the next one.
     pub(crate) seen: Option<Seen>,
+    /// Where it is off by choice: is what an earlier guard left gone, or why not? `None`:
+    /// that was not tried.
+    pub(crate) swept: Option<Result<(), String>>,
 }
 
 /// What is known of a jail in the kernel.
@@ -140,6 +144,10 @@ pub(crate) struct Keeper {
     /// Is what other backends left to go, and is it gone?
     pub(crate) clear_others: bool,
     pub(crate) others_removed: bool,
+    /// May other backends still hold bans of an earlier guard?
+    pub(crate) others_hold: bool,
+    /// Bans that were lifted and may not be gone from the kernel.
+    pub(crate) lifting: Lifting,
     /// What is wrong now, and what was after the turn before.
     pub(crate) findings: Findings,
     told_findings: Findings,
@@ -180,6 +188,8 @@ impl Keeper {
             engine: DockerFirewall::Unknown,
             clear_others: false,
             others_removed: false,
+            others_hold: true,
+            lifting: Lifting::default(),
             findings: Findings::default(),
             told_findings: Findings::default(),
             mended: Vec::new(),
@@ -267,6 +277,7 @@ impl Keeper {
         if self.clear_others && !self.failed {
             self.remove_others();
         }
+        self.see_to_lifted(&touched);
         self.report(&touched);
         self.schedule(look);
         if !inbox.count.is_empty() {
@@ -451,6 +462,7 @@ impl Keeper {
         let healthy = !self.failed
             && self.backend.is_some()
             && self.findings.problems.is_empty()
+            && self.lifting.is_done()
             && jails.values().all(well);
         let status = Status {
             backend: self.backend_name(),
@@ -460,6 +472,7 @@ impl Keeper {
             repairs: self.repairs,
             heard: self.hearing.heard(),
             jails,
+            unlifted: self.lifting.all(),
         };
         self.status.send_if_modified(|old| {
             let new = **old != status;

@@ -38,6 +38,7 @@ impl Keeper {
         self.families[family as usize].off = off;
         if off {
             self.stop_family(family);
+            self.sweep(family);
             return None;
         }
         match self.try_look(family) {

@@ -24,6 +24,7 @@
 //! | `changes` | hearing of others' changes |
 //! | `keeper` | the thread's state, and one turn of its loop |
 //! | `look`, `structure`, `elements`, `teardown` | the parts of a turn, in their order |
+//! | `lifting` | are bans that were lifted gone from the kernel? |
 //! | `packets` | how many packets came by each jail's rules |
 //! | `backend` | which backend is in use, and what those with sets have in common |
 //! | `others` | what guard left in other backends than the one in use |
@@ -41,6 +42,7 @@ mod generation;
 mod iptables;
 mod keeper;
 mod kind;
+mod lifting;
 mod look;
 mod names;
 mod netlink;
@@ -70,7 +72,7 @@ use crate::model::{Ban, JailName, JailRules, Network, News, Until};
 use keeper::Keeper;
 pub use nft::DockerFirewall;
 pub use packets::{JailPackets, Packets};
-pub use status::{JailStatus, Status};
+pub use status::{JailStatus, Status, Unlifted};
 pub use teardown::{Removed, clean_up};
 use wanted::Delta;
 
@@ -307,12 +309,12 @@ impl Handle {
         });
     }
 
-    /// Waits until everything ordered so far was tried once.
-    pub async fn settled(&self) {
+    /// Waits until everything ordered so far was tried once, and the status tells what came
+    /// of it. `false`: the thread is gone, and nothing more will be tried.
+    pub async fn settled(&self) -> bool {
         let ordered = self.shared.lock().ordered;
         let mut tried = self.tried.clone();
-        // An error means that the thread is gone: nothing more will be tried.
-        let _ = tried.wait_for(|tried| *tried >= ordered).await;
+        tried.wait_for(|tried| *tried >= ordered).await.is_ok()
     }
 
     /// Compares everything with the kernel now: for when Docker may have changed its rules.

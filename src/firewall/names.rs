@@ -38,6 +38,9 @@ impl Family {
 /// What every chain of fail2ban and guard begins with.
 pub(crate) const CHAIN_PREFIX: &str = "f2b-";
 
+/// A jail's name that is another's is tried with so many hashes.
+pub(crate) const ATTEMPTS: u32 = 8;
+
 const CHAIN_MAX: usize = 28;
 const SET_MAX: usize = 31;
 

@@ -2,7 +2,7 @@
 //! other settings, or before Docker changed its own. Its bans are adopted like those
 //! found in the backend's own sets; then it goes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::model::{JailName, Network, Timestamp, Until};
 
@@ -10,12 +10,15 @@ use super::elements;
 use super::iptables::{self, has_legacy_table};
 use super::keeper::{Backend, Keeper};
 use super::kind::Kind;
+use super::lifting::{Waiting, without_time};
 use super::look::Look;
-use super::names::{Family, Names};
+use super::names::{ATTEMPTS, Family, Names};
+use super::netlink::ElementChange;
 use super::nft::Nft;
-use super::rules::Table;
-use super::sets::Sets;
-use super::teardown::{dismantle_iptables, dismantle_nft, dismantle_sets};
+use super::plan::has_marks;
+use super::rules::{Rule, Table};
+use super::sets::{Refusals, SetError, Sets};
+use super::teardown::{dismantle_iptables, dismantle_nft, dismantle_sets, is_ours, left_table};
 
 /// A ban and its end; `None`: nobody knows.
 type Left = (Network, Option<Until>);
@@ -23,7 +26,7 @@ type Left = (Network, Option<Until>);
 /// The other backends, each if it holds anything that could be of interest.
 struct Others {
     sets: Option<Sets>,
-    nft: Option<Nft>,
+    nft: Vec<Nft>,
     tables: Vec<Table>,
 }
 
@@ -75,10 +78,7 @@ impl Keeper {
                 Some(Backend::Ipset(_)) => None,
                 _ => Sets::open().ok(),
             },
-            nft: match self.backend {
-                Some(Backend::Nftables(_)) => None,
-                _ => Nft::open_existing(),
-            },
+            nft: Nft::open_all(self.used_table()).unwrap_or_default(),
             tables,
         }
     }
@@ -87,16 +87,108 @@ impl Keeper {
     pub(crate) fn remove_others(&mut self) {
         self.clear_others = false;
         self.others_removed = true;
-        match self.backend {
-            Some(Backend::Nftables(_)) => dismantle_iptables(),
-            Some(Backend::Ipset(_) | Backend::Iptables) | None => dismantle_nft(),
+        let mut gone = dismantle_nft(self.used_table());
+        if matches!(self.backend, Some(Backend::Nftables(_))) {
+            gone &= dismantle_iptables();
         }
         // Sets go after the rules that look into them.
         if !matches!(self.backend, Some(Backend::Ipset(_)))
             && let Ok(mut sets) = Sets::open()
         {
-            dismantle_sets(&mut sets);
+            gone &= dismantle_sets(&mut sets);
         }
+        self.others_hold &= !gone;
+    }
+
+    /// The table of guard's own that is in use.
+    fn used_table(&self) -> Option<&str> {
+        match &self.backend {
+            Some(Backend::Nftables(nft)) => Some(nft.table()),
+            Some(Backend::Ipset(_) | Backend::Iptables) | None => None,
+        }
+    }
+
+    /// Takes bans that were lifted out of what an earlier guard made with other backends.
+    /// Do those hold anything of guard's at all? An error says why it may be in there still.
+    pub(crate) fn take_out_of_others(
+        &self,
+        lifted: &BTreeMap<JailName, Waiting>,
+    ) -> Result<bool, String> {
+        let mut holding = false;
+        let lifted: Vec<(Names, Family, Vec<Network>)> = lifted.iter().flat_map(parts).collect();
+        // Rules first, then the sets into which they look.
+        if matches!(self.backend, Some(Backend::Nftables(_)) | None) {
+            for (family, kind) in iptables_kinds() {
+                let table = left_table(family, kind).map_err(|error| error.to_string())?;
+                let Some(table) = table else { continue };
+                holding |= has_marks(&table);
+                let here = lifted.iter().filter(|(_, of, _)| *of == family);
+                let lines: Vec<String> = here.flat_map(|it| rules_away(&table, it)).collect();
+                if !lines.is_empty() {
+                    iptables::restore(family, kind, &lines).map_err(|error| error.to_string())?;
+                }
+            }
+        }
+        for mut nft in Nft::open_all(self.used_table()).map_err(|error| error.to_string())? {
+            holding = true;
+            for (names, family, networks) in &lifted {
+                let elements = without_time(networks);
+                let none = HashMap::new();
+                let done = nft.change(names.set(*family), ElementChange::Remove, &elements, &none);
+                is_gone(done)?;
+            }
+        }
+        if !matches!(self.backend, Some(Backend::Ipset(_))) {
+            let mut sets = match Sets::open() {
+                Ok(sets) => sets,
+                // Where there are no sets, guard has left none.
+                Err(SetError::Unusable(_)) => return Ok(holding),
+                Err(error) => return Err(error.to_string()),
+            };
+            let headers = sets.headers().map_err(|error| error.to_string())?;
+            holding |= headers.values().any(is_ours);
+            for (names, family, networks) in &lifted {
+                let set = names.set(*family);
+                if headers.get(set).is_some_and(|header| header.fits(*family)) {
+                    let elements = without_time(networks);
+                    is_gone(sets.change(set, ElementChange::Remove, &elements))?;
+                }
+            }
+        }
+        Ok(holding)
+    }
+}
+
+/// What is lifted, by every name that the jail may have had, and by family.
+fn parts(
+    (jail, waiting): (&JailName, &Waiting),
+) -> impl Iterator<Item = (Names, Family, Vec<Network>)> {
+    let of = |family: Family| -> Vec<Network> {
+        waiting.networks.iter().copied().filter(|n| Family::of(*n) == family).collect()
+    };
+    let families = Family::ALL.map(|family| (family, of(family)));
+    let families = families.into_iter().filter(|(_, networks)| !networks.is_empty());
+    families.flat_map(move |(family, networks)| {
+        (0..ATTEMPTS).map(move |attempt| (Names::new(jail, attempt), family, networks.clone()))
+    })
+}
+
+/// The lines that take the rules of these networks out of the jail's chain.
+fn rules_away(table: &Table, (names, _, networks): &(Names, Family, Vec<Network>)) -> Vec<String> {
+    let rules = table.chain(&names.chain).map_or(&[][..], |chain| &chain.rules);
+    let is_of = |rule: &&Rule| {
+        let whose = rule.text.strip_prefix("-s ").or_else(|| rule.text.strip_prefix("-d "));
+        let whose = whose.and_then(|rest| rest.split(' ').next()?.parse::<Network>().ok());
+        rule.marked && whose.is_some_and(|whose| networks.contains(&whose))
+    };
+    rules.iter().filter(is_of).map(|rule| format!("-D {} {}", names.chain, rule.text)).collect()
+}
+
+fn is_gone(done: Result<Refusals, SetError>) -> Result<(), String> {
+    let refusals = done.map_err(|error| error.to_string())?;
+    match refusals.odd.first() {
+        Some((network, why)) => Err(format!("{network}: {why}")),
+        None => Ok(()),
     }
 }
 
@@ -115,7 +207,7 @@ impl Others {
             {
                 take(sets.list(set).unwrap_or_default());
             }
-            if let Some(nft) = &mut self.nft {
+            for nft in &mut self.nft {
                 take(nft.list(set).unwrap_or_default());
             }
         }

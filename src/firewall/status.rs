@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{About, JailName, News};
+use crate::model::{About, JailName, Network, News};
 
 /// The state of the firewall.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,6 +22,67 @@ pub struct Status {
     pub heard: u64,
     /// The installed jails.
     pub jails: BTreeMap<JailName, JailStatus>,
+    /// Bans that were lifted, and that the kernel may still hold. Retried all the time.
+    pub unlifted: Vec<Unlifted>,
+}
+
+impl Status {
+    /// What may still be refused though it was lifted, a sentence each.
+    pub fn unlifted(&self) -> impl Iterator<Item = String> {
+        self.unlifted.iter().map(Unlifted::to_string)
+    }
+
+    /// Why the kernel may still hold bans that were lifted: of one jail or any, of these
+    /// networks and what shares addresses with them, or of all. `None`: it holds none.
+    pub fn may_still_hold(
+        &self,
+        jail: Option<&JailName>,
+        networks: Option<&[Network]>,
+    ) -> Option<String> {
+        let holds = |held: &&Unlifted| {
+            jail.is_none_or(|jail| *jail == held.jail)
+                && networks.is_none_or(|all| all.iter().any(|network| held.may_hold(*network)))
+        };
+        let why: Vec<String> =
+            self.unlifted.iter().filter(holds).map(Unlifted::to_string).collect();
+        (!why.is_empty()).then(|| why.join("; "))
+    }
+}
+
+/// Bans of a jail that were lifted, and that the kernel may still hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unlifted {
+    /// The jail.
+    pub jail: JailName,
+    /// Whose bans they are.
+    pub networks: BTreeSet<Network>,
+    /// Are there more of them than are named?
+    pub more: bool,
+    /// Why, in words for people.
+    pub why: String,
+}
+
+impl Unlifted {
+    fn may_hold(&self, network: Network) -> bool {
+        self.more
+            || self.networks.contains(&network)
+            || self.networks.iter().any(|held| held.overlaps(network))
+    }
+}
+
+impl std::fmt::Display for Unlifted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Unlifted { jail, networks, more, why } = self;
+        match networks.first() {
+            Some(only) if networks.len() == 1 && !more => write!(f, "{only}")?,
+            Some(first) => {
+                let or_more = if *more { " or more" } else { "" };
+                write!(f, "{} bans{or_more}, such as {first},", networks.len())?;
+            }
+            None => write!(f, "some bans")?,
+        }
+        write!(f, " in jail {jail} may still be refused: {why}")
+    }
 }
 
 /// The state of a jail in the firewall.

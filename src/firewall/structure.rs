@@ -11,7 +11,7 @@ use super::iptables::{self, ToolError};
 use super::keeper::{Backend, Keeper, Placed};
 use super::kind::{DockerHook, Kind};
 use super::look::Look;
-use super::names::{Family, Names};
+use super::names::{ATTEMPTS, Family, Names};
 use super::netlink::SetHeader;
 use super::plan::{Change, Leftovers, Owner, has_marks, owner, plan};
 use super::rescue;
@@ -20,9 +20,6 @@ use super::shape::{self, WantedChain, Who};
 /// So many moves of a jump to the head within a minute are a fight.
 const MOVES_MAX: usize = 3;
 const MOVES_WITHIN: Duration = Duration::from_secs(60);
-
-/// A name that is another's is tried with so many hashes.
-const ATTEMPTS: u32 = 8;
 
 impl Keeper {
     /// Looks at everything but the elements, and puts it right.

@@ -9,6 +9,7 @@ use super::names::{Family, set_family};
 use super::netlink::SetHeader;
 use super::nft::Nft;
 use super::plan::{Change, Leftovers, plan};
+use super::rules::Table;
 use super::sets::{SetError, Sets};
 
 impl Keeper {
@@ -32,41 +33,64 @@ impl Keeper {
         }
     }
 
+    /// Takes away, once, what an earlier guard left in a family that is off now: nobody
+    /// would tend it, and its bans would stand for ever.
+    pub(crate) fn sweep(&mut self, family: Family) {
+        if !matches!(self.families[family as usize].swept, Some(Ok(()))) {
+            let mut removed = Removed::default();
+            removed.rules_of_family(family);
+            if let Some(Backend::Ipset(sets)) = &mut self.backend {
+                removed.sets(sets, Some(family));
+            }
+            for what in &removed.removed {
+                tracing::info!("{} is off: an earlier guard's {what} is gone", family.as_str());
+            }
+            let why = removed.failed.first().cloned();
+            self.families[family as usize].swept = Some(why.map_or(Ok(()), Err));
+        }
+        if let Some(Err(why)) = &self.families[family as usize].swept {
+            // No problem: most often nothing is there, and it is off because nothing works.
+            let what =
+                format!("{} is off, and an earlier guard's rules may stand", family.as_str());
+            self.findings.notes.insert(format!("{what}: {why}"));
+        }
+    }
+
     /// Takes away everything that bears guard's mark, of every backend.
     pub(crate) fn dismantle(&mut self) {
         let mut removed = Removed::default();
         removed.rules();
         // What another backend left in an earlier run goes, too.
         if let Some(Backend::Ipset(sets)) = &mut self.backend {
-            removed.sets(sets);
+            removed.sets(sets, None);
         } else if let Ok(mut sets) = Sets::open() {
-            removed.sets(&mut sets);
+            removed.sets(&mut sets, None);
         }
-        removed.table();
+        removed.tables(None);
         removed.warn();
     }
 }
 
 /// Takes away every rule and chain of iptables that bears guard's mark, in both
-/// families and kinds.
-pub(crate) fn dismantle_iptables() {
+/// families and kinds. Is all of it gone?
+pub(crate) fn dismantle_iptables() -> bool {
     let mut removed = Removed::default();
     removed.rules();
-    removed.warn();
+    removed.warn()
 }
 
-/// Takes guard's own table away.
-pub(crate) fn dismantle_nft() {
+/// Takes guard's own tables away, but the one that is `used`. Are they gone?
+pub(crate) fn dismantle_nft(used: Option<&str>) -> bool {
     let mut removed = Removed::default();
-    removed.table();
-    removed.warn();
+    removed.tables(used);
+    removed.warn()
 }
 
-/// Takes away all sets that are named and made as guard's are.
-pub(crate) fn dismantle_sets(sets: &mut Sets) {
+/// Takes away all sets that are named and made as guard's are. Are they gone?
+pub(crate) fn dismantle_sets(sets: &mut Sets) -> bool {
     let mut removed = Removed::default();
-    removed.sets(sets);
-    removed.warn();
+    removed.sets(sets, None);
+    removed.warn()
 }
 
 /// What was taken away, and what could not be.
@@ -84,53 +108,59 @@ pub fn clean_up() -> Removed {
     let mut removed = Removed::default();
     removed.rules();
     match Sets::open() {
-        Ok(mut sets) => removed.sets(&mut sets),
+        Ok(mut sets) => removed.sets(&mut sets, None),
         // Where there are no sets, guard has left none.
         Err(SetError::Unusable(_)) => {}
         Err(error) => removed.failed.push(error.to_string()),
     }
-    removed.table();
+    removed.tables(None);
     removed
 }
 
 impl Removed {
-    fn warn(self) {
-        for failure in self.failed {
+    /// Tells what could not be taken away; `true`: nothing is left.
+    fn warn(self) -> bool {
+        for failure in &self.failed {
             tracing::warn!("{failure}");
         }
+        self.failed.is_empty()
     }
 
-    /// guard's own table in nftables.
-    fn table(&mut self) {
-        let Some(mut nft) = Nft::open_existing() else { return };
-        match nft.remove_table() {
-            Ok(()) => self.removed.push("table inet guard".to_owned()),
-            Err(error) => self.failed.push(error.to_string()),
+    /// guard's own tables in nftables, but the one that is `used`.
+    fn tables(&mut self, used: Option<&str>) {
+        let all = match Nft::open_all(used) {
+            Ok(all) => all,
+            Err(error) => return self.failed.push(error.to_string()),
+        };
+        for mut nft in all {
+            match nft.remove_table() {
+                Ok(()) => self.removed.push(format!("table inet {}", nft.table())),
+                Err(error) => self.failed.push(error.to_string()),
+            }
         }
     }
 
     fn rules(&mut self) {
         for family in Family::ALL {
-            for kind in [Kind::Nft, Kind::Legacy] {
-                if kind == Kind::Legacy && !has_legacy_table(family) {
-                    continue;
-                }
-                if let Err(error) = self.rules_of(family, kind) {
-                    let left = "guard's rules could not be taken away";
-                    self.failed.push(format!("{}: {left}: {error}", family.as_str()));
-                }
+            self.rules_of_family(family);
+        }
+    }
+
+    /// The rules of both kinds.
+    fn rules_of_family(&mut self, family: Family) {
+        for kind in [Kind::Nft, Kind::Legacy] {
+            if kind == Kind::Legacy && !has_legacy_table(family) {
+                continue;
+            }
+            if let Err(error) = self.rules_of(family, kind) {
+                let left = "guard's rules could not be taken away";
+                self.failed.push(format!("{}: {left}: {error}", family.as_str()));
             }
         }
     }
 
     fn rules_of(&mut self, family: Family, kind: Kind) -> Result<(), ToolError> {
-        let table = match iptables::save(family, kind) {
-            Ok(table) => table,
-            // A tool that is missing can't have left anything, nor a kernel without IPv6.
-            Err(ToolError::Missing(_)) => return Ok(()),
-            Err(ToolError::Failed { .. }) if family == Family::V6 => return Ok(()),
-            Err(error) => return Err(error),
-        };
+        let Some(table) = left_table(family, kind)? else { return Ok(()) };
         let away = plan(&table, &[], Leftovers::All, &BTreeSet::new());
         if away.lines.is_empty() {
             return Ok(());
@@ -143,12 +173,16 @@ impl Removed {
         Ok(())
     }
 
-    fn sets(&mut self, sets: &mut Sets) {
+    /// The sets of one family, or of both.
+    fn sets(&mut self, sets: &mut Sets, of: Option<Family>) {
         let headers = match sets.headers() {
             Ok(headers) => headers,
             Err(error) => return self.failed.push(error.to_string()),
         };
-        for header in headers.values().filter(|header| is_ours(header)) {
+        let wanted = |header: &&SetHeader| {
+            is_ours(header) && (of.is_none() || of == set_family(&header.name))
+        };
+        for header in headers.values().filter(wanted) {
             match sets.destroy(&header.name) {
                 Ok(()) => self.removed.push(format!("set {}", header.name)),
                 Err(error) => self.failed.push(error.to_string()),
@@ -157,7 +191,25 @@ impl Removed {
     }
 }
 
+/// The filter table of a kind that is not in use, for what an earlier guard left there;
+/// `None`: nothing can be there.
+pub(crate) fn left_table(family: Family, kind: Kind) -> Result<Option<Table>, ToolError> {
+    match iptables::save(family, kind) {
+        Ok(table) => Ok(Some(table)),
+        // A tool that is missing can't have left anything.
+        Err(ToolError::Missing(_)) => Ok(None),
+        // Others may write what the tool can't show; without chains of guard's name there is
+        // nothing to be missed.
+        Err(ToolError::Unreadable(..) | ToolError::Failed { .. })
+            if kind == Kind::Nft && Nft::has_jail_chains(family).is_ok_and(|has| !has) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
 /// Is it a set as guard makes and names them?
-fn is_ours(header: &SetHeader) -> bool {
+pub(crate) fn is_ours(header: &SetHeader) -> bool {
     set_family(&header.name).is_some_and(|family| header.fits(family))
 }

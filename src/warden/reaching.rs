@@ -15,19 +15,19 @@ use crate::model::{Network, Timestamp};
 const GRACE: Duration = Duration::from_secs(5);
 /// Lines that are no further apart may have been written out together.
 const APART: Duration = Duration::from_secs(2);
-/// Addresses that are kept.
+/// Addresses that are kept: of those told, and of those of whom one line has come.
 const ROOM: usize = 16;
-
-#[derive(Debug)]
-struct Seen {
-    first: Timestamp,
-    told: bool,
-}
+/// Whose second line has not come for so long makes room for others.
+const STALE: Duration = Duration::from_secs(300);
 
 /// The banned addresses that still reach a jail's services.
 #[derive(Debug, Default)]
 pub(super) struct Reaching {
-    seen: LinkedHashMap<Network, Seen>,
+    /// Those of which it is certain, the one seen last at the back.
+    certain: LinkedHashMap<Network, ()>,
+    /// Those of whom one line has come, and when. Nobody is pushed out by the next one:
+    /// where all bans fail, each would be gone before his second line.
+    waiting: LinkedHashMap<Network, Timestamp>,
     told: u64,
 }
 
@@ -36,32 +36,43 @@ impl Reaching {
     /// `in_force`. Is that worth telling? Once for each address, and where there
     /// are many, ever less often.
     pub(super) fn note(&mut self, network: Network, at: Timestamp, in_force: Timestamp) -> bool {
-        if at < after(in_force, GRACE) {
+        if at < after(in_force, GRACE) || self.certain.to_back(&network).is_some() {
             return false;
         }
-        if let Some(seen) = self.seen.to_back(&network) {
-            if seen.told || at < after(seen.first, APART) {
-                return false;
-            }
-            seen.told = true;
-            self.told = self.told.saturating_add(1);
-            return self.told <= ROOM as u64 || super::hidden::is_power_of_ten(self.told);
+        let Some(first) = self.waiting.get(&network) else {
+            self.wait(network, at);
+            return false;
+        };
+        if at < after(*first, APART) {
+            return false;
         }
-        if self.seen.len() >= ROOM {
-            self.seen.pop_front();
+        self.waiting.remove(&network);
+        if self.certain.len() >= ROOM {
+            self.certain.pop_front();
         }
-        self.seen.insert(network, Seen { first: at, told: false });
-        false
+        self.certain.insert(network, ());
+        self.told = self.told.saturating_add(1);
+        self.told <= ROOM as u64 || super::hidden::is_power_of_ten(self.told)
+    }
+
+    fn wait(&mut self, network: Network, at: Timestamp) {
+        if self.waiting.len() >= ROOM {
+            self.waiting.retain(|_, first| at < after(*first, STALE));
+        }
+        if self.waiting.len() < ROOM {
+            self.waiting.insert(network, at);
+        }
     }
 
     /// The ban of `network` is over.
     pub(super) fn forget(&mut self, network: Network) {
-        self.seen.retain(|seen, _| !network.overlaps(*seen));
+        self.certain.retain(|seen, ()| !network.overlaps(*seen));
+        self.waiting.retain(|seen, _| !network.overlaps(*seen));
     }
 
     /// Those of which it is certain, the one seen last first.
     pub(super) fn iter(&self) -> impl Iterator<Item = Network> {
-        self.seen.iter().rev().filter(|(_, seen)| seen.told).map(|(network, _)| *network)
+        self.certain.iter().rev().map(|(network, ())| *network)
     }
 }
 
@@ -93,6 +104,39 @@ mod tests {
         let mut reaching = Reaching::default();
         assert!(!(0..100).any(|_| reaching.note(net(1), at(60), at(10))));
         assert_eq!(reaching.iter().count(), 0);
+    }
+
+    #[test]
+    fn where_all_bans_fail_it_is_told_however_many_come_in_turn() {
+        let check = |addresses: u32, expected: usize| {
+            let mut reaching = Reaching::default();
+            let mut told = 0;
+            for (second, number) in (20..).zip((0..addresses).cycle()).take(10_000) {
+                told += usize::from(reaching.note(net(number), at(second), at(0)));
+                assert!(reaching.certain.len().max(reaching.waiting.len()) <= ROOM);
+            }
+            assert!(told >= expected, "{addresses} addresses: {told}");
+            assert!(told <= ROOM + 4, "{addresses} addresses: {told}");
+            assert_eq!(reaching.iter().count(), expected, "{addresses} addresses");
+        };
+        check(1, 1);
+        check(16, 16);
+        check(17, 16);
+        check(100, 16);
+        check(250, 16);
+    }
+
+    #[test]
+    fn who_does_not_come_back_makes_room() {
+        let mut reaching = Reaching::default();
+        for number in 0..100 {
+            assert!(!reaching.note(net(number), at(20), at(0)));
+        }
+        assert!(!reaching.note(net(200), at(300), at(0)), "no room yet");
+        assert!(!reaching.note(net(200), at(310), at(0)));
+        assert!(!reaching.note(net(200), at(330), at(0)), "now it waits");
+        assert!(reaching.note(net(200), at(340), at(0)));
+        assert_eq!(reaching.iter().collect::<Vec<_>>(), [net(200)]);
     }
 
     #[test]

@@ -86,7 +86,7 @@ pub(crate) fn reply(request: Request) -> Reply {
                 failures: 0,
             };
             let banned = networks.into_iter().map(|network| view(&ban(network))).collect();
-            Reply::Ban { banned, refused: Vec::new(), only_in_memory: None }
+            Reply::Ban { banned, refused: Vec::new(), only_in_memory: None, not_in_kernel: None }
         }
         Request::Unban { which, .. } => {
             let networks = match which {
@@ -100,9 +100,10 @@ pub(crate) fn reply(request: Request) -> Reply {
                 absent,
                 covered: Vec::new(),
                 only_in_memory: None,
+                not_in_kernel: None,
             }
         }
-        Request::Flush => Reply::Flushed { lifted: 1, only_in_memory: None },
+        Request::Flush => Reply::Flushed { lifted: 1, only_in_memory: None, not_in_kernel: None },
         Request::History { network, .. } => Reply::History {
             network,
             now: at("12:00:00"),

@@ -37,6 +37,7 @@ pub(super) fn restored(text: &mut Text, restored: &RestoredView) {
         warn(&mut text.err, note);
     }
     super::in_memory(text, restored.only_in_memory.as_deref());
+    super::not_there(text, restored.not_in_kernel.as_deref());
 }
 
 fn bans_words(bans: u64) -> String {

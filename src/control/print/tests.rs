@@ -343,6 +343,7 @@ fn bans_and_refusals() {
             message: "it is this host; --force bans it all the same".into(),
         }],
         only_in_memory: Some("the disk is full: free some space".into()),
+        not_in_kernel: None,
     };
     check(
         &reply,
@@ -354,7 +355,8 @@ warning: done, but forgotten at a restart: the disk is full: free some space
     );
     assert_eq!(outcome(&reply), Outcome::Refused);
     let many = vec![view("192.0.2.1", soon(), InForce::Yes); 21];
-    let reply = Reply::Ban { banned: many, refused: Vec::new(), only_in_memory: None };
+    let reply =
+        Reply::Ban { banned: many, refused: Vec::new(), only_in_memory: None, not_in_kernel: None };
     check(&reply, "21 banned in jail web\n", "");
 }
 
@@ -365,10 +367,49 @@ fn unbans() {
         absent: vec!["192.0.2.2".parse().unwrap()],
         covered: Vec::new(),
         only_in_memory: None,
+        not_in_kernel: None,
     };
     check(&reply, "192.0.2.1 unbanned from jail web\n", "192.0.2.2 is not banned\n");
     assert_eq!(outcome(&reply), Outcome::Refused);
-    check(&Reply::Flushed { lifted: 3, only_in_memory: None }, "3 bans lifted\n", "");
+    check(
+        &Reply::Flushed { lifted: 3, only_in_memory: None, not_in_kernel: None },
+        "3 bans lifted\n",
+        "",
+    );
+}
+
+/// Kernel and disk fail each for itself, and only what is true of it is said.
+#[test]
+fn what_the_kernel_has_not_done_is_no_matter_of_a_restart() {
+    let why = "192.0.2.1 in jail web may still be refused: IPv4: iptables-nft-save failed";
+    let unban = Reply::Unban {
+        lifted: vec![view("192.0.2.1", soon(), InForce::Yes)],
+        absent: Vec::new(),
+        covered: Vec::new(),
+        only_in_memory: None,
+        not_in_kernel: Some(why.into()),
+    };
+    let told = format!("error: not lifted in the kernel yet: {why} (guard goes on trying)\n");
+    check(&unban, "192.0.2.1 unbanned from jail web\n", &told);
+    assert_eq!(outcome(&unban), Outcome::Refused);
+    assert!(json(&unban).contains(&format!(r#""not_in_kernel":"{why}""#)), "{}", json(&unban));
+    let flushed =
+        Reply::Flushed { lifted: 1, only_in_memory: None, not_in_kernel: Some(why.into()) };
+    check(&flushed, "1 ban lifted\n", &told);
+    assert_eq!(outcome(&flushed), Outcome::Refused);
+    let slow = "the firewall has not answered for 5 s";
+    let ban = Reply::Ban {
+        banned: vec![view("192.0.2.1", soon(), InForce::Pending)],
+        refused: Vec::new(),
+        only_in_memory: None,
+        not_in_kernel: Some(slow.into()),
+    };
+    check(
+        &ban,
+        "192.0.2.1 banned in jail web until 2025-05-26 12:07:27 UTC (not in the kernel yet: guardctl status says why)\n",
+        &format!("warning: perhaps not in the kernel yet: {slow}\n"),
+    );
+    assert_eq!(outcome(&ban), Outcome::Done);
 }
 
 #[test]

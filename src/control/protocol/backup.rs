@@ -41,4 +41,7 @@ pub struct RestoredView {
     /// Why it would not survive a restart; none: it is on disk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub only_in_memory: Option<String>,
+    /// Why the kernel may not have it all yet; none: it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_in_kernel: Option<String>,
 }

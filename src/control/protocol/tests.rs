@@ -115,6 +115,7 @@ fn replies_on_the_wire() {
             banned: vec![BanView::new(&ban, InForce::DryRun)],
             refused: vec![BanRefused { network: net("127.0.0.1"), message: "no".into() }],
             only_in_memory: None,
+            not_in_kernel: None,
         },
         concat!(
             r#"{"version":1,"reply":"ban","banned":[{"jail":"web","network":"192.0.2.7","#,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
+use super::super::pump::in_kernel;
 use super::{Operator, Stopping};
 use crate::control::protocol::{BackedUp, RefusedKind, Reply, RestoredView};
 use crate::model::Timestamp;
@@ -87,10 +88,11 @@ impl Operator {
         let notes = backup.notes.clone();
         let Restored { standing, over, never, lifted } =
             self.warden.restore(backup).await.ok_or(Stopping)?;
-        let both = async { tokio::join!(self.firewall.settled(), self.on_disk()).1 };
-        let only_in_memory = match tokio::time::timeout(PATIENCE, both).await {
+        let disk = tokio::time::timeout(PATIENCE, self.on_disk());
+        let (not_in_kernel, disk) = tokio::join!(in_kernel(&self.firewall, PATIENCE), disk);
+        let only_in_memory = match disk {
             Ok(problem) => problem,
-            Err(_) => Some("the kernel or the disk does not answer".to_owned()),
+            Err(_) => Some(format!("the disk has not answered for {} s", PATIENCE.as_secs())),
         };
         let view = RestoredView {
             standing,
@@ -102,6 +104,7 @@ impl Operator {
             kept,
             notes,
             only_in_memory,
+            not_in_kernel,
         };
         Ok(Reply::Restored(view))
     }

@@ -92,6 +92,7 @@ impl Operator {
                 self.unban_by_words(jail.as_deref(), networks, report_absent).await
             }
             Command::UnbanAll => match self.unban(Which::All, None).await? {
+                Reply::Unban { not_in_kernel: Some(why), .. } => raise(not_lifted(&why)),
                 Reply::Unban { lifted, .. } => Ok(Value::count(lifted.len() as u64)),
                 _ => raise("guard misunderstood itself"),
             },
@@ -194,6 +195,7 @@ impl Operator {
             None => None,
         };
         match self.unban(Which::Networks(networks), jail).await? {
+            Reply::Unban { not_in_kernel: Some(why), .. } => raise(not_lifted(&why)),
             Reply::Unban { absent, .. } if report_absent && !absent.is_empty() => raise(format!(
                 "not banned: {}",
                 Value::texts(absent.iter().map(Network::to_string))
@@ -203,6 +205,11 @@ impl Operator {
             _ => raise("guard misunderstood itself"),
         }
     }
+}
+
+/// What is lifted in guard only must not pass for done.
+fn not_lifted(why: &str) -> String {
+    format!("not lifted in the kernel yet: {why} (guard goes on trying)")
 }
 
 fn status(jail: &JailStatus, detail: Detail) -> Value {

@@ -36,6 +36,7 @@ impl Operator {
                 .map(|(network, why)| BanRefused { network, message: why.reason() })
                 .collect(),
             only_in_memory: said.only_in_memory,
+            not_in_kernel: said.not_in_kernel,
         })
     }
 }

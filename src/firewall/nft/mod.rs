@@ -193,9 +193,15 @@ impl Nft {
         }
     }
 
-    /// Takes guard's table away, if there is one.
+    /// Its table's name.
+    pub(crate) fn table(&self) -> &str {
+        &self.table
+    }
+
+    /// Takes its table away, if it is there.
     pub(crate) fn remove_table(&mut self) -> Result<(), SetError> {
-        let what = || failed("taking nftables' table inet guard away");
+        let doing = format!("taking nftables' table inet {} away", self.table);
+        let what = || failed(doing.clone());
         let (found, _) = self.look().map_err(what())?;
         if found.flags.is_none() || found.is_foreign() {
             return Ok(());

@@ -2,15 +2,22 @@
 
 use crate::firewall::iptables::{self, ToolError};
 use crate::firewall::kind::{DOCKER_USER, Kind, docker_jump};
-use crate::firewall::names::Family;
+use crate::firewall::names::{CHAIN_PREFIX, Family};
+use crate::firewall::sets::SetError;
 use crate::firewall::socket::SocketError;
 
 use super::choice::Signs;
 use super::plan::{Found, RuleFound};
-use super::{Nft, TABLE, decode, encode};
+use super::{Nft, TABLE, decode, encode, failed};
 
 /// A table's name that is another's is tried with so many numbers.
 const ATTEMPTS: u32 = 8;
+
+/// Every name that guard's table may have, the one that it should have first.
+pub(crate) fn names() -> impl Iterator<Item = String> {
+    let numbered = (2..=ATTEMPTS).map(|attempt| format!("{TABLE}-{attempt}"));
+    std::iter::once(TABLE.to_owned()).chain(numbered)
+}
 
 /// Why guard's table is not as it should be.
 #[derive(Debug, thiserror::Error)]
@@ -44,11 +51,43 @@ impl Nft {
         Err(NftError::Foreign)
     }
 
-    /// guard's own table, if there is one.
-    pub(crate) fn open_existing() -> Option<Nft> {
-        let mut nft = Nft::open().ok()?;
-        let there = nft.look_at_own().is_ok_and(|(found, _)| found.flags.is_some());
-        there.then_some(nft)
+    /// guard's own tables that there are, but the one that is `used`: most often none or one;
+    /// more after another program's table of guard's name came or went.
+    pub(crate) fn open_all(used: Option<&str>) -> Result<Vec<Nft>, SetError> {
+        let mut all = Vec::new();
+        for name in names().filter(|name| Some(name.as_str()) != used) {
+            let mut nft = match Nft::open() {
+                Ok(nft) => nft,
+                // A kernel without nftables holds no table.
+                Err(SetError::Unusable(_)) => return Ok(all),
+                Err(error) => return Err(error),
+            };
+            nft.table = name;
+            let what = format!("reading nftables' table inet {}", nft.table);
+            let (found, _) = nft.look().map_err(failed(what))?;
+            if found.flags.is_some() && !found.is_foreign() {
+                all.push(nft);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Does iptables-nft's filter table of a family have chains that could be guard's? The
+    /// kernel tells, also where the tool can't show the table.
+    pub(crate) fn has_jail_chains(family: Family) -> Result<bool, SetError> {
+        let mut nft = match Nft::open() {
+            Ok(nft) => nft,
+            Err(SetError::Unusable(_)) => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        let of = match family {
+            Family::V4 => encode::IPV4,
+            Family::V6 => encode::IPV6,
+        };
+        let chains = nft.socket.dump(encode::GET_CHAIN, of, |q| q, decode::chain);
+        let chains = chains.map_err(failed("listing nftables' chains"))?;
+        let named = |name: &str| name.starts_with(CHAIN_PREFIX);
+        Ok(chains.iter().any(|chain| chain.table == "filter" && named(&chain.name)))
     }
 
     /// What the kernel shows of Docker and guard.
@@ -71,7 +110,7 @@ impl Nft {
         Signs {
             bridges: chains.iter().any(|chain| chain.table == "docker-bridges"),
             user: jump || legacy(),
-            own: self.look_at_own().is_ok_and(|(found, _)| found.flags.is_some()),
+            own: Nft::open_all(None).is_ok_and(|all| !all.is_empty()),
         }
     }
 }

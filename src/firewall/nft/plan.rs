@@ -43,6 +43,13 @@ pub(super) struct Base {
     pub(super) usual: bool,
 }
 
+impl Base {
+    /// As guard makes it.
+    fn of(hook: Hook) -> Base {
+        Base { hook: hook.number(), priority: PRIORITY, usual: true }
+    }
+}
+
 /// A rule.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct RuleFound {
@@ -77,7 +84,7 @@ impl SetFound {
 
 impl Found {
     /// Does the table belong to another program? Its owner says so, or it holds
-    /// things of which none is guard's by mark and some not even by name.
+    /// things of which none is guard's by mark and some not even by name or by hook.
     pub(super) fn is_foreign(&self) -> bool {
         const OWNED: u32 = 2;
         let Some(flags) = self.flags else { return false };
@@ -88,9 +95,16 @@ impl Found {
         let strange_chain = |name: &String| {
             !name.starts_with(CHAIN_PREFIX) && Hook::ALL.iter().all(|hook| hook.as_str() != name)
         };
+        // Emptied by somebody, guard's chains are still hooked as guard hooks them: one that
+        // decides by its policy alone needs no rule to be at work.
+        let strange_hook = |(name, chain): (&String, &ChainFound)| {
+            let own = Hook::ALL.iter().find(|hook| hook.as_str() == name);
+            chain.base.is_some() && chain.base != own.map(|hook| Base::of(*hook))
+        };
         flags & OWNED != 0
             || rules.next().is_some()
             || self.chains.keys().any(strange_chain)
+            || self.chains.iter().any(strange_hook)
             || self.sets.keys().any(|name| set_family(name).is_none())
     }
 }
@@ -189,8 +203,7 @@ impl Planner<'_> {
         for hook in Hook::ALL {
             let name = hook.as_str();
             let found = self.found.chains.get(name);
-            let wanted = Base { hook: hook.number(), priority: PRIORITY, usual: true };
-            if found.is_some_and(|chain| chain.base == Some(wanted)) {
+            if found.is_some_and(|chain| chain.base == Some(Base::of(hook))) {
                 continue;
             }
             if self.found.flags.is_some() {
@@ -208,8 +221,8 @@ impl Planner<'_> {
 
     /// Was the base chain there as it should be, so that its rules still are?
     fn is_whole(&self, hook: Hook) -> bool {
-        let wanted = Base { hook: hook.number(), priority: PRIORITY, usual: true };
-        self.found.chains.get(hook.as_str()).is_some_and(|chain| chain.base == Some(wanted))
+        let found = self.found.chains.get(hook.as_str());
+        found.is_some_and(|chain| chain.base == Some(Base::of(hook)))
     }
 
     fn jail(&mut self, jail: &Jail) {

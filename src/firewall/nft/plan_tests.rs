@@ -173,6 +173,26 @@ fn whose_a_table_is() {
     assert!(found(0, "input", &[], Some("banned")).is_foreign());
 }
 
+#[test]
+fn a_table_without_rules_is_guards_only_if_it_is_hooked_like_guards() {
+    let found = |name: &str, base: Base, rules: &[RuleFound]| Found {
+        flags: Some(0),
+        chains: [(name.to_owned(), ChainFound { base: Some(base), rules: rules.into() })].into(),
+        sets: [("f2b4-x".to_owned(), SetFound::default())].into(),
+    };
+    let own = Base::of(Hook::Input);
+    assert!(!found("input", own, &[]).is_foreign(), "flushed");
+    for strange in
+        [Base { usual: false, ..own }, Base { priority: 0, ..own }, Base::of(Hook::Forward)]
+    {
+        assert!(found("input", strange, &[]).is_foreign(), "{strange:?}");
+        let marked =
+            RuleFound { comment: Some("guard 12345678".to_owned()), ..RuleFound::default() };
+        assert!(!found("input", strange, &[marked]).is_foreign(), "mended: {strange:?}");
+    }
+    assert!(found("f2b-x", own, &[]).is_foreign(), "guard hooks no chain of a jail");
+}
+
 /// What somebody may do to the table.
 #[derive(Clone, Copy, Debug)]
 enum Harm {

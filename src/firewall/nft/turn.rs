@@ -7,7 +7,7 @@ use crate::model::{JailName, Network};
 
 use crate::firewall::iptables::ToolError;
 use crate::firewall::keeper::{Backend, Keeper, Placed};
-use crate::firewall::names::{Family, Names};
+use crate::firewall::names::{ATTEMPTS, Family, Names};
 use crate::firewall::plan::Leftovers;
 use crate::firewall::rescue;
 use crate::firewall::wanted::Touched;
@@ -20,9 +20,6 @@ use super::{Nft, TABLE};
 
 /// The set for a prefix length that nobody needs stays so long.
 const IDLE: Duration = Duration::from_secs(600);
-
-/// A table's name that is another's is tried with so many numbers.
-const ATTEMPTS: u32 = 8;
 
 impl Keeper {
     /// Does Docker's set-up ask for nftables?

@@ -1,6 +1,6 @@
 //! What others take away, what an earlier guard left, and what stays.
 
-use guard::firewall::{BackendChoice, Ipv6, OnStop, Settings, Told};
+use guard::firewall::{BackendChoice, Ipv6, OnStop, Settings, Told, clean_up};
 use guard::model::{BlockType, Chain, News, Ports, Protocol, Until};
 use rustix::thread::CapabilitySet;
 
@@ -159,6 +159,77 @@ fn another_programs_table_is_left_alone() {
     firewall.stop();
     assert_eq!(world.tables(), ["table inet guard"]);
     assert_eq!(world.table(), before);
+}
+
+/// One that does its work by policies alone is no less another's.
+#[test]
+fn another_programs_table_without_rules_is_left_alone() {
+    if !is_root("another_programs_table_without_rules_is_left_alone") {
+        return;
+    }
+    let world = World::without_docker();
+    let foreign = "table inet guard {\n set f2b4-x { type ipv4_addr; flags timeout; }\n chain forward { type filter hook forward priority 0; policy drop; }\n}\n";
+    world.nft(foreign);
+    let before = world.table();
+    let removed = world.host.inside(clean_up);
+    assert_eq!((removed.removed, removed.failed), (vec![], vec![]));
+    assert_eq!(world.table(), before);
+    let install = install("web", Chain::Input, Ports::All, BlockType::Reject);
+    world.firewall(settings(BackendChoice::Nftables), vec![install]).stop();
+    assert_eq!(world.table(), before);
+}
+
+/// guard's table had a number, because another program had its name, and that one is gone.
+#[test]
+fn a_numbered_table_is_found_again() {
+    if !is_root("a_numbered_table_is_found_again") {
+        return;
+    }
+    let web = || install("web", Chain::Input, Ports::All, BlockType::Reject);
+    let bans = || vec![web(), block("web", ATTACKER[0], 600), block("web", ATTACKER[1], 600)];
+    let (number_two, [v4, v6]) = ("table inet guard-2", [0, 1].map(|at| (HOST[at], 2222)));
+    let left = || {
+        let world = World::without_docker();
+        serve(&world.host, 2222);
+        world.nft("table inet guard {\n chain input { type filter hook input priority 0; tcp dport 2223 drop; }\n}\n");
+        let firewall = world.firewall(settings(BackendChoice::Nftables), bans());
+        assert_eq!(world.tables(), ["table inet guard", number_two]);
+        // It is taken away: that is heard.
+        let heard = firewall.status().heard;
+        world.nft("delete table inet guard-2\n");
+        until("put back", || firewall.status().repairs == 1);
+        assert!(firewall.status().heard > heard, "at once, and not by chance");
+        firewall.abandon();
+        world.nft("delete table inet guard\n");
+        assert!(is_kept_out((&world.outside, ATTACKER[0]), v4));
+        world
+    };
+    let world = left();
+    let removed = world.host.inside(clean_up);
+    assert_eq!((removed.removed, removed.failed), (vec![number_two.to_owned()], vec![]));
+    assert!(reaches((&world.outside, ATTACKER[0]), v4));
+
+    for backend in [BackendChoice::Nftables, BackendChoice::Ipset, BackendChoice::Iptables] {
+        let world = left();
+        let firewall =
+            world.firewall(settings(backend), vec![web(), block("web", ATTACKER[0], 600)]);
+        firewall.hear("what it holds", |told| match told {
+            Told::Found(found) => {
+                found.iter().any(|(_, n, _)| n.to_string() == ATTACKER[1]).then_some(())
+            }
+            _ => None,
+        });
+        firewall.order(vec![release("web", ATTACKER[0]), release("web", ATTACKER[1])]);
+        assert_eq!(firewall.status().may_still_hold(None, None), None, "{backend:?}");
+        assert!(reaches((&world.outside, ATTACKER[0]), v4), "{backend:?}");
+        assert!(reaches((&world.outside, ATTACKER[1]), v6), "{backend:?}");
+        firewall.handle.clean_up_unknown();
+        firewall.order(vec![]);
+        assert!(!world.tables().contains(&number_two.to_owned()), "{backend:?}");
+        assert!(firewall.status().healthy, "{:?}", firewall.status());
+        firewall.stop();
+        assert!(!world.tables().iter().any(|table| table.contains("guard")), "{backend:?}");
+    }
 }
 
 #[test]

@@ -110,19 +110,37 @@ fn hand_over(client: &mut Client, jail: &str, bans: &[ForeignBan]) -> Result<Rep
     for piece in bans.chunks(AT_ONCE) {
         let request = Request::ImportBans { jail: jail.to_owned(), bans: piece.to_vec() };
         match client.ask(request)? {
-            Reply::Imported { jail, banned, standing, ended, refused, only_in_memory } => {
+            Reply::Imported {
+                jail,
+                banned,
+                standing,
+                ended,
+                refused,
+                only_in_memory,
+                not_in_kernel,
+            } => {
                 sum.jail = Some(jail);
                 sum.numbers =
                     [sum.numbers[0] + banned, sum.numbers[1] + standing, sum.numbers[2] + ended];
                 sum.refused.extend(refused);
                 sum.only_in_memory = sum.only_in_memory.or(only_in_memory);
+                sum.not_in_kernel = sum.not_in_kernel.or(not_in_kernel);
             }
             other => return Ok(other),
         }
     }
-    let Sum { jail, numbers: [banned, standing, ended], refused, only_in_memory } = sum;
+    let Sum { jail, numbers: [banned, standing, ended], refused, only_in_memory, not_in_kernel } =
+        sum;
     Ok(match jail {
-        Some(jail) => Reply::Imported { jail, banned, standing, ended, refused, only_in_memory },
+        Some(jail) => Reply::Imported {
+            jail,
+            banned,
+            standing,
+            ended,
+            refused,
+            only_in_memory,
+            not_in_kernel,
+        },
         None => Reply::Refused { kind: RefusedKind::Usage, message: "no bans".to_owned() },
     })
 }
@@ -133,6 +151,7 @@ struct Sum {
     numbers: [u64; 3],
     refused: Vec<BanRefused>,
     only_in_memory: Option<String>,
+    not_in_kernel: Option<String>,
 }
 
 fn told_strangers(strange: &[(String, String)], count: u64) -> io::Result<()> {

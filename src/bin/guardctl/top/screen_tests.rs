@@ -119,6 +119,7 @@ fn an_unban_is_asked_for_and_answered() {
         absent: Vec::new(),
         covered: Vec::new(),
         only_in_memory: None,
+        not_in_kernel: None,
     });
     let left: Vec<_> = view.bans.iter().map(|ban| ban.network.to_string()).collect();
     assert_eq!(left, ["192.0.2.4", "192.0.2.3", "192.0.2.2"]);
