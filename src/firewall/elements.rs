@@ -63,7 +63,7 @@ impl Keeper {
                 networks.extend(placed.held.iter().filter(|n| !placed.applied.contains_key(n)));
             }
             for family in Family::ALL {
-                if !self.is_up(family) {
+                if !self.is_up(family) || !self.has_set(&name, family) {
                     continue;
                 }
                 let here: Vec<Network> =
@@ -77,6 +77,30 @@ impl Keeper {
                 }
             }
         }
+    }
+
+    fn has_set(&self, name: &JailName, family: Family) -> bool {
+        match self.backend {
+            Some(Backend::Ipset(_)) => {
+                self.placed.get(name).is_some_and(|placed| placed.has_set[family as usize])
+            }
+            // It makes and knows its own.
+            Some(Backend::Nftables(_)) | Some(Backend::Iptables) | None => true,
+        }
+    }
+
+    /// Before a look, which may take long: what was ordered for sets that are there.
+    /// `true`: all that was ordered.
+    pub(crate) fn bring_in_early(&mut self, touched: &Touched) -> bool {
+        let sets = matches!(self.backend, Some(Backend::Ipset(_)));
+        let known = |name: &JailName| self.placed.contains_key(name);
+        let simple = touched.jails.is_empty() && touched.bans.keys().all(known);
+        if !sets || !simple || touched.bans.is_empty() {
+            return false;
+        }
+        self.bring_in(touched, false);
+        // What failed is in doubt now, and after the look it is tried again.
+        !std::mem::take(&mut self.failed)
     }
 
     fn bring_in_set(
