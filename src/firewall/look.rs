@@ -269,3 +269,26 @@ fn run_tools(family: Family, legacy: bool) -> Result<Look, ToolError> {
     let hook = kind::docker_hook(family, &table);
     Ok(Look { kind, table, other, hook })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_look_is_in_time_and_not_all_the_time() {
+        let check = |millis: u64, heard: bool, wanted: u64| {
+            let pause = pause(Duration::from_millis(millis), heard);
+            assert_eq!(pause, Duration::from_millis(wanted), "{millis} ms, heard: {heard}");
+        };
+        check(0, false, 9_000);
+        check(20, false, 8_960);
+        // Its end is within 10 s of the begin of the look before.
+        check(2_000, false, 5_000);
+        check(3_000, false, 3_000);
+        // Half the time, if there is no other way.
+        check(12_000, false, 12_000);
+        check(20, true, 10_000);
+        check(2_000, true, 40_000);
+        check(12_000, true, 60_000);
+    }
+}

@@ -9,7 +9,7 @@ use crate::model::{Chain, JailName, JailRules, Network, Timestamp, Until};
 
 use super::iptables::{self, ToolError};
 use super::keeper::{Backend, Keeper, Placed};
-use super::kind::{DockerHook, Kind};
+use super::kind::{DOCKER_USER, DockerHook, Kind};
 use super::look::Look;
 use super::names::{Family, Names};
 use super::netlink::SetHeader;
@@ -416,19 +416,27 @@ impl Keeper {
 
     /// Remembers moves, and which changes put back what was there before.
     fn note_changes(&mut self, family: Family, changes: &[Change], now: Instant) {
-        let stood: BTreeSet<&str> = self
+        let at = family as usize;
+        let stood: BTreeMap<&str, bool> = self
             .placed
             .values()
-            .filter(|placed| placed.made[family as usize] && placed.ready[family as usize])
-            .map(|placed| placed.names.chain.as_str())
+            .filter(|placed| placed.made[at])
+            .map(|placed| (placed.names.chain.as_str(), placed.ready[at]))
             .collect();
-        let back = changes.iter().filter(|change| stood.contains(change.chain()));
+        // What was waiting for Docker, and now moves to its chain, was not taken away.
+        let is_back = |change: &&Change| match (stood.get(change.chain()), change) {
+            (None, _) => false,
+            (Some(false), Change::Jump(hook, _)) => hook != DOCKER_USER,
+            (Some(false), Change::Remove(_)) => false,
+            (Some(_), _) => true,
+        };
+        let back = changes.iter().filter(is_back);
         let words =
             back.map(|change| format!("{} ({})", change, family.as_str())).collect::<Vec<_>>();
         let moved: BTreeSet<&String> = changes
             .iter()
             .filter_map(|change| match change {
-                Change::Move(hook, chain) if stood.contains(chain.as_str()) => Some(hook),
+                Change::Move(hook, chain) if stood.contains_key(chain.as_str()) => Some(hook),
                 _ => None,
             })
             .collect();

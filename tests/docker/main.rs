@@ -59,6 +59,7 @@ mod pressure;
 mod restarts;
 mod services;
 mod shipped;
+mod slow_tools;
 mod top;
 mod tries;
 mod troubles;
