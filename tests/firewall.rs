@@ -491,7 +491,8 @@ fn repairs_are_counted_where_docker_user_is_missing() {
     for moves in 1..=3 {
         world.filter(4, "-I INPUT 1 -p tcp -j ACCEPT");
         firewall.check_until("moved", |status| status.repairs == moves);
-        firewall.hear("moved", |told| matches!(told, Told::News(News::Repaired { .. })).then_some(()));
+        firewall
+            .hear("moved", |told| matches!(told, Told::News(News::Repaired { .. })).then_some(()));
         firewall.forget();
     }
     world.filter(4, "-I INPUT 1 -p tcp -j ACCEPT");

@@ -89,20 +89,6 @@ impl Keeper {
         }
     }
 
-    /// Before a look, which may take long: what was ordered for sets that are there.
-    /// `true`: all that was ordered.
-    pub(crate) fn bring_in_early(&mut self, touched: &Touched) -> bool {
-        let sets = matches!(self.backend, Some(Backend::Ipset(_)));
-        let known = |name: &JailName| self.placed.contains_key(name);
-        let simple = touched.jails.is_empty() && touched.bans.keys().all(known);
-        if !sets || !simple || touched.bans.is_empty() {
-            return false;
-        }
-        self.bring_in(touched, false);
-        // What failed is in doubt now, and after the look it is tried again.
-        !std::mem::take(&mut self.failed)
-    }
-
     fn bring_in_set(
         &mut self,
         name: &JailName,

@@ -267,7 +267,6 @@ impl Keeper {
         if every_element || inbox.clean_up || self.retry.is_some() {
             self.forget_seen();
         }
-        let early = due && self.bring_in_early(&touched);
         if self.awaited.is_none() && due {
             self.hearing.generations.looking();
             self.look_begun = now;
@@ -290,8 +289,7 @@ impl Keeper {
             self.next_full = now + FULL_EVERY;
             self.doubt_sets();
         }
-        let answered = Touched::default();
-        self.bring_in(if early { &answered } else { &touched }, look);
+        self.bring_in(&touched, look);
         if self.clear_others && !self.failed {
             self.remove_others();
         }

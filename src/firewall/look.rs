@@ -95,7 +95,8 @@ impl UnderWay {
 
     /// Waits for its end; its tools' time is bounded.
     fn end(self) -> (Option<u32>, Answer) {
-        let found = self.found.unwrap_or_else(|| self.answer.recv().unwrap_or_else(|_| no_answer()));
+        let found =
+            self.found.unwrap_or_else(|| self.answer.recv().unwrap_or_else(|_| no_answer()));
         (self.generation, found)
     }
 }
