@@ -44,6 +44,7 @@ mod healing;
 mod host_network;
 mod import;
 mod labels;
+mod legacy;
 mod locked_out;
 mod logs;
 mod memory;

@@ -57,6 +57,58 @@ fn bans_go_on_where_iptables_cant_show_the_table() {
     }
 }
 
+/// What guard left goes all the same, at a stop, with another backend, and by `cleanup`;
+/// what is not guard's stays.
+#[test]
+fn what_guard_left_goes_where_iptables_cant_show_it() {
+    if !is_root("what_guard_left_goes_where_iptables_cant_show_it") {
+        return;
+    }
+    type Ways<'a> = [(&'a str, &'a dyn Fn(&World, Firewall)); 3];
+    let ways: Ways<'_> = [
+        ("a stop", &|_, firewall| firewall.stop()),
+        ("cleanup", &|world, firewall| {
+            firewall.abandon();
+            let removed = world.host.inside(guard::firewall::clean_up);
+            assert_eq!(removed.failed, Vec::<String>::new());
+            for what in ["chain f2b-ssh (iptables-nft)", "set f2b4-ssh"] {
+                assert!(removed.removed.iter().any(|it| it == what), "{what}: {removed:?}");
+            }
+        }),
+        ("another backend", &|world, firewall| {
+            firewall.abandon();
+            let second = world.firewall(settings(BackendChoice::Nftables), vec![]);
+            second.handle.clean_up_unknown();
+            second.order(vec![]);
+            second.stop();
+        }),
+    ];
+    for (what, way) in ways {
+        let world = World::new(Kind::Nft);
+        for family in [4, 6] {
+            world.filter(
+                family,
+                ":f2b-sshd - [0:0]\n-A INPUT -p tcp -j f2b-sshd\n-A f2b-sshd -j RETURN",
+            );
+        }
+        let untouched = [world.saved(4), world.saved(6)];
+        let jail = |name, chain| super::install(name, chain, Ports::All, BlockType::Reject);
+        let jails = vec![jail("ssh", Chain::Input), jail("web", Chain::DockerUser)];
+        let firewall = world.firewall(settings(BackendChoice::Ipset), jails);
+        firewall.order(vec![block("ssh", ATTACKER[0], 600), block("web", ATTACKER[1], 600)]);
+        world.host.run("nft", &[ODD]);
+        world.host.run("nft", &["insert rule ip6 filter OUTPUT ct state established accept"]);
+        way(&world, firewall);
+        world.host.run("nft", &["flush chain ip6 filter OUTPUT"]);
+        let first = world.host.run("nft", &["-a", "list chain ip filter INPUT"]);
+        let odd = first.lines().find(|line| line.contains("established")).expect("it is there");
+        let handle = odd.rsplit(' ').next().unwrap();
+        world.host.run("nft", &[&format!("delete rule ip filter INPUT handle {handle}")]);
+        assert_eq!([world.saved(4), world.saved(6)], untouched, "{what}");
+        assert_eq!(world.host.run("ipset", &["list", "-n"]), "", "{what}");
+    }
+}
+
 /// What the trouble's text advises works.
 #[test]
 fn guards_own_table_works_beside_it() {

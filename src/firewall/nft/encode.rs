@@ -36,6 +36,7 @@ const NESTED: u16 = 1 << 15;
 /// Families as netfilter counts them.
 pub(super) const INET: u8 = 1;
 pub(super) const IPV4: u8 = 2;
+pub(super) const IPV6: u8 = 10;
 
 /// Attributes.
 const TABLE: u16 = 1;

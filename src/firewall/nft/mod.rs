@@ -21,6 +21,7 @@
 //! long as the number is the one that guard's own last change led to, nobody else
 //! has changed anything, be it an element, and nothing has to be read at all.
 
+mod beside;
 mod choice;
 mod decode;
 mod elements;
@@ -40,6 +41,7 @@ use rustix::io::Errno;
 use super::iptables::{self, ToolError};
 use super::sets::SetError;
 use super::socket::SocketError;
+pub(crate) use beside::take_away;
 pub use choice::DockerFirewall;
 use plan::Found;
 use socket::{Outcome, Socket};
