@@ -124,6 +124,7 @@ impl Keeper {
     /// written meanwhile would not be in what the tool shows. The first look is waited for.
     pub(crate) fn has_looked(&mut self) -> bool {
         if !matches!(self.backend, Some(Backend::Ipset(_))) {
+            self.awaited = None;
             return true;
         }
         let wait = if self.awaited.is_some() { Duration::ZERO } else { SOON };
