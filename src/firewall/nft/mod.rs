@@ -14,6 +14,7 @@
 //! | `choice` | does Docker's set-up ask for nftables? (pure) |
 //! | `packets` | what the rules have counted |
 //! | `own` | whose the table is, and what the kernel shows of Docker |
+//! | `beside` | guard's rules in iptables' table, taken away where iptables itself can't |
 //! | `turn` | the structure's part of the keeper's turn |
 //!
 //! Structure is written by `nft -f -`, all or none; elements go by netlink. What is
