@@ -23,11 +23,11 @@ const SOON: Duration = Duration::from_secs(1);
 /// …and it is asked for this often after that.
 const POLL: Duration = Duration::from_millis(50);
 
-/// Chains, jumps and the sets' headers are looked at this often…
+/// What is done to chains and jumps is mended within this time.
 const CHECK_EVERY: Duration = Duration::from_secs(10);
-/// …at the least, and of a look that takes long, most of the time not.
+/// Where guard hears of changes, a look is followed by a pause so many times as long…
 const CHECK_COST: u32 = 20;
-/// Where guard hears of changes, a look is not due sooner than it has to, but sooner than this.
+/// …but by none that is longer than this.
 const CHECK_LATEST: Duration = Duration::from_secs(60);
 /// Putting right and a margin, within [`CHECK_EVERY`].
 const MARGIN: Duration = Duration::from_secs(1);
