@@ -45,6 +45,8 @@ mod at_once;
 mod lifting;
 #[path = "firewall/neighbours.rs"]
 mod neighbours;
+#[path = "firewall/unreadable.rs"]
+mod unreadable;
 
 everywhere! {
     a_jail_on_input
@@ -476,6 +478,39 @@ fn rules_above_the_jump_are_watched() {
         4 + 2,
         "the rules of others are all there"
     );
+}
+
+/// A jail that waits for Docker on one hook stands on the other, and what is done to it
+/// there is told and counted.
+#[test]
+fn repairs_are_counted_where_docker_user_is_missing() {
+    if !is_root("repairs_are_counted_where_docker_user_is_missing") {
+        return;
+    }
+    let world = World::new(Kind::Nft);
+    world.filter(4, "-D FORWARD -j DOCKER-USER\n-F DOCKER-USER\n-X DOCKER-USER");
+    let install = install_on("web", [Chain::Input, Chain::DockerUser]);
+    let firewall = world.firewall(settings(BackendChoice::Auto), vec![install]);
+    firewall.order(vec![block("web", ATTACKER[0], 600)]);
+    for moves in 1..=3 {
+        world.filter(4, "-I INPUT 1 -p tcp -j ACCEPT");
+        firewall.check_until("moved", |status| status.repairs == moves);
+        firewall
+            .hear("moved", |told| matches!(told, Told::News(News::Repaired { .. })).then_some(()));
+        firewall.forget();
+    }
+    world.filter(4, "-I INPUT 1 -p tcp -j ACCEPT");
+    firewall.check_until("given up", |status| {
+        status.problems.iter().any(|what| what.contains("another program keeps putting rules"))
+    });
+    // That Docker starts is no harm that was mended.
+    world.restore(4, &docker_chains());
+    firewall.check_until("Docker is there", |status| {
+        !status.problems.iter().any(|what| what.contains("DOCKER-USER does not exist"))
+    });
+    assert_eq!(firewall.in_force("web", ATTACKER[0]), Some(true));
+    assert_eq!(firewall.status().repairs, 3);
+    firewall.stop();
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! How guard's own container and those that it guards are set up.
 
+use std::path::Path;
+
 use super::facts::{Facts, stays};
 use super::platform::moved;
-use crate::model::{ContainerCheckup, Finding, Level};
+use crate::model::{ContainerCheckup, Finding, Level, MountKind};
 
 /// Where the engine keeps its volumes.
 const VOLUMES: &str = "/var/lib/docker/volumes";
@@ -32,6 +34,7 @@ pub(super) fn own(facts: &Facts, found: &mut Vec<Finding>) {
             .cure("in guard's service: restart: unless-stopped"),
         );
     }
+    found.extend(lock(facts, own));
     if let Ok(engine) = &facts.engine {
         let mounts = own.container.mounts.iter().filter(|mount| stays(mount.kind));
         found.extend(moved(&engine.platform, mounts.map(|mount| mount.source.as_str())));
@@ -48,6 +51,33 @@ pub(super) fn own(facts: &Facts, found: &mut Vec<Finding>) {
             );
         }
     }
+}
+
+/// Legacy tables are read, changed and written as a whole. The tools wait for each other
+/// by locking a file, which must be one file for all.
+fn lock(facts: &Facts, own: &ContainerCheckup) -> Option<Finding> {
+    let legacy = facts.running.as_ref().is_some_and(|it| it.firewall.contains("tables-legacy"));
+    // /var/run is a link to /run.
+    let plain = |path: &str| {
+        path.strip_prefix("/var/run/").map_or(path.to_owned(), |rest| format!("/run/{rest}"))
+    };
+    let file = plain(&facts.process.lock_file);
+    let is_the_hosts = own.container.mounts.iter().any(|mount| {
+        mount.kind == MountKind::Bind && Path::new(&file).starts_with(plain(&mount.destination))
+    });
+    (legacy && !is_the_hosts).then(|| {
+        let what = format!("iptables is legacy, and {file} is guard's own, not the host's");
+        Finding::new(Level::Note, "guard", what)
+            .why(
+                "Docker's iptables and guard's don't wait for each other, so that now and then a command of one \
+                 of them fails",
+            )
+            .cure(
+                "in guard's service, below volumes: - {type: bind, source: /run/xtables.lock, target: \
+                 /run/xtables.lock, bind: {create_host_path: false}}",
+            )
+            .cure("not `- /run/xtables.lock:/run/xtables.lock`: Docker makes a folder where there is no file")
+    })
 }
 
 /// Those with labels.

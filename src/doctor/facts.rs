@@ -42,6 +42,8 @@ pub struct Process {
     pub inotify: Option<u64>,
     /// The folder of the database.
     pub data: Data,
+    /// The file by which iptables' legacy tools wait for each other.
+    pub lock_file: String,
     /// Mounts of its own that don't show what is mounted below them later.
     pub private_mounts: Vec<String>,
 }

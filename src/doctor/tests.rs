@@ -3,8 +3,9 @@ use std::sync::Arc;
 
 use super::*;
 use crate::model::{
-    BlockRules, BlockType, Chain, ContainerCheckup, EngineCheckup, JailRules, Limits, OwnPlatform,
-    Policy, PortRange, Ports, Protocol, PublishedPort, ServiceId, Timestamp,
+    BlockRules, BlockType, Chain, ContainerCheckup, EngineCheckup, JailRules, Limits, Mount,
+    MountKind, OwnPlatform, Policy, PortRange, Ports, Protocol, PublishedPort, ServiceId,
+    Timestamp,
 };
 
 fn well() -> Facts {
@@ -22,6 +23,7 @@ fn well() -> Facts {
                 free: Some(1 << 34),
                 size: Some(4096),
             },
+            lock_file: "/run/xtables.lock".into(),
             private_mounts: Vec::new(),
         },
         own: None,
@@ -274,4 +276,39 @@ fn what_a_running_guard_knows() {
     let many = of(&|r| r.refused = vec![("x".into(), "typo".into()); 10_000]);
     let found = findings(&many);
     assert_eq!((found.len(), worst(&found)), (MAX_FINDINGS, Level::Error));
+}
+
+/// Legacy tables are written whole, one at a time: who has a lock of his own breaks in.
+#[test]
+fn a_lock_that_is_not_the_hosts_is_told_of_where_tables_are_legacy() {
+    let lock = "/run/xtables.lock";
+    let told = |firewall: &str, lock_file: &str, mount: Option<(MountKind, &str)>| {
+        let mut own = container("guard");
+        own.container.mounts.extend(mount.map(|(kind, destination)| Mount {
+            kind,
+            source: "/somewhere".into(),
+            destination: destination.into(),
+        }));
+        let mut facts = Facts { own: Some(own), ..well() };
+        facts.running = Some(Running { firewall: firewall.into(), ..Running::default() });
+        facts.process.lock_file = lock_file.into();
+        let found = findings(&facts);
+        let notes = found.iter().filter(|finding| finding.level == Level::Note);
+        notes.filter(|note| note.one_line().contains("create_host_path: false")).count() == 1
+    };
+    for firewall in ["ipset, iptables-legacy", "iptables-nft, ip6tables-legacy"] {
+        assert!(told(firewall, lock, None));
+        assert!(told(firewall, lock, Some((MountKind::Other, "/run"))));
+        assert!(told(firewall, lock, Some((MountKind::Bind, "/run/xtables"))));
+        assert!(told(firewall, lock, Some((MountKind::Volume, "/run"))), "a volume is guard's");
+        for mounted in [lock, "/run", "/var/run/xtables.lock", "/"] {
+            assert!(!told(firewall, lock, Some((MountKind::Bind, mounted))), "{mounted}");
+        }
+        assert!(!told(firewall, "/host/lock", Some((MountKind::Bind, "/host"))));
+    }
+    assert!(!told("ipset, iptables-nft", lock, None));
+    assert!(!told("nftables", lock, None));
+    let running = Running { firewall: "iptables-legacy".into(), ..Running::default() };
+    let on_the_host = Facts { running: Some(running), ..well() };
+    assert!(!findings(&on_the_host).iter().any(|finding| finding.one_line().contains("lock")));
 }

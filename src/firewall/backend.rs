@@ -92,12 +92,14 @@ impl Keeper {
         self.failed |= self.backend.is_none();
     }
 
-    /// Can elements be brought into this family's sets, or rules into its chains?
+    /// Can elements be brought into this family's sets, or rules into its chains? Sets
+    /// don't need the tools, so they don't wait for a look that fails.
     pub(crate) fn is_up(&self, family: Family) -> bool {
         let state = &self.families[family as usize];
         match &self.backend {
             Some(Backend::Nftables(nft)) => nft.works && !state.off,
-            Some(Backend::Ipset(_) | Backend::Iptables) | None => state.kind.is_some(),
+            Some(Backend::Ipset(_)) => !state.off,
+            Some(Backend::Iptables) | None => state.kind.is_some(),
         }
     }
 

@@ -60,6 +60,11 @@ impl Hearing {
         }
     }
 
+    /// Is it told of changes at all?
+    pub(crate) fn is_listening(&self) -> bool {
+        self.watch.is_some()
+    }
+
     /// When what others changed may be looked at.
     pub(crate) fn calm(&self) -> Instant {
         self.calm

@@ -63,7 +63,7 @@ impl Keeper {
                 networks.extend(placed.held.iter().filter(|n| !placed.applied.contains_key(n)));
             }
             for family in Family::ALL {
-                if !self.is_up(family) {
+                if !self.is_up(family) || !self.has_set(&name, family) {
                     continue;
                 }
                 let here: Vec<Network> =
@@ -76,6 +76,16 @@ impl Keeper {
                     }
                 }
             }
+        }
+    }
+
+    fn has_set(&self, name: &JailName, family: Family) -> bool {
+        match self.backend {
+            Some(Backend::Ipset(_)) => {
+                self.placed.get(name).is_some_and(|placed| placed.has_set[family as usize])
+            }
+            // It makes and knows its own.
+            Some(Backend::Nftables(_)) | Some(Backend::Iptables) | None => true,
         }
     }
 

@@ -16,7 +16,7 @@ use super::changes::Hearing;
 use super::iptables::{self, ToolError};
 use super::kind::Kind;
 use super::lifting::Lifting;
-use super::look::Seen;
+use super::look::{Seen, UnderWay, pause};
 use super::names::{Family, Names};
 use super::nft::{DockerFirewall, Nft};
 use super::sets::{SetError, Sets};
@@ -26,9 +26,7 @@ use super::wanted::{Touched, Wanted};
 
 use super::{BackendChoice, Inbox, OnStop, Settings, Told};
 
-/// Chains, jumps and the sets' headers are looked at this often…
-const CHECK_EVERY: Duration = Duration::from_secs(10);
-/// …and every element this often.
+/// Every element is looked at this often.
 const FULL_EVERY: Duration = Duration::from_secs(600);
 /// Nobody tells when a set is emptied: their headers, which cost next to nothing,
 /// are read this often.
@@ -54,7 +52,7 @@ type Standing = (JailName, Network);
 /// What is known of one family.
 #[derive(Debug, Default)]
 pub(crate) struct FamilyState {
-    /// The kind of iptables in use; `None` before the first look and while it fails.
+    /// The kind of iptables in use, by the last look that did not fail.
     pub(crate) kind: Option<Kind>,
     /// Has it ever worked?
     pub(crate) worked: bool,
@@ -68,6 +66,8 @@ pub(crate) struct FamilyState {
     /// Where it is off by choice: is what an earlier guard left gone, or why not? `None`:
     /// that was not tried.
     pub(crate) swept: Option<Result<(), String>>,
+    /// The look that the tools are run for.
+    pub(crate) under_way: Option<UnderWay>,
 }
 
 /// What is known of a jail in the kernel.
@@ -88,6 +88,8 @@ pub(crate) struct Placed {
     pub(crate) ready: [bool; 2],
     /// By family: is the chain (and its set) there?
     pub(crate) made: [bool; 2],
+    /// By family: is the set there? Elements need no more, whatever the chains are like.
+    pub(crate) has_set: [bool; 2],
     /// By family: was what an earlier guard left looked at?
     pub(crate) adopted: [bool; 2],
     /// By family: `applied` may be wrong.
@@ -110,6 +112,7 @@ impl Placed {
             changed: HashSet::new(),
             ready: [false; 2],
             made: [false; 2],
+            has_set: [false; 2],
             adopted: [false; 2],
             suspect: [true; 2],
             broken: [false; 2],
@@ -159,6 +162,14 @@ pub(crate) struct Keeper {
     pub(crate) failed: bool,
     repairs: u64,
     pub(crate) hearing: Hearing,
+    /// A look's tools are not at their end: when they are asked for again.
+    pub(crate) awaited: Option<Instant>,
+    /// Something happened since the look that is awaited began: one more is due.
+    look_again: bool,
+    /// When this look's tools were started.
+    look_begun: Instant,
+    /// What this turn's look cost.
+    pub(crate) look_cost: Duration,
     next_check: Instant,
     next_sets: Instant,
     next_full: Instant,
@@ -197,6 +208,10 @@ impl Keeper {
             failed: false,
             repairs: 0,
             hearing: Hearing::new(now),
+            awaited: None,
+            look_again: false,
+            look_begun: now,
+            look_cost: Duration::ZERO,
             next_check: now,
             next_sets: now,
             next_full: now,
@@ -212,6 +227,9 @@ impl Keeper {
     }
 
     fn next_look(&self) -> Instant {
+        if let Some(awaited) = self.awaited {
+            return awaited;
+        }
         self.retry.map_or(self.next_check, |retry| retry.min(self.next_check))
     }
 
@@ -247,7 +265,7 @@ impl Keeper {
         }
         let heard = self.hearing.hears(inbox.changed, now);
         let every_element = inbox.check || now >= self.next_full;
-        let look = every_element
+        let due = every_element
             || heard
             || inbox.clean_up
             || now >= self.next_look()
@@ -259,13 +277,21 @@ impl Keeper {
         if every_element || inbox.clean_up || self.retry.is_some() {
             self.forget_seen();
         }
+        if self.awaited.is_none() && due {
+            self.hearing.generations.looking();
+            self.look_begun = now;
+        } else {
+            self.look_again |= every_element || heard || inbox.clean_up;
+        }
+        let look = (due || self.awaited.is_some()) && self.has_looked();
         if look {
             self.findings = Findings::default();
-            self.hearing.generations.looking();
+            self.look_cost = Duration::ZERO;
             self.structure(now);
-            // With many thousands of rules a look takes long: never most of the time.
-            self.next_check = Instant::now() + CHECK_EVERY.max(now.elapsed() * 20);
-            self.hearing.looked(now);
+            let again = std::mem::take(&mut self.look_again);
+            let pause = if again { Duration::ZERO } else { self.pause() };
+            self.next_check = Instant::now() + pause;
+            self.hearing.looked(self.look_begun);
         }
         // nf_tables itself tells whether anybody changed an element.
         let told = matches!(self.backend, Some(Backend::Nftables(_))) && now < self.next_full;
@@ -287,6 +313,13 @@ impl Keeper {
                 let _ = asked.send(packets.clone());
             }
         }
+    }
+
+    /// How long no look is due.
+    fn pause(&self) -> Duration {
+        let legacy = |state: &FamilyState| state.kind == Some(Kind::Legacy);
+        let nobody_tells = self.families.iter().any(legacy) || !self.hearing.is_listening();
+        pause(self.look_cost, !nobody_tells)
     }
 
     /// Is a set gone, or does one hold more or less than it should?

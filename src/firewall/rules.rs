@@ -53,7 +53,12 @@ pub(crate) enum Target {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unreadable {
     /// The table holds nft rules that the iptables tools can't show.
-    #[error("the filter table holds rules that iptables can't show (made with nft)")]
+    #[error(
+        "a rule in its filter table was made with nft in a form that iptables can't show (such as `ct state …`, \
+         `log` or `reject`): guard can't look at its chains there, nor put them back if another program takes \
+         them away; bans go on in those that stood. Make that rule with iptables, or in a table of its own, or \
+         have guard use a table of its own: GUARD_FIREWALL=nftables"
+    )]
     Incompatible,
     /// No table, or not all of it.
     #[error("the listing of the filter table is not complete")]

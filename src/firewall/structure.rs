@@ -9,7 +9,7 @@ use crate::model::{Chain, JailName, JailRules, Network, Timestamp, Until};
 
 use super::iptables::{self, ToolError};
 use super::keeper::{Backend, Keeper, Placed};
-use super::kind::{DockerHook, Kind};
+use super::kind::{DOCKER_USER, DockerHook, Kind};
 use super::look::Look;
 use super::names::{ATTEMPTS, Family, Names};
 use super::netlink::SetHeader;
@@ -71,6 +71,7 @@ impl Keeper {
         for (family, look) in &looks {
             if let Err(error) = self.put_right(*family, look, now) {
                 whole = false;
+                self.keep_what_stands(*family, look, now);
                 self.family_failed(*family, &error);
             }
         }
@@ -174,22 +175,33 @@ impl Keeper {
     fn make_sets(&mut self, looks: &BTreeMap<Family, Look>, headers: &BTreeMap<String, SetHeader>) {
         let Some(Backend::Ipset(sets)) = &mut self.backend else { return };
         for (name, placed) in &mut self.placed {
-            for family in looks.keys().copied() {
+            for family in Family::ALL {
                 let set = placed.names.set(family);
                 let at = family as usize;
-                if let Some(header) = headers.get(set) {
+                let header = headers.get(set).filter(|header| header.fits(family));
+                placed.has_set[at] = header.is_some();
+                if let Some(header) = header {
                     placed.suspect[at] |= !count_fits(placed, family, header.elements);
                     continue;
                 }
                 placed.applied.retain(|network, _| Family::of(*network) != family);
                 placed.suspect[at] = true;
+                if !looks.contains_key(&family) {
+                    // No rule looks into a set that is gone, and what does is not known now.
+                    placed.made[at] = false;
+                    placed.ready[at] = false;
+                    continue;
+                }
                 if placed.adopted[at] {
                     self.mended.push(format!("set {set}"));
                 }
-                if let Err(error) = sets.create(set, family, self.settings.max_elements) {
-                    placed.broken[at] = true;
-                    self.findings.jail_problem(name, error.to_string());
-                    self.failed = true;
+                match sets.create(set, family, self.settings.max_elements) {
+                    Ok(()) => placed.has_set[at] = true,
+                    Err(error) => {
+                        placed.broken[at] = true;
+                        self.findings.jail_problem(name, error.to_string());
+                        self.failed = true;
+                    }
                 }
             }
         }
@@ -232,6 +244,27 @@ impl Keeper {
         }
         self.note_ready(family, &look.hook);
         Ok(())
+    }
+
+    /// After a restore that failed: whose chain and jumps were there before it, is as
+    /// safe as it was.
+    fn keep_what_stands(&mut self, family: Family, look: &Look, now: Instant) {
+        let none = BTreeSet::new();
+        let pinned = self.pinned(family, now);
+        let wanted = self.wanted_chains(family, look.hook.chain);
+        let is_whole = |chain: &&WantedChain| {
+            let one = std::slice::from_ref(*chain);
+            plan(&look.table, one, Leftovers::These(&none), &pinned).lines.is_empty()
+        };
+        let whole: BTreeSet<&str> =
+            wanted.iter().filter(is_whole).map(|chain| chain.name.as_str()).collect();
+        let at = family as usize;
+        for placed in self.placed.values_mut() {
+            let stands = whole.contains(placed.names.chain.as_str());
+            placed.made[at] &= stands;
+            placed.ready[at] &= stands;
+            placed.suspect[at] |= !stands;
+        }
     }
 
     /// After a restore that failed: jail by jail, so that one whose rules this
@@ -380,19 +413,27 @@ impl Keeper {
 
     /// Remembers moves, and which changes put back what was there before.
     fn note_changes(&mut self, family: Family, changes: &[Change], now: Instant) {
-        let stood: BTreeSet<&str> = self
+        let at = family as usize;
+        let stood: BTreeMap<&str, bool> = self
             .placed
             .values()
-            .filter(|placed| placed.made[family as usize] && placed.ready[family as usize])
-            .map(|placed| placed.names.chain.as_str())
+            .filter(|placed| placed.made[at])
+            .map(|placed| (placed.names.chain.as_str(), placed.ready[at]))
             .collect();
-        let back = changes.iter().filter(|change| stood.contains(change.chain()));
+        // What was waiting for Docker, and now moves to its chain, was not taken away.
+        let is_back = |change: &&Change| match (stood.get(change.chain()), change) {
+            (None, _) => false,
+            (Some(false), Change::Jump(hook, _)) => hook != DOCKER_USER,
+            (Some(false), Change::Remove(_)) => false,
+            (Some(_), _) => true,
+        };
+        let back = changes.iter().filter(is_back);
         let words =
             back.map(|change| format!("{} ({})", change, family.as_str())).collect::<Vec<_>>();
         let moved: BTreeSet<&String> = changes
             .iter()
             .filter_map(|change| match change {
-                Change::Move(hook, chain) if stood.contains(chain.as_str()) => Some(hook),
+                Change::Move(hook, chain) if stood.contains_key(chain.as_str()) => Some(hook),
                 _ => None,
             })
             .collect();

@@ -7,9 +7,9 @@ use super::keeper::{Backend, Keeper};
 use super::kind::Kind;
 use super::names::{Family, set_family};
 use super::netlink::SetHeader;
-use super::nft::Nft;
+use super::nft::{self, Nft};
 use super::plan::{Change, Leftovers, plan};
-use super::rules::Table;
+use super::rules::{Table, Unreadable};
 use super::sets::{SetError, Sets};
 
 impl Keeper {
@@ -160,17 +160,48 @@ impl Removed {
     }
 
     fn rules_of(&mut self, family: Family, kind: Kind) -> Result<(), ToolError> {
-        let Some(table) = left_table(family, kind)? else { return Ok(()) };
+        let table = match left_table(family, kind) {
+            Ok(Some(table)) => table,
+            Ok(None) => return Ok(()),
+            Err(ToolError::Unreadable(_, Unreadable::Incompatible)) if kind == Kind::Nft => {
+                self.rules_beside(family);
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
         let away = plan(&table, &[], Leftovers::All, &BTreeSet::new());
         if away.lines.is_empty() {
             return Ok(());
         }
         iptables::restore(family, kind, &away.lines)?;
         let chains: BTreeSet<&str> = away.changes.iter().map(Change::chain).collect();
-        let stem = if family == Family::V4 { "iptables" } else { "ip6tables" };
-        let words = chains.iter().map(|chain| format!("chain {chain} ({stem}-{})", kind.as_str()));
-        self.removed.extend(words);
+        self.chains_removed(family, kind, chains);
         Ok(())
+    }
+
+    fn chains_removed<'a>(
+        &mut self,
+        family: Family,
+        kind: Kind,
+        chains: impl IntoIterator<Item = &'a str>,
+    ) {
+        let stem = if family == Family::V4 { "iptables" } else { "ip6tables" };
+        let words = chains.into_iter();
+        self.removed.extend(words.map(|chain| format!("chain {chain} ({stem}-{})", kind.as_str())));
+    }
+
+    /// Where a rule of nft's keeps iptables from showing and deleting anything.
+    fn rules_beside(&mut self, family: Family) {
+        match nft::take_away(family) {
+            Ok(chains) => {
+                self.chains_removed(family, Kind::Nft, chains.iter().map(String::as_str));
+            }
+            Err(error) => self.failed.push(format!(
+                "{}: iptables can't show its filter table, because of a rule made with nft, and guard's rules \
+                 could not be taken out of it with nft either: {error}",
+                family.as_str()
+            )),
+        }
     }
 
     /// The sets of one family, or of both.

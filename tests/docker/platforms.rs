@@ -123,6 +123,32 @@ fn a_daemon_that_maps_users_is_guarded_from_the_hosts_own() {
     });
 }
 
+/// With the mount of `docs/platforms.md` guard's iptables and Docker's wait for each other.
+#[test]
+fn a_lock_of_guards_own_is_told_where_iptables_is_legacy() {
+    let Some(engine) = engines("a_lock_of_guards_own_is_told_where_iptables_is_legacy").pop()
+    else {
+        return;
+    };
+    let host = Host::start(&engine.with_legacy_iptables());
+    guard_image::import(&host);
+    let socket = socket(&host);
+    start_guard(&host, &[USUAL, &[&socket]]).expect("it starts");
+    says(&host, &["doctor"], &["iptables is legacy", "create_host_path: false"]);
+
+    let lock = host.folder().join("xtables.lock");
+    let file = std::fs::File::create(&lock).expect("the host's folder can be written");
+    let mount = format!("--mount=type=bind,source={},target=/run/xtables.lock", lock.display());
+    start_guard(&host, &[USUAL, &[&socket, &mount]]).expect("as docs/platforms.md says");
+    says(&host, &["status"], &["iptables-legacy"]);
+    let said = ctl(&host, &["doctor"]);
+    assert!(said.contains("0 errors") && !said.contains("iptables is legacy"), "{said}");
+    rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive).expect("nobody has it");
+    let add = "exec guard iptables-legacy -w 1 -A INPUT -s 192.0.2.1 -j DROP".split(' ');
+    let refused = try_run(host.docker_command().args(add)).expect_err("it is locked");
+    assert!(refused.contains("xtables lock"), "{refused}");
+}
+
 /// Each thing that is forgotten in guard's own service is named, with the line that mends
 /// it, in the log and by the doctor.
 #[test]

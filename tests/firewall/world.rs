@@ -355,12 +355,21 @@ pub(crate) fn ports(list: &[(Protocol, u16)]) -> Ports {
 }
 
 pub(crate) fn install(jail: &str, chain: Chain, ports: Ports, block_type: BlockType) -> Order {
+    install_in(jail, &[chain], ports, block_type)
+}
+
+/// A jail of all ports on several chains.
+pub(crate) fn install_on<const N: usize>(jail: &str, chains: [Chain; N]) -> Order {
+    install_in(jail, &chains, Ports::All, BlockType::Reject)
+}
+
+fn install_in(jail: &str, chains: &[Chain], ports: Ports, block_type: BlockType) -> Order {
     Order::Install(Arc::new(JailRules {
         name: name(jail),
         service: ServiceId::Container(jail.into()),
         limits: Limits::default(),
         ignore: vec![],
-        block: BlockRules { chains: [chain].into(), ports, block_type },
+        block: BlockRules { chains: chains.iter().copied().collect(), ports, block_type },
         dry_run: false,
         policy: guard::model::Policy::default(),
     }))

@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use super::leftovers;
+
 /// Folders that root's PATH lacks on some machines.
 const SYSTEM: [&str; 2] = ["/usr/sbin", "/sbin"];
 
@@ -15,12 +17,14 @@ pub struct Engine {
     /// The folder of `dockerd`; what it starts is there, or in `bin` beside it, or
     /// in `PATH`. `None`: all of it is in `PATH`.
     folder: Option<PathBuf>,
+    /// A folder with programs that go before all others.
+    tools: Option<PathBuf>,
 }
 
 impl Engine {
     /// `PATH`, with the engine's own programs first.
     pub fn path(&self) -> OsString {
-        let mut folders = Vec::new();
+        let mut folders = Vec::from_iter(self.tools.clone());
         if let Some(folder) = &self.folder {
             folders.push(folder.clone());
             folders.extend(folder.parent().map(|up| up.join("bin")));
@@ -29,6 +33,24 @@ impl Engine {
         folders.extend(std::env::split_paths(&path));
         folders.extend(SYSTEM.map(PathBuf::from));
         std::env::join_paths(folders).expect("no folder in PATH has a colon in its name")
+    }
+
+    /// The same engine, for which `iptables` means iptables-legacy.
+    pub fn with_legacy_iptables(&self) -> Engine {
+        // Named as a host is, so that it is swept away with those of this program.
+        let folder = leftovers::testbed().join(leftovers::host_name(9998)).join(&self.name);
+        std::fs::create_dir_all(&folder).expect("the target folder can be written");
+        for family in ["iptables", "ip6tables"] {
+            for action in ["", "-save", "-restore"] {
+                let tool = format!("{family}-legacy{action}");
+                let real = find(&tool).unwrap_or_else(|| panic!("no {tool} in PATH"));
+                let link = folder.join(format!("{family}{action}"));
+                if !link.exists() {
+                    std::os::unix::fs::symlink(real, link).expect("the folder can be written");
+                }
+            }
+        }
+        Engine { tools: Some(folder), ..self.clone() }
     }
 
     /// The folder of its `dockerd`.
@@ -54,7 +76,7 @@ pub fn engines(test: &str) -> Vec<Engine> {
     }
     match std::env::var("GUARD_TEST_ENGINES") {
         Ok(list) if !list.is_empty() => list.split(',').map(named).collect(),
-        _ => vec![Engine { name: "installed".to_owned(), folder: None }],
+        _ => vec![Engine { name: "installed".to_owned(), folder: None, tools: None }],
     }
 }
 
@@ -64,7 +86,7 @@ fn named(entry: &str) -> Engine {
         .unwrap_or_else(|| panic!("GUARD_TEST_ENGINES: `{entry}` is not NAME=FOLDER"));
     let folder = PathBuf::from(folder);
     assert!(folder.join("dockerd").is_file(), "GUARD_TEST_ENGINES: no dockerd in {folder:?}");
-    Engine { name: name.to_owned(), folder: Some(folder) }
+    Engine { name: name.to_owned(), folder: Some(folder), tools: None }
 }
 
 /// What the machine lacks, and the word with which `GUARD_TEST_REQUIRE` asks for it.

@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 use crate::doctor::{Data, Process};
 use crate::model::OwnPlatform;
 
+/// Where iptables keeps its lock, unless it is told otherwise.
+const LOCK_FILE: &str = "/run/xtables.lock";
+
 /// Looks at this process, which keeps, or would keep, its database in `data`.
 pub(crate) fn look(data: &Path) -> Process {
     let status = read("/proc/self/status");
@@ -23,6 +26,7 @@ pub(crate) fn look(data: &Path) -> Process {
         files: most.zip(open),
         inotify: read("/proc/sys/fs/inotify/max_user_instances").trim().parse().ok(),
         data: database(data, &mounts),
+        lock_file: std::env::var("XTABLES_LOCKFILE").unwrap_or_else(|_| LOCK_FILE.to_owned()),
         private_mounts: private_mounts(&mounts),
     }
 }

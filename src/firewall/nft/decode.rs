@@ -134,6 +134,30 @@ pub(super) fn rule(body: &[u8]) -> Result<(String, RuleFound), Garbled> {
     Ok((chain, rule))
 }
 
+/// [`rule`], as iptables writes it: its comment is one of the matches.
+pub(super) fn rule_of_iptables(body: &[u8]) -> Result<(String, RuleFound), Garbled> {
+    let (chain, mut rule) = rule(body)?;
+    if rule.comment.is_none() {
+        rule.comment = find(body, 4)?.map_or(Ok(None), comment_match)?;
+    }
+    Ok((chain, rule))
+}
+
+/// The text of the match `comment` among a rule's expressions.
+fn comment_match(expressions: &[u8]) -> Result<Option<String>, Garbled> {
+    for expression in attributes(expressions) {
+        let (_, expression) = expression?;
+        if find(expression, 1)?.is_none_or(|name| text(name) != "match") {
+            continue;
+        }
+        let data = find(expression, 2)?.unwrap_or_default();
+        if find(data, 1)?.is_some_and(|name| text(name) == "comment") {
+            return Ok(find(data, 3)?.map(text));
+        }
+    }
+    Ok(None)
+}
+
 /// The chain to which a rule's expressions jump.
 fn jump(expressions: &[u8]) -> Result<Option<String>, Garbled> {
     for expression in attributes(expressions) {

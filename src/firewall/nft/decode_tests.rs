@@ -36,6 +36,31 @@ fn a_chain_with_a_hook_and_one_without() {
 }
 
 #[test]
+fn a_rule_of_iptables_with_its_comment() {
+    let expression =
+        |name: &[u8], data: &[u8]| attribute(1, &[attribute(1, name), attribute(2, data)].concat());
+    let of = |name: &[u8], info: &[u8]| {
+        let data = [attribute(1, name), attribute(2, &[0; 4]), attribute(3, info)].concat();
+        expression(b"match\0", &data)
+    };
+    let rule = |expressions: &[u8]| {
+        let body = [
+            attribute(2, b"INPUT\0"),
+            attribute(3, &7_u64.to_be_bytes()),
+            attribute(4, expressions),
+        ];
+        rule_of_iptables(&body.concat()).map(|(chain, rule)| (chain, rule.handle, rule.comment))
+    };
+    let mut info = b"guard\0".to_vec();
+    info.resize(256, b'x');
+    let found = |comment: Option<&str>| Ok(("INPUT".into(), 7, comment.map(str::to_owned)));
+    let set = of(b"set\0", b"guard\0");
+    assert_eq!(rule(&[set.clone(), of(b"comment\0", &info)].concat()), found(Some("guard")));
+    assert_eq!(rule(&set), found(None));
+    assert_eq!(rule(&expression(b"counter\0", &[])), found(None));
+}
+
+#[test]
 fn a_rule_with_its_jump_and_its_comment() {
     let verdict =
         attribute(2, &[attribute(1, &(-3_i32).to_be_bytes()), attribute(2, b"f2b-web\0")].concat());

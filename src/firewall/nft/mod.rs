@@ -14,6 +14,7 @@
 //! | `choice` | does Docker's set-up ask for nftables? (pure) |
 //! | `packets` | what the rules have counted |
 //! | `own` | whose the table is, and what the kernel shows of Docker |
+//! | `beside` | guard's rules in iptables' table, taken away where iptables itself can't |
 //! | `turn` | the structure's part of the keeper's turn |
 //!
 //! Structure is written by `nft -f -`, all or none; elements go by netlink. What is
@@ -21,6 +22,7 @@
 //! long as the number is the one that guard's own last change led to, nobody else
 //! has changed anything, be it an element, and nothing has to be read at all.
 
+mod beside;
 mod choice;
 mod decode;
 mod elements;
@@ -40,6 +42,7 @@ use rustix::io::Errno;
 use super::iptables::{self, ToolError};
 use super::sets::SetError;
 use super::socket::SocketError;
+pub(crate) use beside::take_away;
 pub use choice::DockerFirewall;
 use plan::Found;
 use socket::{Outcome, Socket};
