@@ -134,7 +134,7 @@ import() {
 }
 
 main() {
-    local tars=no newest=no wanted=() missing=() image
+    local tars=no newest=no answers=yes wanted=() missing=() image
     for image in "$@"; do
         case $image in
             --tars) tars=yes ;;
@@ -151,7 +151,9 @@ main() {
     docker version >/dev/null 2>&1 || die "no answer from the Docker engine${DOCKER_HOST:+ at $DOCKER_HOST}"
     for image in "${wanted[@]}"; do
         if docker image inspect "$(tag_of "$image")" >/dev/null 2>&1; then
-            if [ $newest = yes ] && ! pull "$image"; then
+            # One try, as below.
+            if [ $newest = yes ] && [ $answers = yes ] && ! pull "$image"; then answers=no; fi
+            if [ $answers = no ]; then
                 say "$(tag_of "$image") of $(docker image inspect -f '{{.Created}}' "$(tag_of "$image")") is used: no registry answers"
             else
                 note "$(tag_of "$image") is there"

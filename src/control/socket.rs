@@ -192,8 +192,12 @@ mod tests {
         let mut other = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
         // Until it has become `sleep`, it has this program's name.
         let named = || std::fs::read_to_string(format!("/proc/{}/comm", other.id()));
-        while named().unwrap().trim() != "sleep" {
-            tokio::task::yield_now().await;
+        for tries in 0.. {
+            if named().unwrap().trim() == "sleep" {
+                break;
+            }
+            assert!(tries < 3000, "it is no `sleep` yet");
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
         let told = |pid, variable| taken(&path, variable, pid).to_string();
         let pid = i32::try_from(other.id()).unwrap();

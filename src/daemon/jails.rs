@@ -540,7 +540,14 @@ impl Jails {
                 Severity::Warning => tracing::warn!("{}", complaint.one_line()),
             }
         }
-        let over = self.complaints.iter().filter(|complaint| !complaints.contains(complaint));
+        // One that stands and whose notices were turned off meanwhile is not over.
+        let stands = |old: &Complaint| {
+            let is_old = |new: &Complaint| {
+                *new == *old || Complaint { notify: old.notify.clone(), ..new.clone() } == *old
+            };
+            complaints.iter().any(is_old)
+        };
+        let over = self.complaints.iter().filter(|complaint| !stands(complaint));
         for complaint in over.filter(|complaint| complaint.severity == Severity::Error) {
             tell(complaint, true);
         }

@@ -45,7 +45,7 @@ const ELSEWHERE: [&str; 6] =
 
 /// fail2ban's own actions that close something on this host. What is in the files of others is
 /// known by their commands only.
-const STOCK: [&str; 31] = [
+const STOCK: [&str; 33] = [
     "apf",
     "bsd-ipfw",
     "firewallcmd-allports",
@@ -66,6 +66,7 @@ const STOCK: [&str; 31] = [
     "iptables-multiport",
     "iptables-multiport-log",
     "iptables-new",
+    "iptables-xt_recent-echo",
     "nftables",
     "nftables-allports",
     "nftables-multiport",
@@ -75,6 +76,7 @@ const STOCK: [&str; 31] = [
     "pf",
     "route",
     "shorewall",
+    "shorewall-ipset-proto6",
     "symbiosis-blacklist-allports",
     "ufw",
 ];

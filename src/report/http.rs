@@ -4,7 +4,7 @@
 //! size of a head and all times are bounded, bodies are not read, each connection gets
 //! one answer, and [`serve`]'s caller decides how often pages are made anew.
 //!
-//! Nor can he keep others from their answer. A client that has not asked yet has no page
+//! Nor does he easily keep others from their answer. A client that has not asked yet has no page
 //! and takes no place from those who have; where there are too many, the oldest goes. Who
 //! does not fetch his page goes when somebody else waits for a place.
 
@@ -252,11 +252,16 @@ where
         let visit = visit.clone();
         async move {
             visit.comes_to(Visit::ASKED);
-            if let Some(place) = at.place().await {
+            let place = at.place().await;
+            if place.is_some() {
                 visit.comes_to(Visit::ANSWERED);
+            }
+            let page = answer(&request, ask).await;
+            // How long the page takes to make is not his fault.
+            if let Some(place) = place {
                 let _ = kept.set((place, Instant::now()));
             }
-            Ok::<_, Infallible>(answer(&request, ask).await)
+            Ok::<_, Infallible>(page)
         }
     });
     let connection = http1::Builder::new()

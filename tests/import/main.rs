@@ -376,3 +376,35 @@ fn archives_of_gnu_tar_are_read() {
         );
     }
 }
+
+/// None of fail2ban's own actions is taken for somebody's.
+#[test]
+fn stock_actions_are_known_by_name() {
+    let Some(package) = package("stock_actions_are_known_by_name") else { return };
+    let root = package.join("etc/fail2ban");
+    let names: Vec<String> = fs::read_dir(root.join("action.d"))
+        .unwrap()
+        .filter_map(|entry| {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            name.strip_suffix(".conf").map(str::to_owned)
+        })
+        .collect();
+    assert!(names.len() > 50, "{names:?}");
+    let jails: String = names
+        .iter()
+        .enumerate()
+        .map(|(n, name)| {
+            format!(
+                "[x{n}]\nenabled = true\nfailregex = ^x <HOST>$\nlogpath = /x.log\naction = {name}\n"
+            )
+        })
+        .collect();
+    let import = imported(&root, &jails);
+    let wrong: Vec<&str> = import
+        .remarks
+        .iter()
+        .filter(|remark| remark.what.contains("by its commands only"))
+        .map(|remark| remark.what.as_str())
+        .collect();
+    assert!(import.enabled >= names.len() && wrong.is_empty(), "{wrong:#?}");
+}

@@ -31,6 +31,10 @@ fn that_nobody_can_be_accepted_is_said_once() {
     let mut answer = String::new();
     client.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    eventually("it is over", || {
+        let said = count("who asks for metrics is accepted again");
+        ensure(said > 0, said)
+    });
     assert_eq!(count(" can't accept who asks") - count("still can't accept who asks"), 1);
     assert_eq!(count("who asks for metrics is accepted again"), 1);
     guard.sigterm();

@@ -35,13 +35,17 @@ pub enum Step {
 
 /// What waits for each recipient of one target.
 #[derive(Debug)]
-pub struct Outboxes(Vec<Outbox>);
+pub struct Outboxes {
+    each: Vec<Outbox>,
+    /// Who goes first next time.
+    turn: usize,
+}
 
 impl Outboxes {
     /// Empty ones; those of one target have the same `seed`, so that what failed for all
     /// is tried again for all.
     pub fn new(recipients: usize, seed: u64) -> Outboxes {
-        Outboxes((0..recipients.max(1)).map(|_| Outbox::new(seed)).collect())
+        Outboxes { each: (0..recipients.max(1)).map(|_| Outbox::new(seed)).collect(), turn: 0 }
     }
 
     /// Something happened. `make` is asked for words only where there is room for them.
@@ -52,13 +56,14 @@ impl Outboxes {
         jail: Option<&JailName>,
         make: impl Fn() -> Option<Notice>,
     ) {
-        self.0.iter_mut().for_each(|outbox| outbox.offer(now, kind, jail, &make));
+        self.each.iter_mut().for_each(|outbox| outbox.offer(now, kind, jail, &make));
     }
 
-    /// What to do at `now`.
+    /// What to do at `now`. Another goes first each time, so that he at whom a server hangs
+    /// up is not always before the same others.
     pub fn next(&mut self, now: Duration) -> Step {
         let (mut due, mut wait) = (Vec::new(), None::<Duration>);
-        for (recipient, outbox) in self.0.iter_mut().enumerate() {
+        for (recipient, outbox) in self.each.iter_mut().enumerate() {
             match outbox.next(now) {
                 Next::Send(message) => due.push(Due { recipient, message }),
                 Next::Wait(until) => wait = Some(wait.map_or(until, |wait| wait.min(until))),
@@ -66,7 +71,12 @@ impl Outboxes {
             }
         }
         match (due.is_empty(), wait) {
-            (false, _) => Step::Send(due),
+            (false, _) => {
+                let first = self.turn % due.len();
+                due.rotate_left(first);
+                self.turn = self.turn.wrapping_add(1);
+                Step::Send(due)
+            }
             (true, Some(until)) => Step::Wait(until),
             (true, None) => Step::Idle,
         }
@@ -80,36 +90,36 @@ impl Outboxes {
         recipient: usize,
         outcome: Outcome,
     ) {
-        if let Some(outbox) = self.0.get_mut(recipient) {
+        if let Some(outbox) = self.each.get_mut(recipient) {
             outbox.handle_outcome(now, clock, outcome);
         }
     }
 
     /// Did the recipient's last message come?
     pub fn is_well(&self, recipient: usize) -> bool {
-        self.0.get(recipient).is_none_or(|outbox| outbox.totals().last_error.is_none())
+        self.each.get(recipient).is_none_or(|outbox| outbox.totals().last_error.is_none())
     }
 
     /// guard ends: what waits goes now, or not at all.
     pub fn close(&mut self) {
-        self.0.iter_mut().for_each(Outbox::close);
+        self.each.iter_mut().for_each(Outbox::close);
     }
 
     /// Is nothing waiting that could still be sent by `until`?
     pub fn is_done(&self, until: Duration) -> bool {
-        self.0.iter().all(|outbox| outbox.is_done(until))
+        self.each.iter().all(|outbox| outbox.is_done(until))
     }
 
     /// Notices that were not taken yet, each recipient's counted.
     pub fn waiting(&self) -> u64 {
-        self.0.iter().map(Outbox::waiting).sum()
+        self.each.iter().map(Outbox::waiting).sum()
     }
 
     /// What it came to, all recipients together, who have these names.
     pub fn totals(&self, names: &[String]) -> Totals {
         let mut sum = Totals::default();
         let mut errors = Vec::new();
-        for (recipient, outbox) in self.0.iter().enumerate() {
+        for (recipient, outbox) in self.each.iter().enumerate() {
             let Totals { sent, failed, dropped, last_error } = outbox.totals();
             (sum.sent, sum.failed) = (sum.sent + sent, sum.failed + failed);
             sum.dropped += dropped;
@@ -159,6 +169,13 @@ mod tests {
         }
     }
 
+    /// The same in the order of the recipients.
+    fn all_sent(boxes: &mut Outboxes, now: Duration) -> Vec<(usize, u64)> {
+        let mut sent = sent(boxes, now);
+        sent.sort_unstable();
+        sent
+    }
+
     fn comes(boxes: &mut Outboxes, now: Duration, recipient: usize, outcome: Outcome) {
         boxes.handle_outcome(now, Timestamp::UNIX_EPOCH, recipient, outcome);
     }
@@ -200,11 +217,32 @@ mod tests {
         let mut boxes = Outboxes::new(2, 7);
         offer(&mut boxes, SECOND);
         for now in [2, 9, 19] {
-            assert_eq!(sent(&mut boxes, now * SECOND), [(0, 1), (1, 1)]);
+            assert_eq!(all_sent(&mut boxes, now * SECOND), [(0, 1), (1, 1)]);
             comes(&mut boxes, now * SECOND, 0, failed("refused"));
             comes(&mut boxes, now * SECOND, 1, failed("refused"));
             assert_eq!(boxes.totals(&names()).last_error.unwrap().1, "refused");
         }
+    }
+
+    /// A server that hangs up at one of them: whoever is behind him gets nothing.
+    #[test]
+    fn he_at_whom_a_server_hangs_up_starves_nobody() {
+        let mut boxes = Outboxes::new(3, 7);
+        offer(&mut boxes, SECOND);
+        let mut served = std::collections::BTreeSet::new();
+        for minute in 1..4 {
+            let now = minute * 600 * SECOND;
+            let mut outcome = ok();
+            for (recipient, _) in sent(&mut boxes, now) {
+                if recipient == 1 {
+                    outcome = failed("hung up");
+                }
+                let is_served = matches!(outcome, Outcome::Sent(_));
+                served.extend(is_served.then_some(recipient));
+                comes(&mut boxes, now, recipient, outcome.clone());
+            }
+        }
+        assert_eq!(served.into_iter().collect::<Vec<_>>(), [0, 2]);
     }
 
     #[test]

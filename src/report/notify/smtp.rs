@@ -195,7 +195,8 @@ impl Refusal {
     }
 
     fn is_policy(&self) -> bool {
-        chain(&self.error).contains("5.7.")
+        // `permanent error (550): 5.7.1 Relaying denied`
+        chain(&self.error).split_once("): ").is_some_and(|(_, said)| said.starts_with("5.7."))
     }
 }
 
