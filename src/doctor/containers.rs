@@ -58,8 +58,9 @@ pub(super) fn own(facts: &Facts, found: &mut Vec<Finding>) {
 fn lock(facts: &Facts, own: &ContainerCheckup) -> Option<Finding> {
     let legacy = facts.running.as_ref().is_some_and(|it| it.firewall.contains("tables-legacy"));
     // /var/run is a link to /run.
-    let plain = |path: &str| {
-        path.strip_prefix("/var/run/").map_or(path.to_owned(), |rest| format!("/run/{rest}"))
+    let plain = |path: &str| match path.strip_prefix("/var/run") {
+        Some(rest) if rest.is_empty() || rest.starts_with('/') => format!("/run{rest}"),
+        _ => path.to_owned(),
     };
     let file = plain(&facts.process.lock_file);
     let is_the_hosts = own.container.mounts.iter().any(|mount| {

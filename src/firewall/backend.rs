@@ -73,7 +73,7 @@ impl Keeper {
             let to = if wanted { "to nftables" } else { "from nftables to iptables" };
             tracing::info!("guard follows Docker's firewall {to}");
             self.placed.clear();
-            self.left_chains.clear();
+            self.left_chains = Default::default();
             self.left_sets.clear();
             self.families = Default::default();
             self.clear_others = true;

@@ -163,7 +163,7 @@ impl Keeper {
             if jail.bans.contains_key(network) || placed.undecided.contains(network) {
                 continue;
             }
-            if first {
+            if first && !self.lifting.waits(name, *network) {
                 placed.undecided.insert(*network);
                 let until = end(*timeout, now).map_or(Until::Forever, Until::Time);
                 self.found.push((name.clone(), *network, until));

@@ -27,7 +27,7 @@ use super::wanted::{Touched, Wanted};
 use super::{BackendChoice, Inbox, OnStop, Settings, Told};
 
 /// Every element is looked at this often.
-const FULL_EVERY: Duration = Duration::from_secs(600);
+pub(crate) const FULL_EVERY: Duration = Duration::from_secs(600);
 /// Nobody tells when a set is emptied: their headers, which cost next to nothing,
 /// are read this often.
 const SETS_EVERY: Duration = Duration::from_secs(2);
@@ -66,6 +66,12 @@ pub(crate) struct FamilyState {
     /// Where it is off by choice: is what an earlier guard left gone, or why not? `None`:
     /// that was not tried.
     pub(crate) swept: Option<Result<(), String>>,
+    /// When that was tried last.
+    pub(crate) swept_at: Option<Instant>,
+    /// Was it ever looked at? Only the first look is waited for.
+    pub(crate) looked: bool,
+    /// Was there a jump to DOCKER-USER, of either kind, at the last look that did not fail?
+    pub(crate) docker_jump: Option<bool>,
     /// The look that the tools are run for.
     pub(crate) under_way: Option<UnderWay>,
 }
@@ -92,6 +98,8 @@ pub(crate) struct Placed {
     pub(crate) has_set: [bool; 2],
     /// By family: was what an earlier guard left looked at?
     pub(crate) adopted: [bool; 2],
+    /// Was its chain ever as it should be? Until then it may hold an earlier guard's rules.
+    pub(crate) stood: [bool; 2],
     /// By family: `applied` may be wrong.
     pub(crate) suspect: [bool; 2],
     /// By family: the set or the chain could not be made.
@@ -114,6 +122,7 @@ impl Placed {
             made: [false; 2],
             has_set: [false; 2],
             adopted: [false; 2],
+            stood: [false; 2],
             suspect: [true; 2],
             broken: [false; 2],
             others_asked: false,
@@ -138,7 +147,7 @@ pub(crate) struct Keeper {
     pub(crate) no_sets: Option<String>,
     pub(crate) families: [FamilyState; 2],
     /// Chains and sets of jails that are gone, and names given up.
-    pub(crate) left_chains: BTreeSet<String>,
+    pub(crate) left_chains: [BTreeSet<String>; 2],
     pub(crate) left_sets: BTreeSet<String>,
     /// Is everything that no jail wants to go?
     pub(crate) clean_up: bool,
@@ -193,7 +202,7 @@ impl Keeper {
             backend: None,
             no_sets: None,
             families: Default::default(),
-            left_chains: BTreeSet::new(),
+            left_chains: Default::default(),
             left_sets: BTreeSet::new(),
             clean_up: false,
             engine: DockerFirewall::Unknown,
@@ -300,7 +309,9 @@ impl Keeper {
             self.doubt_sets();
         }
         self.bring_in(&touched, look);
-        if self.clear_others && !self.failed {
+        // What failed once is tried again with the full check.
+        let due = !self.others_removed || every_element;
+        if look && due && self.clear_others && !self.failed {
             self.remove_others();
         }
         self.see_to_lifted(&touched);
@@ -373,7 +384,9 @@ impl Keeper {
 
     /// A jail's names are not wanted any more; what bears them goes with the next look.
     pub(crate) fn give_up(&mut self, names: Names) {
-        self.left_chains.insert(names.chain);
+        for left in &mut self.left_chains {
+            left.insert(names.chain.clone());
+        }
         self.left_sets.extend([names.set4, names.set6]);
     }
 

@@ -63,6 +63,12 @@ impl Lifting {
         self.own.is_empty() && self.others.is_empty()
     }
 
+    /// Was this ban lifted, and may still stand? Then it is not to be taken over.
+    pub(crate) fn waits(&self, jail: &JailName, network: Network) -> bool {
+        let key = (jail.clone(), Family::of(network));
+        self.own.get(&key).is_some_and(|waiting| waiting.networks.contains(&network))
+    }
+
     /// For people.
     pub(crate) fn all(&self) -> Vec<Unlifted> {
         let own = self.own.iter().map(|((jail, _), waiting)| (jail, waiting));
@@ -127,6 +133,9 @@ impl Keeper {
             Ok(holding) => {
                 self.others_hold = holding;
                 waiting.retain(|_, waiting| waiting.more && holding);
+                for waiting in waiting.values_mut() {
+                    waiting.why = "an earlier guard left rules with another backend".to_owned();
+                }
             }
             Err(why) => {
                 for waiting in waiting.values_mut() {
@@ -153,17 +162,21 @@ impl Keeper {
         }
         let state = &self.families[family as usize];
         let off = state.off && !matches!(state.swept, Some(Err(_)));
+        let swept = state.off && matches!(state.swept, Some(Ok(())));
         match &self.backend {
             // A family that guard leaves alone because it can't be used holds nothing either.
             Some(Backend::Iptables) => off,
+            // Neither set nor rule of an earlier guard is left, and this one makes none.
+            Some(Backend::Ipset(_)) if swept => true,
             // Its table has nothing of a family that is off.
             Some(Backend::Nftables(nft)) if off && nft.works => true,
             Some(Backend::Ipset(_) | Backend::Nftables(_)) => {
                 // Where its chain was never right it may hold rules that an earlier guard
                 // made, whatever the set says.
-                let chained = self.placed.get(name).map(|it| it.adopted[family as usize]);
-                let looks_into_set = off || chained == Some(true);
-                self.take_out(name, family, &waiting.networks) && looks_into_set && !waiting.more
+                let stood = self.placed.get(name).is_some_and(|it| it.stood[family as usize]);
+                let gone = self.take_out(name, family, &waiting.networks);
+                // Where the family never worked nobody can ask for those without a name.
+                gone && (off || (stood && !waiting.more))
             }
             None => false,
         }
@@ -178,7 +191,7 @@ impl Keeper {
             None => {
                 let jail = self.wanted.jails.get(name);
                 let is_installed = jail.is_some_and(|jail| jail.rules.is_some());
-                self.backend.is_some() && !is_installed && self.left_chains.is_empty()
+                self.backend.is_some() && !is_installed && self.left_chains[at].is_empty()
             }
         }
     }

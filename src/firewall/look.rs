@@ -13,6 +13,7 @@ use super::iptables::{self, ToolError, has_legacy_table};
 use super::keeper::{Backend, Keeper};
 use super::kind::{self, DockerHook, Kind};
 use super::names::Family;
+use super::nft::Nft;
 use super::rules::Table;
 
 /// Most rules of a table that is remembered.
@@ -66,12 +67,17 @@ type Answer = (Result<Look, ToolError>, Duration);
 
 impl UnderWay {
     /// In the network namespace of the thread that calls this.
-    fn begin(family: Family, legacy: bool, generation: Option<u32>) -> UnderWay {
+    fn begin(
+        family: Family,
+        legacy: bool,
+        in_use: Option<Kind>,
+        generation: Option<u32>,
+    ) -> UnderWay {
         let (sender, answer) = mpsc::channel();
         let begun = Instant::now();
         let run = move || {
             // Nobody waits any more when guard ends or takes another backend.
-            let _ = sender.send((run_tools(family, legacy), begun.elapsed()));
+            let _ = sender.send((run_tools(family, legacy, in_use), begun.elapsed()));
         };
         // Without a thread there is no sender, and the look has failed.
         if let Err(error) = thread::Builder::new().name("firewall-look".to_owned()).spawn(run) {
@@ -130,8 +136,9 @@ impl Keeper {
         let wait = if self.awaited.is_some() { Duration::ZERO } else { SOON };
         let mut to_look_at = Vec::new();
         for family in Family::ALL {
+            let wanted = family == Family::V4 || self.wants_ipv6();
             let state = &self.families[family as usize];
-            if state.worked && !state.off {
+            if state.looked && wanted {
                 if state.under_way.is_none() && !self.is_seen(family) {
                     let begun = self.begin(family);
                     self.families[family as usize].under_way = Some(begun);
@@ -157,10 +164,17 @@ impl Keeper {
             self.sweep(family);
             return None;
         }
-        match self.try_look(family) {
+        self.families[family as usize].swept = None;
+        let looked = self.try_look(family);
+        let state = &mut self.families[family as usize];
+        state.looked = true;
+        match looked {
             Ok(look) => {
-                self.families[family as usize].kind = Some(look.kind);
-                self.families[family as usize].worked = true;
+                state.kind = Some(look.kind);
+                state.worked = true;
+                let jump = |table| kind::docker_jump(table).is_some();
+                state.docker_jump =
+                    Some(jump(&look.table) || look.other.as_ref().is_some_and(jump));
                 Some(look)
             }
             Err(error) => {
@@ -214,8 +228,9 @@ impl Keeper {
     fn begin(&mut self, family: Family) -> UnderWay {
         let legacy = has_legacy_table(family);
         let generation = self.generation(legacy);
-        self.families[family as usize].seen = None;
-        UnderWay::begin(family, legacy, generation)
+        let state = &mut self.families[family as usize];
+        state.seen = None;
+        UnderWay::begin(family, legacy, state.kind, generation)
     }
 
     fn generation(&mut self, legacy: bool) -> Option<u32> {
@@ -247,7 +262,9 @@ impl Keeper {
         let optional = family == Family::V6
             && self.settings.ipv6 == Ipv6::Auto
             && !state.worked
-            && !matches!(error, ToolError::Denied(_));
+            && !matches!(error, ToolError::Denied(_))
+            // What an earlier guard made there can't be left alone.
+            && !Nft::has_jail_chains(family).unwrap_or(false);
         state.off = optional;
         if optional {
             self.stop_family(family);
@@ -259,11 +276,32 @@ impl Keeper {
     }
 }
 
-fn run_tools(family: Family, legacy: bool) -> Result<Look, ToolError> {
+/// Looks at both kinds.
+fn run_tools(family: Family, legacy: bool, in_use: Option<Kind>) -> Result<Look, ToolError> {
     let nft = iptables::save(family, Kind::Nft);
-    let legacy = legacy.then(|| iptables::save(family, Kind::Legacy));
-    let legacy_table = legacy.as_ref().and_then(|legacy| legacy.as_ref().ok());
-    let kind = kind::choose(nft.as_ref().ok(), legacy_table);
+    choose(family, nft, legacy.then(|| iptables::save(family, Kind::Legacy)), in_use)
+}
+
+/// Chooses one of them. That the one `in_use` can't be shown is no reason to go over to
+/// the other; nor is it at first that nft's can't, without a sign of Docker in the other.
+fn choose(
+    family: Family,
+    nft: Result<Table, ToolError>,
+    legacy: Option<Result<Table, ToolError>>,
+    in_use: Option<Kind>,
+) -> Result<Look, ToolError> {
+    let shown = legacy.as_ref().and_then(|legacy| legacy.as_ref().ok());
+    let is_broken = |looked: &Result<Table, ToolError>| {
+        looked.as_ref().is_err_and(|error| !matches!(error, ToolError::Missing(_)))
+    };
+    let kind = match in_use {
+        Some(Kind::Nft) if is_broken(&nft) => Kind::Nft,
+        Some(Kind::Legacy) if legacy.as_ref().is_some_and(is_broken) => Kind::Legacy,
+        None if is_broken(&nft) && !shown.is_some_and(|it| kind::docker_jump(it).is_some()) => {
+            Kind::Nft
+        }
+        _ => kind::choose(nft.as_ref().ok(), shown),
+    };
     let (chosen, other) = match (kind, legacy) {
         (Kind::Legacy, Some(legacy)) => (legacy, nft.ok()),
         (_, legacy) => (nft, legacy.and_then(Result::ok)),
@@ -276,6 +314,33 @@ fn run_tools(family: Family, legacy: bool) -> Result<Look, ToolError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_kind_that_can_t_be_shown_is_not_left() {
+        let table = |docker: bool| {
+            let jump =
+                if docker { ":DOCKER-USER - [0:0]\n-A FORWARD -j DOCKER-USER\n" } else { "" };
+            let text =
+                format!("*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n{jump}COMMIT\n");
+            Ok(Table::parse(&text).unwrap())
+        };
+        let broken = || Err(ToolError::Endless("it".to_owned()));
+        let missing = || Err(ToolError::Missing("it".to_owned()));
+        let check = |nft, legacy, in_use, kind: Option<Kind>| {
+            assert_eq!(choose(Family::V4, nft, legacy, in_use).ok().map(|look| look.kind), kind);
+        };
+        let (nft, legacy) = (Some(Kind::Nft), Some(Kind::Legacy));
+        check(broken(), Some(table(false)), nft, None);
+        check(broken(), Some(table(true)), nft, None);
+        check(broken(), Some(table(false)), None, None);
+        check(broken(), Some(table(true)), None, legacy);
+        check(table(true), Some(broken()), legacy, None);
+        check(table(true), Some(broken()), nft, nft);
+        check(missing(), Some(table(false)), nft, legacy);
+        // Docker went from the one to the other.
+        check(table(true), Some(table(false)), legacy, nft);
+        check(table(false), Some(table(true)), nft, legacy);
+    }
 
     #[test]
     fn the_next_look_is_in_time_and_not_all_the_time() {

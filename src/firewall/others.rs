@@ -2,7 +2,7 @@
 //! other settings, or before Docker changed its own. Its bans are adopted like those
 //! found in the backend's own sets; then it goes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::model::{JailName, Network, Timestamp, Until};
 
@@ -78,14 +78,13 @@ impl Keeper {
                 Some(Backend::Ipset(_)) => None,
                 _ => Sets::open().ok(),
             },
-            nft: Nft::open_all(self.used_table()).unwrap_or_default(),
+            nft: Nft::open_all(self.used_table()).0,
             tables,
         }
     }
 
     /// Takes away what guard made with other backends.
     pub(crate) fn remove_others(&mut self) {
-        self.clear_others = false;
         self.others_removed = true;
         let mut gone = dismantle_nft(self.used_table());
         if matches!(self.backend, Some(Backend::Nftables(_))) {
@@ -97,6 +96,7 @@ impl Keeper {
         {
             gone &= dismantle_sets(&mut sets);
         }
+        self.clear_others = !gone;
         self.others_hold &= !gone;
     }
 
@@ -115,7 +115,7 @@ impl Keeper {
         lifted: &BTreeMap<JailName, Waiting>,
     ) -> Result<bool, String> {
         let mut holding = false;
-        let lifted: Vec<(Names, Family, Vec<Network>)> = lifted.iter().flat_map(parts).collect();
+        let lifted: Vec<Part<'_>> = lifted.iter().flat_map(parts).collect();
         // Rules first, then the sets into which they look.
         if matches!(self.backend, Some(Backend::Nftables(_)) | None) {
             for (family, kind) in iptables_kinds() {
@@ -129,14 +129,18 @@ impl Keeper {
                 }
             }
         }
-        for mut nft in Nft::open_all(self.used_table()).map_err(|error| error.to_string())? {
+        let (tables, error) = Nft::open_all(self.used_table());
+        for mut nft in tables {
             holding = true;
             for (names, family, networks) in &lifted {
-                let elements = without_time(networks);
+                let elements = without_time(networks.iter().copied());
                 let none = HashMap::new();
                 let done = nft.change(names.set(*family), ElementChange::Remove, &elements, &none);
                 is_gone(done)?;
             }
+        }
+        if let Some(error) = error {
+            return Err(error.to_string());
         }
         if !matches!(self.backend, Some(Backend::Ipset(_))) {
             let mut sets = match Sets::open() {
@@ -150,7 +154,7 @@ impl Keeper {
             for (names, family, networks) in &lifted {
                 let set = names.set(*family);
                 if headers.get(set).is_some_and(|header| header.fits(*family)) {
-                    let elements = without_time(networks);
+                    let elements = without_time(networks.iter().copied());
                     is_gone(sets.change(set, ElementChange::Remove, &elements))?;
                 }
             }
@@ -159,12 +163,15 @@ impl Keeper {
     }
 }
 
+/// Bans that were lifted: a name that their jail may have had, their family, and whose they are.
+type Part<'a> = (Names, Family, BTreeSet<&'a Network>);
+
 /// What is lifted, by every name that the jail may have had, and by family.
-fn parts(
-    (jail, waiting): (&JailName, &Waiting),
-) -> impl Iterator<Item = (Names, Family, Vec<Network>)> {
-    let of = |family: Family| -> Vec<Network> {
-        waiting.networks.iter().copied().filter(|n| Family::of(*n) == family).collect()
+fn parts<'a>(
+    (jail, waiting): (&'a JailName, &'a Waiting),
+) -> impl Iterator<Item = Part<'a>> + use<'a> {
+    let of = |family: Family| -> BTreeSet<&Network> {
+        waiting.networks.iter().filter(|n| Family::of(**n) == family).collect()
     };
     let families = Family::ALL.map(|family| (family, of(family)));
     let families = families.into_iter().filter(|(_, networks)| !networks.is_empty());
@@ -174,7 +181,7 @@ fn parts(
 }
 
 /// The lines that take the rules of these networks out of the jail's chain.
-fn rules_away(table: &Table, (names, _, networks): &(Names, Family, Vec<Network>)) -> Vec<String> {
+fn rules_away(table: &Table, (names, _, networks): &Part<'_>) -> Vec<String> {
     let rules = table.chain(&names.chain).map_or(&[][..], |chain| &chain.rules);
     let is_of = |rule: &&Rule| {
         let whose = rule.text.strip_prefix("-s ").or_else(|| rule.text.strip_prefix("-d "));

@@ -69,15 +69,18 @@ impl Keeper {
             .iter()
             .all(|family| looks.contains_key(family) || self.families[*family as usize].off);
         for (family, look) in &looks {
-            if let Err(error) = self.put_right(*family, look, now) {
-                whole = false;
-                self.keep_what_stands(*family, look, now);
-                self.family_failed(*family, &error);
+            match self.put_right(*family, look, now) {
+                Ok(()) => self.left_chains[*family as usize].clear(),
+                Err(error) => {
+                    whole = false;
+                    self.keep_what_stands(*family, look, now);
+                    self.family_failed(*family, &error);
+                }
             }
         }
         if whole {
             self.remove_sets(&headers);
-            self.left_chains.clear();
+            self.left_chains = Default::default();
             self.clear_others |= self.clean_up;
             self.clean_up = false;
         }
@@ -213,7 +216,7 @@ impl Keeper {
         self.findings.notes.extend(rescue::notes(family, &look.table));
         let wanted = self.wanted_chains(family, look.hook.chain);
         let pinned = self.pinned(family, now);
-        let left = self.left_chains.clone();
+        let left = self.left_chains[family as usize].clone();
         let leftovers = if self.clean_up { Leftovers::All } else { Leftovers::These(&left) };
         let steps = plan(&look.table, &wanted, leftovers, &pinned);
         if !steps.lines.is_empty()
@@ -374,7 +377,10 @@ impl Keeper {
             let sources = chain.into_iter().flat_map(|chain| &chain.rules);
             for source in sources.filter_map(|rule| rule.source()) {
                 let Ok(network) = source.parse::<Network>() else { continue };
-                if !jail.bans.contains_key(&network) && placed.undecided.insert(network) {
+                if !jail.bans.contains_key(&network)
+                    && !self.lifting.waits(name, network)
+                    && placed.undecided.insert(network)
+                {
                     // A rule does not say how long it should stay.
                     let until = rules.limits.ban_time.from(Timestamp::now());
                     self.found.push((name.clone(), network, until));
@@ -401,6 +407,7 @@ impl Keeper {
                 placed.applied.extend(banned.into_iter().map(|network| (network, None)));
             }
             placed.made[family as usize] = !placed.broken[family as usize];
+            placed.stood[family as usize] |= placed.made[family as usize];
             placed.ready[family as usize] =
                 placed.made[family as usize] && (!uses_docker || hook.problem.is_none());
         }

@@ -1,9 +1,10 @@
 //! Taking away what nobody wants any more: after a jail, and at a clean stop.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use super::iptables::{self, ToolError, has_legacy_table};
-use super::keeper::{Backend, Keeper};
+use super::keeper::{Backend, FULL_EVERY, Keeper};
 use super::kind::Kind;
 use super::names::{Family, set_family};
 use super::netlink::SetHeader;
@@ -36,7 +37,14 @@ impl Keeper {
     /// Takes away, once, what an earlier guard left in a family that is off now: nobody
     /// would tend it, and its bans would stand for ever.
     pub(crate) fn sweep(&mut self, family: Family) {
-        if !matches!(self.families[family as usize].swept, Some(Ok(()))) {
+        let state = &self.families[family as usize];
+        let due = match (&state.swept, state.swept_at) {
+            (Some(Ok(())), _) => false,
+            // A tool may hang each time.
+            (Some(Err(_)), Some(at)) => at.elapsed() >= FULL_EVERY,
+            _ => true,
+        };
+        if due {
             let mut removed = Removed::default();
             removed.rules_of_family(family);
             if let Some(Backend::Ipset(sets)) = &mut self.backend {
@@ -47,6 +55,7 @@ impl Keeper {
             }
             let why = removed.failed.first().cloned();
             self.families[family as usize].swept = Some(why.map_or(Ok(()), Err));
+            self.families[family as usize].swept_at = Some(Instant::now());
         }
         if let Some(Err(why)) = &self.families[family as usize].swept {
             // No problem: most often nothing is there, and it is off because nothing works.
@@ -128,10 +137,8 @@ impl Removed {
 
     /// guard's own tables in nftables, but the one that is `used`.
     fn tables(&mut self, used: Option<&str>) {
-        let all = match Nft::open_all(used) {
-            Ok(all) => all,
-            Err(error) => return self.failed.push(error.to_string()),
-        };
+        let (all, error) = Nft::open_all(used);
+        self.failed.extend(error.map(|error| error.to_string()));
         for mut nft in all {
             match nft.remove_table() {
                 Ok(()) => self.removed.push(format!("table inet {}", nft.table())),

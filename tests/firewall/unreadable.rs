@@ -57,6 +57,30 @@ fn bans_go_on_where_iptables_cant_show_the_table() {
     }
 }
 
+/// A table of legacy's that somebody left is no reason to go over to it.
+#[test]
+fn a_table_that_cant_be_shown_is_not_left_for_a_stray_one() {
+    if !is_root("a_table_that_cant_be_shown_is_not_left_for_a_stray_one") {
+        return;
+    }
+    let world = World::new(Kind::Nft);
+    serve(&world.host, 2222);
+    let install = install("ssh", Chain::Input, Ports::All, BlockType::Reject);
+    let firewall = world.firewall(settings(BackendChoice::Ipset), vec![install]);
+    firewall.order(vec![block("ssh", ATTACKER[0], 600)]);
+    world.host.run("iptables-legacy", &["-N", "stray"]);
+    world.host.run("nft", &[ODD]);
+    firewall.check_until("told", |status| {
+        status.problems.iter().any(|what| what.contains("GUARD_FIREWALL=nftables"))
+    });
+    assert!(is_kept_out((&world.outside, ATTACKER[0]), (HOST[0], 2222)));
+    let legacy = world.host.run("iptables-legacy-save", &[]);
+    assert!(legacy.contains("stray") && !legacy.contains("f2b-"), "{legacy}");
+    world.host.run("nft", &["flush chain ip filter INPUT"]);
+    firewall.check_until("well again", |status| status.healthy);
+    firewall.stop();
+}
+
 /// What guard left goes all the same, at a stop, with another backend, and by `cleanup`;
 /// what is not guard's stays.
 #[test]

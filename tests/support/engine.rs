@@ -45,8 +45,10 @@ impl Engine {
                 let tool = format!("{family}-legacy{action}");
                 let real = find(&tool).unwrap_or_else(|| panic!("no {tool} in PATH"));
                 let link = folder.join(format!("{family}{action}"));
-                if !link.exists() {
-                    std::os::unix::fs::symlink(real, link).expect("the folder can be written");
+                match std::os::unix::fs::symlink(real, link) {
+                    // By another test, at the same time.
+                    Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                    made => made.expect("the folder can be written"),
                 }
             }
         }

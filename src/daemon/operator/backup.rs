@@ -90,6 +90,8 @@ impl Operator {
             self.warden.restore(backup).await.ok_or(Stopping)?;
         let disk = tokio::time::timeout(PATIENCE, self.on_disk());
         let (not_in_kernel, disk) = tokio::join!(in_kernel(&self.firewall, PATIENCE), disk);
+        let firewall = self.firewall.status();
+        let not_in_kernel = not_in_kernel.or_else(|| firewall.borrow().may_still_hold(None, None));
         let only_in_memory = match disk {
             Ok(problem) => problem,
             Err(_) => Some(format!("the disk has not answered for {} s", PATIENCE.as_secs())),

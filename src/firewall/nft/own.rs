@@ -6,7 +6,7 @@ use crate::firewall::names::{CHAIN_PREFIX, Family};
 use crate::firewall::sets::SetError;
 use crate::firewall::socket::SocketError;
 
-use super::choice::Signs;
+use super::choice::{DockerFirewall, Signs};
 use super::plan::{Found, RuleFound};
 use super::{Nft, TABLE, decode, encode, failed};
 
@@ -37,7 +37,7 @@ impl Nft {
     /// [`Nft::look`], at a table that is no other program's.
     pub(super) fn look_at_own(&mut self) -> Result<(&Found, bool), NftError> {
         let mut moved = false;
-        for attempt in 2..=ATTEMPTS {
+        for attempt in 2..=ATTEMPTS + 1 {
             let (found, others) = self.look()?;
             if !found.is_foreign() {
                 let others = others || moved;
@@ -52,24 +52,26 @@ impl Nft {
     }
 
     /// guard's own tables that there are, but the one that is `used`: most often none or one;
-    /// more after another program's table of guard's name came or went.
-    pub(crate) fn open_all(used: Option<&str>) -> Result<Vec<Nft>, SetError> {
-        let mut all = Vec::new();
+    /// more after another program's table of guard's name came or went. Beside them the
+    /// last error: a table that can't be read keeps nobody from the others.
+    pub(crate) fn open_all(used: Option<&str>) -> (Vec<Nft>, Option<SetError>) {
+        let (mut all, mut failure) = (Vec::new(), None);
         for name in names().filter(|name| Some(name.as_str()) != used) {
             let mut nft = match Nft::open() {
                 Ok(nft) => nft,
                 // A kernel without nftables holds no table.
-                Err(SetError::Unusable(_)) => return Ok(all),
-                Err(error) => return Err(error),
+                Err(SetError::Unusable(_)) => break,
+                Err(error) => return (all, Some(error)),
             };
             nft.table = name;
             let what = format!("reading nftables' table inet {}", nft.table);
-            let (found, _) = nft.look().map_err(failed(what))?;
-            if found.flags.is_some() && !found.is_foreign() {
-                all.push(nft);
+            match nft.look().map_err(failed(what)) {
+                Ok((found, _)) if found.flags.is_some() && !found.is_foreign() => all.push(nft),
+                Ok(_) => {}
+                Err(error) => failure = Some(error),
             }
         }
-        Ok(all)
+        (all, failure)
     }
 
     /// Does iptables-nft's filter table of a family have chains that could be guard's? The
@@ -90,8 +92,9 @@ impl Nft {
         Ok(chains.iter().any(|chain| chain.table == "filter" && named(&chain.name)))
     }
 
-    /// What the kernel shows of Docker and guard.
-    pub(super) fn signs(&mut self) -> Signs {
+    /// What the kernel shows of Docker and guard; `jumped`: was a jump to DOCKER-USER seen
+    /// at the last look? Where nobody asks for one, none is looked for.
+    pub(super) fn signs(&mut self, engine: DockerFirewall, jumped: Option<bool>) -> Signs {
         let chains = self.socket.dump(encode::GET_CHAIN, encode::IPV4, |q| q, decode::chain);
         let chains = chains.unwrap_or_default();
         let forward = self.socket.dump(
@@ -102,15 +105,18 @@ impl Nft {
         );
         let is_jump = |rule: &RuleFound| rule.jump.as_deref() == Some(DOCKER_USER);
         let jump = forward.is_ok_and(|rules| rules.iter().any(|(_, rule)| is_jump(rule)));
+        let own = !Nft::open_all(None).0.is_empty();
+        // A table that can't be read is no sign that there is none.
         let legacy = || {
             iptables::has_legacy_table(Family::V4)
                 && iptables::save(Family::V4, Kind::Legacy)
-                    .is_ok_and(|table| docker_jump(&table).is_some())
+                    .map_or(true, |table| docker_jump(&table).is_some())
         };
+        let is_asked = engine != DockerFirewall::Unknown || own;
         Signs {
             bridges: chains.iter().any(|chain| chain.table == "docker-bridges"),
-            user: jump || legacy(),
-            own: Nft::open_all(None).is_ok_and(|all| !all.is_empty()),
+            user: jump || !is_asked || jumped == Some(true) || legacy(),
+            own,
         }
     }
 }

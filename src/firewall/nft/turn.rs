@@ -26,7 +26,13 @@ impl Keeper {
     pub(crate) fn docker_wants_nftables(&mut self) -> bool {
         // A kernel that can't be asked has no nf_tables, and nothing is to be chosen.
         let nothing = Signs { user: true, ..Signs::default() };
-        wants_nftables(self.engine, || Nft::open().map_or(nothing, |mut nft| nft.signs()))
+        // What a look has seen need not be asked of a tool, which may be slow.
+        let jump = match self.backend {
+            Some(Backend::Ipset(_)) => self.families[Family::V4 as usize].docker_jump,
+            _ => None,
+        };
+        let engine = self.engine;
+        wants_nftables(engine, || Nft::open().map_or(nothing, |mut nft| nft.signs(engine, jump)))
     }
 
     /// Looks at guard's table, and puts it right.
@@ -83,7 +89,9 @@ impl Keeper {
         let jails = self.nft_jails(&found);
         let wanted: Vec<Jail> = jails.values().cloned().collect();
         let left = std::mem::take(&mut self.left_chains);
-        let leftovers = if self.clean_up { Leftovers::All } else { Leftovers::These(&left) };
+        // Its chains are of both families.
+        let these = &left[Family::V4 as usize];
+        let leftovers = if self.clean_up { Leftovers::All } else { Leftovers::These(these) };
         let size = self.settings.max_elements;
         let Some(Backend::Nftables(nft)) = &mut self.backend else { return Ok(()) };
         let steps = plan(&found, &nft.table, &wanted, leftovers, size);
