@@ -297,7 +297,7 @@ fn choose(
     let kind = match in_use {
         Some(Kind::Nft) if is_broken(&nft) => Kind::Nft,
         Some(Kind::Legacy) if legacy.as_ref().is_some_and(is_broken) => Kind::Legacy,
-        None if is_broken(&nft) && !shown.is_some_and(|it| kind::docker_jump(it).is_some()) => {
+        None if is_broken(&nft) && shown.is_none_or(|it| kind::docker_jump(it).is_none()) => {
             Kind::Nft
         }
         _ => kind::choose(nft.as_ref().ok(), shown),

@@ -61,8 +61,14 @@ impl Server {
             let of = |seen: &&Value| {
                 seen["server"] == server && seen["text"].as_str().unwrap().contains(word)
             };
-            let got: Vec<_> = self.seen.iter().filter(of).map(|mail| mail["to"].clone()).collect();
-            let wanted: Vec<_> = to.iter().map(|to| serde_json::json!([to])).collect();
+            // In whatever order.
+            let sorted = |mut all: Vec<String>| {
+                all.sort();
+                all
+            };
+            let got = self.seen.iter().filter(of).map(|mail| mail["to"].to_string()).collect();
+            let wanted = to.iter().map(|to| serde_json::json!([to]).to_string()).collect();
+            let (got, wanted) = (sorted(got), sorted(wanted));
             ensure(got == wanted, got)
         });
     }
