@@ -78,6 +78,7 @@ impl Keeper {
             self.families = Default::default();
             self.clear_others = true;
             self.others_hold = true;
+            self.others_failed = None;
         }
     }
 

@@ -158,6 +158,8 @@ pub(crate) struct Keeper {
     pub(crate) others_removed: bool,
     /// May other backends still hold bans of an earlier guard?
     pub(crate) others_hold: bool,
+    /// When not all of that could be taken away; it is tried again after a while.
+    pub(crate) others_failed: Option<Instant>,
     /// Bans that were lifted and may not be gone from the kernel.
     pub(crate) lifting: Lifting,
     /// What is wrong now, and what was after the turn before.
@@ -209,6 +211,7 @@ impl Keeper {
             clear_others: false,
             others_removed: false,
             others_hold: true,
+            others_failed: None,
             lifting: Lifting::default(),
             findings: Findings::default(),
             told_findings: Findings::default(),
@@ -309,8 +312,7 @@ impl Keeper {
             self.doubt_sets();
         }
         self.bring_in(&touched, look);
-        // What failed once is tried again with the full check.
-        let due = !self.others_removed || every_element;
+        let due = self.others_failed.is_none_or(|at| at.elapsed() >= FULL_EVERY);
         if look && due && self.clear_others && !self.failed {
             self.remove_others();
         }

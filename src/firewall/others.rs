@@ -3,6 +3,7 @@
 //! found in the backend's own sets; then it goes.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Instant;
 
 use crate::model::{JailName, Network, Timestamp, Until};
 
@@ -97,6 +98,7 @@ impl Keeper {
             gone &= dismantle_sets(&mut sets);
         }
         self.clear_others = !gone;
+        self.others_failed = (!gone).then(Instant::now);
         self.others_hold &= !gone;
     }
 
