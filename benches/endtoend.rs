@@ -136,6 +136,7 @@ fn burst(engine: &Engine) {
     machine.v4().is_served(8081);
     // The service begins its log.
     machine.at(machine.address(Family::V4, 4 + ROUNDS)).fail(8081, 1);
+    guard.has_found("file", 1);
     let mut times = Vec::new();
     let mut floors = Vec::new();
     for round in 0..ROUNDS {
