@@ -1,7 +1,6 @@
 //! One jail for one service: its options, checked by guard's own parser of labels.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use super::Remarks;
 use super::action::Block;
@@ -10,10 +9,7 @@ use super::place::Target;
 use super::source::Source;
 use crate::filter::Library;
 use crate::labels::{self, Complaint, Defaults, PortsWanted, Severity};
-use crate::model::{
-    BlockType, Chain, Container, ContainerId, JailName, LabelSet, Protocol, PublishedPort,
-    ServiceId, Timestamp,
-};
+use crate::model::{BlockType, Chain, Container, JailName, LabelSet, Protocol, PublishedPort};
 
 /// How the labels of a jail begin while they are checked.
 const LABELS: &str = "guard.jails.it.";
@@ -281,22 +277,9 @@ pub(super) fn container(target: &Target, labels: LabelSet) -> Container {
         Target::Service { host_network: true, .. } | Target::Own => "host",
     };
     Container {
-        id: ContainerId("import".into()),
-        name: "import".into(),
-        service: ServiceId::Container(Arc::from("import")),
         labels,
-        created: Timestamp::UNIX_EPOCH,
-        started: None,
-        running: true,
-        pid: None,
-        tty: false,
-        log_driver: "json-file".to_owned(),
         network_mode: network.to_owned(),
-        addresses: Vec::new(),
-        ports: Vec::new(),
-        mounts: Vec::new(),
-        timezone: None,
-        one_off: false,
         own: *target == Target::Own,
+        ..Container::named("import")
     }
 }
