@@ -6,7 +6,7 @@
 
 use std::path::PathBuf;
 
-use crate::model::{Container, Mount, MountKind};
+use crate::model::{Container, Mount, MountKind, clean_path};
 
 /// Where the engine keeps its volumes, unless it was moved.
 const VOLUMES: &str = "/var/lib/docker/volumes";
@@ -39,8 +39,12 @@ pub fn path_space(container: &Container, own: Option<&Container>) -> Vec<Visible
             };
             let remedy = if here.is_none() { remedy(mount, own) } else { None };
             VisibleMount {
-                destination: clean(&mount.destination),
-                host: if mount.source.is_empty() { String::new() } else { clean(&mount.source) },
+                destination: clean_path(&mount.destination),
+                host: if mount.source.is_empty() {
+                    String::new()
+                } else {
+                    clean_path(&mount.source)
+                },
                 here,
                 remedy,
             }
@@ -62,20 +66,20 @@ fn reach(mount: &Mount, own: Option<&Container>) -> Option<PathBuf> {
     if mount.source.is_empty() || mount.kind == MountKind::Other {
         return None;
     }
-    let host = clean(&mount.source);
+    let host = clean_path(&mount.source);
     let Some(own) = own else { return Some(host.into()) };
     let mut ways: Vec<(usize, String)> = own
         .mounts
         .iter()
         .filter(|way| way.kind != MountKind::Other && !way.source.is_empty())
         .filter_map(|way| {
-            let source = clean(&way.source);
+            let source = clean_path(&way.source);
             let rest = below(&host, &source)?;
-            let destination = clean(&way.destination);
+            let destination = clean_path(&way.destination);
             let here = join(&destination, rest);
             // Another of guard's mounts may lie over it there.
             let covered = own.mounts.iter().any(|other| {
-                let other = clean(&other.destination);
+                let other = clean_path(&other.destination);
                 other.len() > destination.len() && below(&here, &other).is_some()
             });
             (!covered).then_some((source.len(), here))
@@ -95,7 +99,7 @@ fn remedy(mount: &Mount, own: Option<&Container>) -> Option<String> {
         );
     }
     own?;
-    let source = clean(&mount.source);
+    let source = clean_path(&mount.source);
     let source = volumes(mount, &source).unwrap_or(&source);
     Some(format!("add to guard's volumes: `{}`", mount_line(source)))
 }
@@ -157,21 +161,6 @@ fn join(top: &str, rest: &str) -> String {
         ("/", rest) => format!("/{rest}"),
         (top, rest) => format!("{top}/{rest}"),
     }
-}
-
-/// A path without empty components, `.` and `..`.
-fn clean(path: &str) -> String {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => {
-                parts.pop();
-            }
-            part => parts.push(part),
-        }
-    }
-    format!("/{}", parts.join("/"))
 }
 
 #[cfg(test)]
@@ -289,7 +278,7 @@ pub(super) mod tests {
                 let (_, source, destination) = top.unwrap();
                 // Two mounts at one place can't both be seen; Docker refuses that.
                 if own.iter().filter(|(_, _, d)| d == destination).count() == 1 {
-                    prop_assert_eq!(join(&clean(source), below(here, destination).unwrap()), host);
+                    prop_assert_eq!(join(&clean_path(source), below(here, destination).unwrap()), host);
                 }
             }
         }

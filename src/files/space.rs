@@ -17,6 +17,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Dir, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
+use crate::model::clean_path;
+
 use super::process::{ContainerProcess, RootError};
 
 /// Most links in one path; the kernel's own bound.
@@ -119,7 +121,7 @@ impl PathSpace {
     /// The space of a container with these mounts.
     pub fn new(mounts: Vec<SpaceMount>) -> Self {
         let clean =
-            |mount: SpaceMount| SpaceMount { destination: clean(&mount.destination), ..mount };
+            |mount: SpaceMount| SpaceMount { destination: clean_path(&mount.destination), ..mount };
         PathSpace { mounts: mounts.into_iter().map(clean).collect(), process: None }
     }
 
@@ -131,7 +133,7 @@ impl PathSpace {
 
     /// Is the path on no mount that guard sees, by its name alone?
     pub fn needs_process(&self, path: &str) -> bool {
-        let mount = self.mount_over(&clean(path));
+        let mount = self.mount_over(&clean_path(path));
         mount.is_none_or(|mount| mount.here.is_none())
     }
 
@@ -156,7 +158,7 @@ impl PathSpace {
     /// Where the container's path lies on the host, by its name alone; the path
     /// itself, with the container before it, where it is on no mount.
     pub fn host_path(&self, path: &str) -> String {
-        let path = clean(path);
+        let path = clean_path(path);
         let mount = self.mount_over(&path).filter(|mount| !mount.host.is_empty());
         match mount.and_then(|mount| Some((mount, below(&path, &mount.destination)?))) {
             Some((mount, "")) => mount.host.clone(),
@@ -191,7 +193,7 @@ impl PathSpace {
     /// The names in a directory, at most [`MAX_NAMES`]; of one that guard does not
     /// see, those that lead to mounts.
     pub(super) fn list(&self, path: &str) -> Result<Vec<String>, OpenError> {
-        let path = clean(path);
+        let path = clean_path(path);
         let mut names: Vec<String> = self
             .mounts
             .iter()
@@ -539,21 +541,6 @@ fn kind_name(kind: FileType) -> &'static str {
 /// A path's components, the first last.
 fn parts(path: &str) -> Vec<String> {
     path.split('/').rev().filter(|part| !matches!(*part, "" | ".")).map(str::to_owned).collect()
-}
-
-/// A path without empty components, `.` and `..`.
-fn clean(path: &str) -> String {
-    let mut kept: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => {
-                kept.pop();
-            }
-            part => kept.push(part),
-        }
-    }
-    format!("/{}", kept.join("/"))
 }
 
 /// What of a clean path lies below another, without a leading slash.

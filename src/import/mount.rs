@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::{Ground, SharedFiles};
 use crate::filter::{FilterFiles, FilterReference, LoadedFilter, load};
 use crate::filters::{DEFAULT_PATH, EMBEDDED};
-use crate::model::Container;
+use crate::model::{Container, clean_path};
 
 /// Folders that nothing is mounted in.
 const KERNELS: [&str; 3] = ["/proc", "/sys", "/dev"];
@@ -63,7 +63,7 @@ impl Mounts {
                 return None;
             }
             let before = view.mounted.insert(destination.clone(), file.clone());
-            if before.is_some_and(|before| clean(&before) != clean(file)) {
+            if before.is_some_and(|before| clean_path(&before) != clean_path(file)) {
                 return None;
             }
             all.push(Mounted { destination, host });
@@ -116,21 +116,21 @@ impl Mounts {
             file.strip_prefix(folder.trim_end_matches('/'))?.strip_prefix('/')
         });
         let Some(rest) = below.min_by_key(|rest| rest.len()) else {
-            let file = clean(file);
+            let file = clean_path(file);
             let is_kernels = KERNELS.iter().any(|folder| is_below(&file, folder));
             return (!is_kernels).then_some(file);
         };
         let folder = self.view.folder.as_deref()?;
         let above = folder.rsplit_once('/').map_or("", |(above, _)| above);
-        Some(clean(&format!("{folder}/{rest}"))).filter(|found| is_below(found, above))
+        Some(clean_path(&format!("{folder}/{rest}"))).filter(|found| is_below(found, above))
     }
 
     /// What the host calls a file.
     fn host(&self, file: &str) -> Option<String> {
-        let Some(known) = &self.on_host else { return Some(clean(file)) };
+        let Some(known) = &self.on_host else { return Some(clean_path(file)) };
         let below = known.iter().filter(|(here, _)| is_below(file, here));
         let (here, there) = below.max_by_key(|(here, _)| here.len())?;
-        Some(clean(&format!("{there}/{}", &file[here.trim_end_matches('/').len()..])))
+        Some(clean_path(&format!("{there}/{}", &file[here.trim_end_matches('/').len()..])))
     }
 }
 
@@ -143,7 +143,7 @@ fn target(ground: &Ground) -> Option<String> {
     };
     // Within a mount of somebody's there may be no room for another.
     let is_taken = |folder: &str, own: &Container| {
-        own.mounts.iter().any(|mount| is_below(folder, &clean(&mount.destination)))
+        own.mounts.iter().any(|mount| is_below(folder, &clean_path(&mount.destination)))
     };
     let mut folders = looked_into.into_iter().filter(|folder| folder.starts_with('/'));
     folders.find(|folder| folder != EMBEDDED && !own.is_some_and(|own| is_taken(folder, own)))
@@ -175,8 +175,11 @@ impl FilterFiles for View {
     }
 
     fn read(&self, folder: &str, name: &str) -> Result<Option<String>, String> {
-        let path =
-            if name.starts_with('/') { clean(name) } else { clean(&format!("{folder}/{name}")) };
+        let path = if name.starts_with('/') {
+            clean_path(name)
+        } else {
+            clean_path(&format!("{folder}/{name}"))
+        };
         match self.mounted.get(&path).and_then(|file| file.rsplit_once('/')) {
             Some((folder, name)) => self.files.read(folder, name),
             None if self.is_own(folder) => self.own.read(folder, name),
@@ -185,7 +188,7 @@ impl FilterFiles for View {
     }
 
     fn list(&self, folder: &str, name: &str) -> Result<Vec<String>, String> {
-        let before = clean(&format!("{folder}/{name}")) + "/";
+        let before = clean_path(&format!("{folder}/{name}")) + "/";
         let names = self.mounted.keys().filter_map(|path| path.strip_prefix(&before));
         let mut names: Vec<String> =
             names.filter(|name| !name.contains('/')).map(str::to_owned).collect();
@@ -202,17 +205,4 @@ impl FilterFiles for View {
 pub(super) fn is_below(path: &str, folder: &str) -> bool {
     let rest = path.strip_prefix(folder.trim_end_matches('/'));
     !folder.is_empty() && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-}
-
-/// A path without `.`, `..` and empty parts.
-fn clean(path: &str) -> String {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()),
-            part => parts.push(part),
-        }
-    }
-    format!("/{}", parts.join("/"))
 }

@@ -31,6 +31,7 @@ mod line;
 mod names;
 mod news;
 mod notice;
+mod path;
 mod platform;
 mod policy;
 mod record;
@@ -52,6 +53,7 @@ pub use line::{FileMark, JournalMark, Line, Mark, Position, Progress, Stream, St
 pub use names::{ContainerId, InvalidName, JailName, ServiceId, SourceId};
 pub use news::{Event, News};
 pub use notice::{About, NoticeKind};
+pub use path::clean_path;
 pub use platform::{EnginePlatform, OwnPlatform};
 pub use policy::{Growth, Offence, Policy, Prefixes};
 pub use record::{JailMemory, Memory, Record};

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use guard::docker::tar::{self, Packed};
 use guard::filter::FilterFiles;
+use guard::model::clean_path;
 
 /// A longer file is no configuration, in bytes.
 const MAX_FILE: usize = 1 << 20;
@@ -78,7 +79,7 @@ impl Archive {
     }
 
     fn text(&self, path: &str) -> Result<Option<String>, String> {
-        let (mut path, mut is_linked) = (plain(path), false);
+        let (mut path, mut is_linked) = (clean_path(path), false);
         for _ in 0..MAX_LINKS {
             match self.files.get(&path) {
                 None if is_linked => {
@@ -90,7 +91,7 @@ impl Archive {
                 Some(Entry::Text(text)) => return Ok(Some(text.clone())),
                 Some(Entry::Unreadable(why)) => return Err(format!("it can't be read: {why}")),
                 Some(Entry::Link(to)) => {
-                    path = plain(&beside(&path, to));
+                    path = clean_path(&beside(&path, to));
                     is_linked = true;
                 }
             }
@@ -109,7 +110,7 @@ impl FilterFiles for Archive {
     }
 
     fn list(&self, folder: &str, name: &str) -> Result<Vec<String>, String> {
-        let before = plain(&format!("{folder}/{name}")) + "/";
+        let before = clean_path(&format!("{folder}/{name}")) + "/";
         let below = self.files.range(before.clone()..).map(|(path, _)| path);
         let names = below.map_while(|path| path.strip_prefix(before.as_str()));
         let names: BTreeSet<&str> = names.filter(|name| !name.contains('/')).collect();
@@ -121,17 +122,4 @@ impl FilterFiles for Archive {
 fn beside(link: &str, to: &str) -> String {
     let folder = link.rsplit_once('/').map_or("", |(folder, _)| folder);
     if to.starts_with('/') { to.to_owned() } else { format!("{folder}/{to}") }
-}
-
-/// A path without `.`, `..` and empty parts.
-fn plain(path: &str) -> String {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()),
-            part => parts.push(part),
-        }
-    }
-    format!("/{}", parts.join("/"))
 }
